@@ -1,0 +1,55 @@
+# Holdfast from a fresh clone: needs make, pip and Python 3.11 or later, nothing else.
+# `make run ARGS="--settings FILE"` and `make test PYTEST_ARGS="-k trailing"` pass words on.
+
+PYTHON ?= python3
+ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN_READY := $(VENV)/.requirements
+DEV_READY := $(VENV)/.requirements-dev
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -r
+
+# ccxt takes seconds to compile when no bytecode may be kept.
+unexport PYTHONDONTWRITEBYTECODE
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types imports clean
+
+help:
+	@echo 'make run     the service, with the settings of settings.toml (Ctrl-C stops it in order)'
+	@echo 'make test    ruff, mypy, import directions, pytest'
+	@echo 'make clean   removes .venv and caches; state/ stays'
+
+# exec: the service takes the place of the shell, so that a signal reaches it.
+run: $(RUN_READY)
+	@exec $(PY) main.py run $(ARGS)
+
+test: lint types imports
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+lint: $(DEV_READY)
+	$(PY) -m ruff check .
+
+types: $(DEV_READY)
+	$(PY) -m mypy
+
+imports: $(DEV_READY)
+	$(PY) $(VENV)/bin/lint-imports
+
+# A stamp is written last: an installation that was cut short is done again, a finished one only when its list changes.
+$(RUN_READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11")'
+	@echo 'Installing requirements into $(VENV), once; this takes about a minute.'
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) requirements.txt
+	@touch $@
+
+$(DEV_READY): requirements-dev.txt $(RUN_READY)
+	@echo 'Installing test requirements into $(VENV), once.'
+	@$(INSTALL) requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './state/*' -prune -exec rm -rf {} +

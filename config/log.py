@@ -1,0 +1,56 @@
+"""Where log lines go: readable on the terminal, JSON lines in a rotated file, and no secret in either."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from config.settings import Log
+
+if TYPE_CHECKING:
+    from loguru import Record
+
+TERMINAL = "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <8}</level> {message}"
+DEBUG_TAG = "[DEBUG_TRADING]"
+HIDDEN = "***"
+
+
+def set_up(settings: Log, directory: Path, secrets: Iterable[str]) -> None:
+    """Send loguru's lines to their places. `secrets` never appear in any of them. Raises OSError."""
+    hidden = tuple(sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True))
+
+    def redact(record: Record) -> None:
+        for secret in hidden:
+            record["message"] = record["message"].replace(secret, HIDDEN)
+
+    logger.remove()
+    logger.configure(patcher=redact)
+    if settings.terminal:
+        logger.add(sys.stderr, format=TERMINAL, level=settings.level, backtrace=False, diagnose=False)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    logger.add(
+        directory / "holdfast.jsonl",
+        level=settings.level,
+        serialize=True,
+        rotation=settings.rotation,
+        retention=settings.retention,
+        backtrace=False,
+        diagnose=False,
+    )
+    if settings.debug_trading:
+        logger.add(
+            sys.stderr,
+            format=f"{DEBUG_TAG} {{message}}",
+            level="DEBUG",
+            filter=lambda record: "event" in record["extra"],
+            backtrace=False,
+            diagnose=False,
+        )
+    # Libraries say at INFO what may hold an address with a key in it.
+    for name in ("ccxt", "websockets", "aiohttp", "asyncio", "pykka", "psycopg"):
+        logging.getLogger(name).setLevel(logging.WARNING)

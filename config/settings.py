@@ -1,0 +1,331 @@
+"""Every setting, typed, with its default and its rule.
+
+Rules of this file: models are frozen and refuse unknown keys; money and percents are Decimal, percents are percents
+(2 means 2 %), names carry their unit (`_s`, `_ms`, `_pct`, `_usd`, `_minutes`), 0 switches off where the line says so.
+`HOT` marks what `settings.reload` may change while the service runs, `Later` what has no effect yet and what brings
+it. settings.toml lists the same keys with the same defaults; a test compares the two.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+HOURS_A_DAY = 24
+# Fits a variable name after HOLDFAST_ACCOUNTS__, in which a double underscore separates.
+ACCOUNT_NAME = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hot:
+    """The key may change while the service runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """The key is known but has no effect before `comes_with` exists."""
+
+    comes_with: str
+
+
+HOT = Hot()
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")  # pydantic reads it as a rule broken
+    return value
+
+
+def _truth(value: object) -> object:
+    if value is True or value is False:
+        return value
+    if value in ("0", "1", 0, 1):  # DRY_RUN=1 and the like come from the environment
+        return value in ("1", 1)
+    raise ValueError("must be true or false")
+
+
+def _log_size(value: str) -> str:
+    words = value.split()
+    if len(words) != 2 or not words[0].isdigit() or words[0] == "0" or words[1] not in ("KB", "MB", "GB"):
+        raise ValueError('must be a size such as "50 MB"')
+    return value
+
+
+def _log_age(value: str) -> str:
+    words = value.split()
+    if len(words) != 2 or not words[0].isdigit() or words[0] == "0" or words[1] not in ("hours", "days", "weeks"):
+        raise ValueError('must be a time such as "14 days"')
+    return value
+
+
+def _websocket_url(value: str) -> str:
+    if value and not value.startswith(("ws://", "wss://")):
+        raise ValueError("must start with ws:// or wss://")
+    return value
+
+
+def _http_url(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    if value.get_secret_value() and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("must be empty (the embedded database) or start with postgresql://")
+    return value
+
+
+Exact = Annotated[Decimal, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Percent = Annotated[Exact, Field(gt=0, lt=100)]
+PercentOrOff = Annotated[Exact, Field(ge=0, lt=100)]
+Positive = Annotated[Exact, Field(gt=0)]
+PositiveOrOff = Annotated[Exact, Field(ge=0)]
+Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
+SecondsOrOff = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(_number)]
+Flag = Annotated[bool, BeforeValidator(_truth)]
+SymbolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9/:_-]{2,40}$")]
+Hour = Annotated[Whole, Field(ge=0, le=HOURS_A_DAY)]
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class Section(BaseModel):
+    """Common to all: nothing unknown, nothing changed afterwards, no value repeated in an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Service(Section):
+    state_dir: Path = Path("state")
+    mode: Literal["paper", "testnet", "live"] = "paper"
+    dry_run: Flag = False
+    standby: Annotated[Flag, Later(comes_with="the stand-by process")] = False
+    secrets_file: Path | None = None
+
+
+class Database(Section):
+    url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("")
+
+
+class Account(Section):
+    """One account at one exchange. `exchange` is ccxt's id; Bybit's joins with its adapter."""
+
+    exchange: Literal["binanceusdm"]
+    rest_url: Annotated[str, AfterValidator(_http_url)] = ""
+    ws_url: Annotated[str, AfterValidator(_websocket_url)] = ""
+    demo: Flag = False
+    leverage: Annotated[Whole, Field(ge=0, le=125)] = 0
+    margin_mode: Annotated[Literal["", "isolated", "cross"], Later(comes_with="the account check")] = ""
+    hedge_mode: Annotated[Flag, Later(comes_with="hedge mode")] = False
+    untracked: Literal["", "adopt", "alert", "close"] = ""
+    adopt_stops: Annotated[Flag, Later(comes_with="adoption of strangers' stops")] = False
+    exclude: Annotated[tuple[SymbolName, ...], HOT] = ()
+    api_key: SecretStr = SecretStr("")
+    secret: SecretStr = SecretStr("")
+
+
+class Signals(Section):
+    url: Annotated[str, AfterValidator(_websocket_url)] = ""
+    token: SecretStr = SecretStr("")
+    max_age_s: Annotated[Seconds, HOT] = 600.0
+
+
+class Entries(Section):
+    wave_window_s: Annotated[SecondsOrOff, Later(comes_with="waves")] = 5.0
+    max_per_wave: Annotated[Whole, Field(ge=1), Later(comes_with="waves")] = 8
+    rank_by: Annotated[Literal["score_week", "score_month"], Later(comes_with="waves")] = "score_week"
+    cooldown_s: Annotated[SecondsOrOff, HOT] = 300.0
+    max_positions: Annotated[Whole, Field(ge=1), HOT] = 50
+    max_exposure_usd: Annotated[PositiveOrOff, HOT] = Decimal(0)
+    spread_pct: Annotated[Percent, Later(comes_with="the spread check")] = Decimal("0.1")
+    spread_action: Annotated[Literal["refuse", "warn"], Later(comes_with="the spread check")] = "refuse"
+    slippage_pct: Annotated[Percent, Later(comes_with="the slippage bound")] = Decimal("0.5")
+    sessions: Annotated[tuple[tuple[Hour, Hour], ...], HOT] = ((0, HOURS_A_DAY),)
+    stop_list: Annotated[tuple[SymbolName, ...], HOT] = ()
+    allow_list: Annotated[tuple[SymbolName, ...], HOT] = ()
+
+    @model_validator(mode="after")
+    def _sessions_run_forward(self) -> Self:
+        for start, end in self.sessions:
+            if start >= end:
+                raise ValueError(f"sessions: [{start}, {end}] must end after it starts; write a night as two windows")
+        return self
+
+
+class Sizing(Section):
+    method: Annotated[Literal["usd", "percent", "atr"], Later(comes_with="sizing by percent and ATR")] = "usd"
+    position_size_usd: Annotated[Positive, HOT] = Decimal(250)
+    percent: Annotated[Percent, Later(comes_with="sizing by percent and ATR")] = Decimal(2)
+    risk_pct: Annotated[Percent, Later(comes_with="sizing by percent and ATR")] = Decimal(1)
+    atr_multiple: Annotated[Positive, Later(comes_with="sizing by percent and ATR")] = Decimal(2)
+    overshoot_pct: Annotated[PercentOrOff, HOT] = Decimal(10)
+
+
+class TakeProfit(Section):
+    """One target: `pct` from the entry price, `fraction` of the position (0.5 is half)."""
+
+    pct: Percent
+    fraction: Annotated[Exact, Field(gt=0, le=1)]
+
+
+class Protection(Section):
+    stop_pct: Annotated[Percent, HOT] = Decimal(2)
+    retries: Annotated[Whole, Field(ge=1, le=10), HOT] = 3
+    emergency_stop_pct: Annotated[Percent, HOT] = Decimal(10)
+    nearest_stop_pct: Annotated[Percent, HOT] = Decimal("0.5")
+    trigger: Annotated[Literal["mark", "last"], HOT] = "mark"
+    take_profits: Annotated[tuple[TakeProfit, ...], Later(comes_with="take-profits")] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.stop_pct > self.emergency_stop_pct:
+            raise ValueError(
+                f"stop_pct {self.stop_pct} must not exceed emergency_stop_pct {self.emergency_stop_pct}: "
+                "the emergency stop is the farther one"
+            )
+        total = sum((target.fraction for target in self.take_profits), Decimal(0))
+        if total > 1:
+            raise ValueError(f"take_profits: the fractions add up to {total}, more than the whole position")
+        return self
+
+
+class TrailingStep(Section):
+    """From `profit_pct` of profit on, trail at `callback_pct`."""
+
+    profit_pct: Percent
+    callback_pct: Percent
+
+
+class Trailing(Section):
+    enabled: Annotated[Flag, HOT] = True
+    activation_pct: Annotated[Percent, HOT] = Decimal("1.5")
+    callback_pct: Annotated[Percent, HOT] = Decimal("0.5")
+    breakeven_pct: Annotated[PercentOrOff, HOT] = Decimal(1)
+    time_activation_minutes: Annotated[SecondsOrOff, HOT] = 0.0
+    atr_multiple: Annotated[PositiveOrOff, Later(comes_with="trailing by ATR")] = Decimal(0)
+    steps: Annotated[tuple[TrailingStep, ...], HOT] = ()
+    min_step_pct: Annotated[PercentOrOff, HOT] = Decimal("0.05")
+    min_interval_s: Annotated[SecondsOrOff, HOT] = 5.0
+
+
+class Reconciler(Section):
+    interval_s: Annotated[Seconds, HOT] = 30.0
+
+
+class Supervision(Section):
+    hang_after_s: Seconds = 2.0
+    base_backoff_s: Seconds = 0.1
+    max_backoff_s: Seconds = 30.0
+
+    @model_validator(mode="after")
+    def _backoff_grows(self) -> Self:
+        if self.base_backoff_s > self.max_backoff_s:
+            raise ValueError(f"base_backoff_s {self.base_backoff_s} must not exceed max_backoff_s {self.max_backoff_s}")
+        return self
+
+
+class Admin(Section):
+    enabled: Flag = True
+    max_clients: Annotated[Whole, Field(ge=1, le=1000)] = 64
+
+
+class Log(Section):
+    level: Annotated[Level, HOT] = "INFO"
+    terminal: Flag = True
+    rotation: Annotated[str, AfterValidator(_log_size)] = "50 MB"
+    retention: Annotated[str, AfterValidator(_log_age)] = "14 days"
+    debug_trading: Flag = False
+
+
+class Paper(Section):
+    """The paper exchange of each account, and the built-in signal source. Read in paper mode only."""
+
+    seed: Annotated[Whole, Field(ge=0)] = 1
+    volatility: Positive = Decimal(1)
+    balance: Positive = Decimal(10000)
+    symbols: tuple[SymbolName, ...] = ()
+    tape: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    tape_speed: Positive = Decimal(1)
+    bar_order: Literal["low-first", "high-first", "both"] = "both"
+    only_tape: Flag = False
+    latency_ms: Annotated[Whole, Field(ge=0, le=60_000)] = 0
+    port: Annotated[Whole, Field(ge=0, le=65_535)] = 0
+    control: Flag = False
+    demo_signals: Flag = True
+    demo_signal_interval_s: Seconds = 8.0
+    stop_exchange_on_exit: Flag = True
+
+
+class Chaos(Section):
+    enabled: Flag = False
+
+
+class Unfurnished(Section):
+    """A section whose name is reserved and which takes no key yet; `Later` on its field says what brings them."""
+
+
+class Settings(Section):
+    """All settings. Immutable; a reload makes a new one."""
+
+    service: Service = Service()
+    database: Database = Database()
+    accounts: Annotated[dict[Annotated[str, Field(max_length=32, pattern=ACCOUNT_NAME)], Account], Field(min_length=1)]
+    signals: Signals = Signals()
+    entries: Entries = Entries()
+    sizing: Sizing = Sizing()
+    protection: Protection = Protection()
+    trailing: Trailing = Trailing()
+    strategy: Annotated[Unfurnished, Later(comes_with="the built-in strategy")] = Unfurnished()
+    reconciler: Reconciler = Reconciler()
+    zombies: Annotated[Unfurnished, Later(comes_with="the zombie hunt")] = Unfurnished()
+    health: Annotated[Unfurnished, Later(comes_with="the health score")] = Unfurnished()
+    aging: Annotated[Unfurnished, Later(comes_with="the exit of aged positions")] = Unfurnished()
+    risk: Annotated[Unfurnished, Later(comes_with="the kill switch")] = Unfurnished()
+    notifier: Annotated[Unfurnished, Later(comes_with="channels beside the log")] = Unfurnished()
+    admin: Admin = Admin()
+    web: Annotated[Unfurnished, Later(comes_with="the HTTP endpoints")] = Unfurnished()
+    log: Log = Log()
+    retention: Annotated[Unfurnished, Later(comes_with="archives of old months")] = Unfurnished()
+    supervision: Supervision = Supervision()
+    paper: Paper = Paper()
+    chaos: Chaos = Chaos()
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.service.state_dir / "admin.sock"
+
+    def untracked_policy(self, account: str) -> Literal["adopt", "alert", "close"]:
+        """What to do with a position of `account` that Holdfast did not open; unset: adopt in paper, else alert."""
+        chosen = self.accounts[account].untracked
+        return chosen or ("adopt" if self.service.mode == "paper" else "alert")
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not appear in any line of any log."""
+        kept = [self.signals.token, self.database.url]
+        for account in self.accounts.values():
+            kept += [account.api_key, account.secret]
+        return tuple(secret.get_secret_value() for secret in kept if secret.get_secret_value())
+
+    def without_effect(self) -> Iterator[str]:
+        """One sentence for each key that was changed from its default though nothing acts on it yet."""
+        for key, value, default, later in _later_keys(self, ""):
+            if value != default:
+                yield f"{key} has no effect yet: it comes with {later.comes_with}"
+
+
+def _later_keys(section: Section, prefix: str) -> Iterator[tuple[str, Any, Any, Later]]:
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        later = next((mark for mark in field.metadata if isinstance(mark, Later)), None)
+        if isinstance(value, Section):
+            yield from _later_keys(value, f"{prefix}{name}.")
+        elif isinstance(value, dict):
+            for key, account in value.items():
+                yield from _later_keys(account, f"{prefix}{name}.{key}.")
+        elif later is not None:
+            yield f"{prefix}{name}", value, field.default, later
