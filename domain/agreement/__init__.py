@@ -1,0 +1,1 @@
+"""What the exchange shows against what the book says."""

@@ -1,0 +1,292 @@
+"""How big the position is, and how sure we are: executions we heard of against what the venue says.
+
+The book is the sum of executions on the symbol since the opening, each counted once however often it is heard. The
+venue's own figure comes separately. While the two differ we protect the larger one, and nothing is believed closed;
+when they go on differing the venue is asked again, and its answer is taken once it has been heard often enough
+(LAWS S11: an explicit row newer than our last activity, twice; three times before a position counts as gone).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal, localcontext
+
+from domain.catalogue import EventType
+from domain.identity import parse_client_id
+from domain.instrument import MONEY
+from domain.orders import Fill, OrderReport, PositionReport
+from domain.position.effects import AskPosition
+from domain.position.state import (
+    ZERO,
+    OrderFills,
+    OrderState,
+    Position,
+    Reported,
+)
+from domain.position.turn import Turn
+from domain.records import Trade
+
+SETTLE_S = 0.5
+ASK_AGAIN_S = 1
+ANSWER_LIMIT_S = 6
+NEEDED = 2
+NEEDED_FOR_FLAT = 3
+
+
+def book(p: Position) -> Decimal:
+    """The size that the executions add up to, in the position's direction."""
+    total = p.adopted_quantity + p.adjustment
+    for fills in p.fills:
+        total += fills.filled if fills.side is p.side.opening else -fills.filled
+    return total
+
+
+def has_history(p: Position) -> bool:
+    """Whether there ever was anything to protect."""
+    return bool(p.fills or p.adjustment or p.adopted_quantity)
+
+
+def trusted_report(p: Position) -> Reported | None:
+    """The venue's word on the size, unless an execution is newer."""
+    if p.reported is None or (p.last_fill_at is not None and p.reported.at < p.last_fill_at):
+        return None
+    return p.reported
+
+
+def exposure(p: Position) -> Decimal:
+    """The size that has to be protected: the larger of book and report, never negative."""
+    reported = trusted_report(p)
+    return max(book(p), reported.quantity if reported else ZERO, ZERO)
+
+
+def agreed(p: Position) -> bool:
+    """Whether book and venue say the same."""
+    reported = trusted_report(p)
+    return reported is not None and reported.quantity == book(p)
+
+
+def flat(p: Position) -> bool:
+    """Whether the position is proven gone: executions and the venue's own explicit figure say so."""
+    return agreed(p) and book(p) <= 0
+
+
+def entry_price(p: Position) -> Decimal | None:
+    """Average price of what opened the position."""
+    grown = max(p.adjustment, ZERO)
+    quantity = p.adopted_quantity + grown
+    with localcontext(MONEY):
+        notional = p.adopted_quantity * (p.adopted_price or ZERO) + grown * (p.adjustment_price or ZERO)
+        for fills in p.fills:
+            if fills.side is p.side.opening:
+                quantity += fills.filled
+                notional += fills.notional
+    return _ratio(notional, quantity)
+
+
+def opened_quantity(p: Position) -> Decimal:
+    """What was ever opened, reductions not counted."""
+    executed = sum((f.filled for f in p.fills if f.side is p.side.opening), ZERO)
+    return p.adopted_quantity + max(p.adjustment, ZERO) + executed
+
+
+def exit_price(p: Position) -> Decimal | None:
+    """Average price of what closed the position, so far."""
+    closing = [f for f in p.fills if f.side is p.side.closing]
+    return _ratio(sum((f.notional for f in closing), ZERO), sum((f.filled for f in closing), ZERO))
+
+
+def realized_pnl(p: Position) -> Decimal:
+    """Realised profit as the venue booked it, before fees."""
+    return sum((f.realized_pnl for f in p.fills), ZERO)
+
+
+def fees(p: Position) -> Decimal:
+    """Fees paid, positive."""
+    return sum((f.fee for f in p.fills), ZERO)
+
+
+def unrealized_pnl(p: Position) -> Decimal | None:
+    """Profit at the mark price, or None while either price is unknown."""
+    price = entry_price(p)
+    if price is None or p.mark_price is None:
+        return None
+    with localcontext(MONEY):
+        return (p.mark_price - price) * book(p) * p.side.sign
+
+
+def _ratio(notional: Decimal, quantity: Decimal) -> Decimal | None:
+    if quantity <= 0:
+        return None
+    with localcontext(MONEY):
+        return notional / quantity
+
+
+def hear_report(turn: Turn, report: OrderReport) -> None:
+    """Count what an ordinary order has executed. A conditional order executes only through its child."""
+    p = turn.position
+    if report.conditional or report.filled <= 0 or not _concerns(p, report.client_id, report.exchange_id, report.at):
+        return
+    known = _fills(p, report.exchange_id) or OrderFills(
+        exchange_id=report.exchange_id, side=report.side, client_id=report.client_id
+    )
+    if report.filled <= known.filled:
+        return
+    with localcontext(MONEY):
+        price = report.average_price or p.mark_price or ZERO
+        changed = replace(known, reported=report.filled, reported_notional=report.filled * price)
+    _store(turn, changed, report.at)
+
+
+def hear_fill(turn: Turn, fill: Fill) -> None:
+    """Count one execution, once."""
+    p = turn.position
+    if not _concerns(p, fill.client_id, fill.exchange_id, fill.at):
+        return
+    known = _fills(p, fill.exchange_id) or OrderFills(
+        exchange_id=fill.exchange_id, side=fill.side, client_id=fill.client_id
+    )
+    if fill.trade_id in known.trades:
+        return
+    with localcontext(MONEY):
+        changed = replace(
+            known,
+            traded=known.traded + fill.quantity,
+            traded_notional=known.traded_notional + fill.quantity * fill.price,
+            fee=known.fee + fill.fee,
+            realized_pnl=known.realized_pnl + fill.realized_pnl,
+            trades=known.trades | {fill.trade_id},
+            liquidation=known.liquidation or fill.liquidation,
+        )
+    turn.trades.append(Trade(position_id=p.id, account=p.account, exchange=p.exchange, fill=fill))
+    turn.say(
+        EventType.FILL,
+        {
+            "trade_id": fill.trade_id,
+            "side": fill.side,
+            "quantity": fill.quantity,
+            "price": fill.price,
+            "fee": fill.fee,
+            "realized_pnl": fill.realized_pnl,
+            "liquidation": fill.liquidation,
+        },
+        order_id=fill.client_id or fill.exchange_id,
+    )
+    if changed.filled > known.filled:
+        _store(turn, changed, fill.at)
+    else:
+        turn.set(fills=_replaced(turn.position.fills, changed))
+
+
+def _concerns(p: Position, client_id: str | None, exchange_id: str, at: datetime) -> bool:
+    """Whether an order acts on this position: ours, our stop's child, or a stranger's since the opening."""
+    ours = parse_client_id(client_id)
+    if ours is not None:
+        return ours.position_id == p.id
+    if _fills(p, exchange_id) or any(s.child_id == exchange_id for s in p.stops):
+        return True
+    return at >= p.opened_at
+
+
+def _fills(p: Position, exchange_id: str) -> OrderFills | None:
+    return next((f for f in p.fills if f.exchange_id == exchange_id), None)
+
+
+def _replaced(fills: tuple[OrderFills, ...], changed: OrderFills) -> tuple[OrderFills, ...]:
+    if any(f.exchange_id == changed.exchange_id for f in fills):
+        return tuple(changed if f.exchange_id == changed.exchange_id else f for f in fills)
+    return (*fills, changed)
+
+
+def _store(turn: Turn, changed: OrderFills, at: datetime) -> None:
+    p = turn.position
+    turn.set(
+        fills=_replaced(p.fills, changed),
+        last_fill_at=max(at, p.last_fill_at) if p.last_fill_at else at,
+        last_activity_at=turn.now,
+    )
+
+
+def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None) -> None:
+    """Take the venue's word on the size. A reading asked before our own last activity is dropped (DESIGN 2)."""
+    p = turn.position
+    pushed = asked_at is None
+    if not pushed:
+        turn.note(verify_at=None)
+    turn.note(
+        liquidation_price=report.liquidation_price or p.liquidation_price,
+        mark_price=p.mark_price if p.mark_price is not None else report.mark_price,
+    )
+    if asked_at is not None and p.last_activity_at is not None and asked_at <= p.last_activity_at:
+        return
+    before = p.reported
+    if before is not None and report.at < before.at:
+        return
+    quantity = report.quantity * p.side.sign
+    turn.note(reported=Reported(quantity=quantity, at=report.at), verify_wanted=p.verify_wanted and pushed)
+    if trusted_report(turn.position) is None:
+        return
+    if quantity == book(turn.position):
+        turn.note(disagreements=0, disagreed_since=None)
+        return
+    same = before is not None and before.quantity == quantity
+    turn.note(disagreements=(p.disagreements if same else 0) + (2 if pushed and not same else 1))
+    if not pushed:
+        _adjust(turn, report, quantity)
+
+
+def _adjust(turn: Turn, report: PositionReport, shown: Decimal) -> None:
+    """Believe the venue's figure once it was heard often enough: somebody else changed the position."""
+    p = turn.position
+    needed = NEEDED_FOR_FLAT if shown <= 0 else NEEDED
+    market_orders = (*p.exits, p.entry) if p.entry else p.exits
+    if any(o.state in (OrderState.SENDING, OrderState.UNKNOWN) for o in market_orders):
+        return  # what is under way may explain the difference: its own outcome is asked for
+    if p.disagreements < needed:
+        turn.say(
+            EventType.RECONCILE_FINDING,
+            {
+                "finding": "phantom" if shown <= 0 else "quantity",
+                "book": book(p),
+                "exchange": shown,
+                "seen": f"{p.disagreements}/{needed}",
+            },
+        )
+        turn.note(verify_at=turn.now + timedelta(seconds=ASK_AGAIN_S))
+        return
+    difference = shown - book(p)
+    turn.say(
+        EventType.POSITION_CHANGED_OUTSIDE,
+        {"book": book(p), "exchange": shown, "difference": difference},
+    )
+    turn.set(
+        adjustment=p.adjustment + difference,
+        adjustment_price=entry_price(p) or report.entry_price or p.mark_price,
+        disagreements=0,
+        disagreed_since=None,
+        last_activity_at=turn.now,
+    )
+
+
+def settle(turn: Turn) -> None:
+    """Ask the venue for the size while book and report go on differing, or a flat book lacks its proof."""
+    p = turn.position
+    if p.phase.final:
+        return
+    reported = trusted_report(p)
+    unsettled = has_history(p) and book(p) <= 0 if reported is None else reported.quantity != book(p)
+    if not (unsettled or p.verify_wanted):
+        if p.disagreed_since is not None:
+            turn.note(disagreed_since=None, disagreements=0)
+        return
+    since = p.disagreed_since
+    if since is None:
+        since = turn.now
+        turn.note(disagreed_since=since)
+    due = p.verify_at or (turn.now if p.verify_wanted else since + timedelta(seconds=SETTLE_S))
+    if turn.now < due:
+        turn.wake_at(due)
+        return
+    turn.want(AskPosition())
+    turn.note(verify_at=turn.now + timedelta(seconds=ANSWER_LIMIT_S))
+    turn.wake_at(turn.now + timedelta(seconds=ANSWER_LIMIT_S))

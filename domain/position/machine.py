@@ -1,0 +1,471 @@
+"""The position's state machine: hear one input, decide until nothing more is to be done, answer with effects.
+
+Rules of this file. An input changes what is known, never what is done; what is done follows from what is known, in one
+place and always in the same order (settle the size, exit, stop, finish). So no answer depends on which news came first,
+news heard twice changes nothing, and after a crash the same decisions are reached from the same facts.
+
+What each input does in each phase is the table `ANSWERS`: a phase that is not named there hears nothing. A test walks
+every cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import cast
+
+from domain.catalogue import EventType
+from domain.identity import OrderKind
+from domain.orders import OrderIntent, OrderReport
+from domain.position import exits, ledger, stops, tracking, trailing
+from domain.position.effects import AskCandles, AskFills, Transition
+from domain.position.inputs import (
+    AnswerHeard,
+    Begin,
+    CancelHeard,
+    CandlesHeard,
+    CloseWanted,
+    FillHeard,
+    FillsListed,
+    Input,
+    OrderHeard,
+    OutcomeHeard,
+    PositionHeard,
+    PriceRange,
+    QuestionFailed,
+    Recovered,
+    Release,
+    StopWanted,
+    TrailingWanted,
+    View,
+    Wake,
+)
+from domain.position.state import (
+    CloseReason,
+    OrderState,
+    Phase,
+    Position,
+    StopOrder,
+    TrackedOrder,
+    TrailState,
+)
+from domain.position.turn import Turn
+
+ALIVE = frozenset(phase for phase in Phase if not phase.final)
+OPEN = ALIVE - {Phase.PENDING_ENTRY}
+QUESTION_LIMIT_S = 6
+MAX_FILLS_QUESTIONS = 5
+
+
+def handle(position: Position, heard: Input, now: datetime) -> Transition:
+    """Answer one input. Pure: the same position, input and time give the same answer."""
+    turn = Turn(position, now)
+    answer = ANSWERS[type(heard)]
+    if position.phase in answer.phases:
+        answer.hear(turn, heard)
+        _decide(turn)
+    return turn.transition()
+
+
+def _decide(turn: Turn) -> None:
+    """What is to be done, from what is known."""
+    tracking.ask_open_questions(turn)
+    ledger.settle(turn)
+    exits.decide(turn)
+    stops.decide(turn)
+    if turn.position.close_wanted is not None:
+        exits.decide(turn)  # the stop's turn may have found that only closing is left
+    _phase(turn)
+    stops.measure(turn)
+    exits.watch_intervention(turn)
+    _finish(turn)
+
+
+def _begin(turn: Turn, _: Begin) -> None:
+    p = turn.position
+    if p.entry is not None or p.adopted:
+        return
+    client_id = turn.mint(OrderKind.ENTRY)
+    p = turn.position
+    turn.set(
+        entry=TrackedOrder(
+            client_id=client_id, quantity=p.plan.quantity, state=OrderState.SENDING, sent_at=turn.now
+        )
+    )
+    turn.say(
+        EventType.ENTRY_PLACED,
+        {
+            "side": p.side.opening,
+            "symbol": p.symbol,
+            "order_id": client_id,
+            "quantity": p.plan.quantity,
+            "reference_price": p.plan.reference_price,
+        },
+        order_id=client_id,
+    )
+    turn.place(
+        OrderIntent(
+            client_id=client_id,
+            position_id=p.id,
+            account=p.account,
+            symbol=p.symbol,
+            kind=OrderKind.ENTRY,
+            side=p.side.opening,
+            position_side=p.side,
+            quantity=p.plan.quantity,
+            reduce_only=False,
+            reference_price=p.plan.reference_price,
+        )
+    )
+
+
+def _recovered(turn: Turn, heard: Recovered) -> None:
+    """Everything that was under way is unknown now, and everything that rested is looked at again."""
+    turn.set(epoch=heard.epoch, verify_at=None, verify_wanted=True, disagreements=0, reported=None)
+    for order in turn.tracked():
+        if order.state is OrderState.SENDING:
+            proof = order.sent_at + timedelta(seconds=tracking.RECEIVE_WINDOW_S)
+            turn.put(replace(order, state=OrderState.UNKNOWN, absence_proof_at=proof, ask_at=turn.now, questions=0))
+        elif isinstance(order, StopOrder) and order.state is OrderState.CANCELLING:
+            turn.put(replace(order, state=OrderState.LIVE, cancel_at=None, ask_at=turn.now))
+        elif not order.state.over:
+            turn.put(replace(order, ask_at=turn.now))
+    p = turn.position
+    turn.set(last_activity_at=turn.now, disagreed_since=turn.now, fills_ask_at=None)
+    turn.say(EventType.POSITION_RECOVERED, {"phase": p.phase, "epoch": f"{heard.epoch.term}_{heard.epoch.incarnation}"})
+    _ask_candles(turn)
+
+
+def _ask_candles(turn: Turn) -> None:
+    p = turn.position
+    if p.trail.state in (TrailState.OFF, TrailState.TRIGGERED) or p.mark_at is None:
+        return
+    turn.set(candles_ask_at=turn.now + timedelta(seconds=QUESTION_LIMIT_S))
+    turn.want(AskCandles(since=max(p.mark_at, p.opened_at)))
+
+
+def _candles(turn: Turn, heard: CandlesHeard) -> None:
+    """The extreme made while nobody watched counts; that the stop was touched meanwhile the venue itself tells."""
+    p = turn.position
+    turn.set(candles_ask_at=None)
+    price = heard.high if p.side.sign > 0 else heard.low
+    before = p.trail.extreme
+    trailing.advance(turn, price)
+    extreme = turn.position.trail.extreme
+    if extreme != before:
+        turn.say(EventType.TRAILING_EXTREME_RECOVERED, {"old_extreme": before, "extreme_price": extreme})
+
+
+def _outcome(turn: Turn, heard: OutcomeHeard) -> None:
+    tracking.hear_outcome(turn, heard.outcome)
+
+
+def _cancel(turn: Turn, heard: CancelHeard) -> None:
+    tracking.hear_cancel(turn, heard.outcome)
+
+
+def _answer(turn: Turn, heard: AnswerHeard) -> None:
+    tracking.hear_answer(turn, heard.answer)
+
+
+def _order(turn: Turn, heard: OrderHeard) -> None:
+    tracking.hear_order(turn, heard.report)
+
+
+def _fill(turn: Turn, heard: FillHeard) -> None:
+    ledger.hear_fill(turn, heard.fill)
+
+
+def _position(turn: Turn, heard: PositionHeard) -> None:
+    ledger.hear_position(turn, heard.report, heard.asked_at)
+
+
+def _view(turn: Turn, heard: View) -> None:
+    """Compare with a complete reading; one that was asked before our own last activity says nothing (DESIGN 2)."""
+    p = turn.position
+    ledger.hear_position(turn, heard.report, heard.asked_at)
+    if p.last_activity_at is not None and heard.asked_at <= p.last_activity_at:
+        return
+    shown = {report.client_id for report in heard.orders} | {report.exchange_id for report in heard.orders}
+    for report in heard.orders:
+        tracking.hear_order(turn, report)
+        _take_foreign_stop(turn, report)
+    for stop in turn.position.stops:
+        missing = stop.client_id not in shown and stop.exchange_id not in shown
+        if stop.covers and missing and stop.ask_at is None:
+            turn.put(replace(stop, ask_at=turn.now))
+
+
+def _take_foreign_stop(turn: Turn, report: OrderReport) -> None:
+    """An adopted position's own stop, if it covers fully, stays THE stop (DESIGN 3, 'Hands off')."""
+    p = turn.position
+    if not p.adopted or p.protected_once or p.stops or not report.conditional or report.status.terminal:
+        return
+    closing = report.side is p.side.closing and (report.reduce_only or report.close_position)
+    whole = report.close_position or report.quantity >= ledger.exposure(p)
+    if report.trigger_price is None or not closing or not whole or not stops.on_safe_side(p, report.trigger_price):
+        return
+    turn.set(stops=(stops.foreign(turn, report),), protected_once=True)
+    turn.say(
+        EventType.STOP_LOSS_EXISTS,
+        {"symbol": p.symbol, "order_id": report.exchange_id, "existing_orders": 1, "stop_price": report.trigger_price},
+    )
+
+
+def _price(turn: Turn, heard: PriceRange) -> None:
+    trailing.hear_price(turn, heard)
+
+
+def _fills_listed(turn: Turn, heard: FillsListed) -> None:
+    p = turn.position
+    known = {f.exchange_id for f in p.fills}
+    for fill in heard.fills:
+        late = p.flat_at is not None and fill.at > p.flat_at + timedelta(seconds=1)
+        if not (late and fill.exchange_id not in known):
+            before = ledger.book(turn.position)
+            ledger.hear_fill(turn, fill)
+            _explain(turn, ledger.book(turn.position) - before)
+    turn.set(fills_confirmed=True, fills_ask_at=None)
+
+
+def _explain(turn: Turn, change: Decimal) -> None:
+    """An execution learned late explains what had been taken for an outside change: it must not count twice."""
+    p = turn.position
+    if change * p.adjustment > 0:
+        explained = min(abs(change), abs(p.adjustment)).copy_sign(change)
+        turn.set(adjustment=p.adjustment - explained)
+
+
+def _question_failed(turn: Turn, heard: QuestionFailed) -> None:
+    p = turn.position
+    if heard.what == "position":
+        turn.note(verify_at=turn.now + timedelta(seconds=1))
+    elif heard.what == "fills" and p.fills_ask_at is not None:
+        turn.note(fills_ask_at=turn.now + tracking.pause(p.fills_questions))
+    elif heard.what == "candles" and p.candles_ask_at is not None:
+        turn.note(candles_ask_at=turn.now + timedelta(seconds=2))
+
+
+def _close(turn: Turn, heard: CloseWanted) -> None:
+    p = turn.position
+    if p.close_wanted is not None:
+        return
+    if heard.fraction >= 1:
+        turn.set(close_wanted=heard.reason)
+    else:
+        turn.set(close_fraction=heard.fraction)
+    turn.say(EventType.CLOSE_REQUESTED, {"reason": heard.reason, "fraction": heard.fraction})
+
+
+def _stop_wanted(turn: Turn, heard: StopWanted) -> None:
+    p = turn.position
+    price = p.instrument.stop_price(p.side, heard.price)
+    current = trailing.stop_in_force(p)
+    turn.set(operator_stop=price, trail=replace(p.trail, wanted=None))
+    turn.say(EventType.STOP_OVERRIDDEN, {"old_stop": current.trigger if current else None, "new_stop": price})
+
+
+def _trailing_wanted(turn: Turn, heard: TrailingWanted) -> None:
+    p = turn.position
+    turn.set(plan=replace(p.plan, trailing=heard.rules))
+    trail = p.trail
+    if not heard.rules.enabled and trail.state is not TrailState.OFF:
+        turn.set(trail=replace(trail, state=TrailState.OFF))
+        turn.say(EventType.TRAILING_REMOVED, {"extreme_price": trail.extreme})
+    elif heard.rules.enabled and trail.state is TrailState.OFF and p.protected_once:
+        turn.set(trail=replace(trail, state=TrailState.INACTIVE))
+    turn.say(
+        EventType.TRAILING_CHANGED,
+        {
+            "enabled": heard.rules.enabled,
+            "activation_pct": heard.rules.activation_pct,
+            "callback_pct": heard.rules.callback_pct,
+        },
+    )
+
+
+def _release(turn: Turn, _: Release) -> None:
+    """Hand the position back to a human: nothing is cancelled, nobody here looks after it any more."""
+    p = turn.position
+    stop = trailing.stop_in_force(p)
+    turn.set(phase=Phase.RELEASED, close_reason=CloseReason.RELEASED, closed_at=turn.now)
+    turn.say(EventType.POSITION_RELEASED, {"symbol": p.symbol, "stop_price": stop.trigger if stop else None})
+
+
+def _wake(turn: Turn, _: Wake) -> None:
+    p = turn.position
+    if p.candles_ask_at is not None and turn.now >= p.candles_ask_at:
+        _ask_candles(turn)
+    if p.mark_price is not None and not trailing.touched(p, p.mark_price):
+        trailing.advance(turn, p.mark_price)
+
+
+def _phase(turn: Turn) -> None:
+    """The name of where the position is, from the facts."""
+    p = turn.position
+    if p.phase.final:
+        return
+    exposure = ledger.exposure(p)
+    if exposure > 0:
+        if p.close_wanted is not None or any(s.state is OrderState.TRIGGERED for s in p.stops):
+            phase = Phase.CLOSING
+        elif p.protected_once:
+            phase = Phase.ACTIVE
+        else:
+            phase = Phase.PENDING_SL
+    elif ledger.has_history(p):
+        phase = Phase.CLOSING
+    elif p.entry is not None and p.entry.state in (OrderState.LIVE, OrderState.DONE):
+        phase = Phase.ENTRY_PLACED
+    else:
+        phase = Phase.PENDING_ENTRY if not p.adopted else p.phase
+    if phase is not p.phase:
+        turn.set(phase=phase)
+
+
+def _finish(turn: Turn) -> None:
+    """End the life when the venue shows flat, no order of ours is left, and the venue's own fills are booked."""
+    p = turn.position
+    if p.phase.final:
+        return
+    if p.candles_ask_at is not None:
+        turn.wake_at(p.candles_ask_at)
+    entry_over = p.entry is None or p.entry.state.over
+    if not entry_over or not _orders_over(p) or ledger.exposure(p) > 0:
+        return
+    if not ledger.has_history(p):
+        if not p.verify_wanted:
+            _end(turn, Phase.FAILED, _failure(p))
+        return
+    if not ledger.flat(p):
+        return
+    if p.flat_at is None:
+        turn.set(flat_at=turn.now)
+    if not p.fills_confirmed and p.fills_questions < MAX_FILLS_QUESTIONS:
+        _ask_fills(turn)
+        return
+    reason = _reason(p)
+    if reason is CloseReason.LIQUIDATION:
+        phase = Phase.LIQUIDATED
+    elif p.close_wanted is CloseReason.ROLLBACK:
+        phase = Phase.ROLLED_BACK
+    else:
+        phase = Phase.CLOSED
+    _end(turn, phase, reason)
+
+
+def _orders_over(p: Position) -> bool:
+    stops_over = all(s.state.over or s.state is OrderState.TRIGGERED for s in p.stops)
+    return stops_over and all(x.state.over for x in p.exits)
+
+
+def _ask_fills(turn: Turn) -> None:
+    p = turn.position
+    if p.fills_ask_at is not None and turn.now < p.fills_ask_at:
+        turn.wake_at(p.fills_ask_at)
+        return
+    limit = turn.now + timedelta(seconds=QUESTION_LIMIT_S)
+    turn.set(fills_ask_at=limit, fills_questions=p.fills_questions + 1)
+    turn.want(AskFills(since=p.opened_at - timedelta(seconds=5)))
+    turn.wake_at(limit)
+
+
+def _failure(p: Position) -> CloseReason:
+    if p.entry is None:
+        return CloseReason.OUTSIDE
+    if p.entry.state is OrderState.DONE:
+        return CloseReason.ENTRY_EXPIRED
+    return CloseReason.ENTRY_ABSENT if p.entry.exchange_id is None and p.entry.questions else CloseReason.ENTRY_REFUSED
+
+
+def _reason(p: Position) -> CloseReason:
+    """Why it ended: by the last order that closed some of it."""
+    if any(f.liquidation for f in p.fills):
+        return CloseReason.LIQUIDATION
+    closing = [f for f in p.fills if f.side is p.side.closing]
+    if not closing:
+        return CloseReason.OUTSIDE
+    last = closing[-1]
+    for stop in p.stops:
+        if stop.child_id == last.exchange_id:
+            trailed = p.trail.state in (TrailState.TRAILING, TrailState.TRIGGERED)
+            return CloseReason.TRAILING_STOP if trailed else CloseReason.STOP_LOSS
+    for order in p.exits:
+        if order.exchange_id == last.exchange_id or order.client_id == last.client_id:
+            return order.reason
+    return CloseReason.OUTSIDE
+
+
+ENDS = {
+    Phase.FAILED: EventType.POSITION_FAILED,
+    Phase.CLOSED: EventType.POSITION_CLOSED,
+    Phase.ROLLED_BACK: EventType.POSITION_ROLLED_BACK,
+    Phase.LIQUIDATED: EventType.POSITION_LIQUIDATED,
+}
+
+
+def _end(turn: Turn, phase: Phase, reason: CloseReason) -> None:
+    turn.set(
+        phase=phase,
+        close_reason=reason,
+        closed_at=turn.now,
+        unprotected_since=None,
+        needs_intervention=False,
+        stops=tuple(replace(s, state=OrderState.DONE) if not s.state.over else s for s in turn.position.stops),
+    )
+    p = turn.position
+    pnl, fees = ledger.realized_pnl(p), ledger.fees(p)
+    turn.say(
+        ENDS[phase],
+        {
+            "symbol": p.symbol,
+            "side": p.side,
+            "reason": reason,
+            "entry_price": ledger.entry_price(p),
+            "exit_price": ledger.exit_price(p),
+            "quantity": ledger.opened_quantity(p),
+            "realized_pnl": pnl,
+            "fees": fees,
+            "net_pnl": pnl - fees,
+            "unprotected_seconds": p.unprotected_seconds,
+            "stop_updates": p.trail.updates,
+        },
+    )
+
+
+class Answer:
+    """What an input does, and in which phases it is heard at all."""
+
+    __slots__ = ("hear", "phases")
+
+    def __init__(self, phases: frozenset[Phase], hear: Callable[[Turn, Input], None]) -> None:
+        self.phases = phases
+        self.hear = hear
+
+
+def _answer_for(phases: frozenset[Phase], hear: object) -> Answer:
+    return Answer(phases, cast("Callable[[Turn, Input], None]", hear))
+
+
+ANSWERS: dict[type, Answer] = {
+    Begin: _answer_for(frozenset({Phase.PENDING_ENTRY}), _begin),
+    Recovered: _answer_for(ALIVE, _recovered),
+    OutcomeHeard: _answer_for(ALIVE, _outcome),
+    CancelHeard: _answer_for(ALIVE, _cancel),
+    AnswerHeard: _answer_for(ALIVE, _answer),
+    OrderHeard: _answer_for(ALIVE, _order),
+    FillHeard: _answer_for(ALIVE, _fill),
+    PositionHeard: _answer_for(ALIVE, _position),
+    View: _answer_for(ALIVE, _view),
+    PriceRange: _answer_for(ALIVE, _price),
+    CandlesHeard: _answer_for(OPEN, _candles),
+    FillsListed: _answer_for(ALIVE, _fills_listed),
+    QuestionFailed: _answer_for(ALIVE, _question_failed),
+    CloseWanted: _answer_for(ALIVE, _close),
+    StopWanted: _answer_for(OPEN, _stop_wanted),
+    TrailingWanted: _answer_for(OPEN, _trailing_wanted),
+    Release: _answer_for(OPEN, _release),
+    Wake: _answer_for(ALIVE, _wake),
+}

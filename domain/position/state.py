@@ -1,0 +1,260 @@
+"""All that a position knows. Immutable: every change is a new value, so that it can be stored, sent and compared.
+
+Rules of this file: nothing here decides; a field is either a fact (what we sent, what the venue said) or a wish that an
+operator or a rule has set. What to do about the difference is decided in `machine` and the files beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from domain.identity import ClientOrderId, Epoch, PositionId
+from domain.instrument import Instrument, PositionSide, Side
+from domain.position.plan import Plan
+
+ZERO = Decimal(0)
+
+
+class Phase(StrEnum):
+    """Where in its life a position is (DESIGN 2, 'A position's life')."""
+
+    PENDING_ENTRY = "pending_entry"
+    ENTRY_PLACED = "entry_placed"
+    PENDING_SL = "pending_sl"
+    ACTIVE = "active"
+    CLOSING = "closing"
+    CLOSED = "closed"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled_back"
+    LIQUIDATED = "liquidated"
+    RELEASED = "released"
+
+    @property
+    def final(self) -> bool:
+        """Whether the life is over: no order of ours is left and nobody needs to watch."""
+        return self in (Phase.CLOSED, Phase.FAILED, Phase.ROLLED_BACK, Phase.LIQUIDATED, Phase.RELEASED)
+
+
+class OrderState(StrEnum):
+    """What we know of one order of ours."""
+
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    LIVE = "live"
+    CANCELLING = "cancelling"
+    TRIGGERED = "triggered"
+    DONE = "done"
+    REFUSED = "refused"
+
+    @property
+    def over(self) -> bool:
+        """Whether the order can do nothing more."""
+        return self in (OrderState.DONE, OrderState.REFUSED)
+
+
+class Purpose(StrEnum):
+    """Why a stop was sent: decides what is done when the venue refuses it."""
+
+    FIRST = "first"
+    RESIZE = "resize"
+    BREAKEVEN = "breakeven"
+    TRAIL = "trail"
+    OPERATOR = "operator"
+    GUARD = "guard"
+    EMERGENCY = "emergency"
+    FOREIGN = "foreign"
+
+
+class CloseReason(StrEnum):
+    """Why a position ended."""
+
+    STOP_LOSS = "stop_loss"
+    TRAILING_STOP = "trailing_stop"
+    OPERATOR = "operator"
+    SIGNAL = "signal"
+    ROLLBACK = "rollback"
+    STOP_PASSED = "stop_passed"
+    STOP_STUCK = "stop_stuck"
+    LIQUIDATION = "liquidation"
+    OUTSIDE = "outside"
+    ENTRY_REFUSED = "entry_refused"
+    ENTRY_ABSENT = "entry_absent"
+    ENTRY_EXPIRED = "entry_expired"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedOrder:
+    """One order of ours from the decision on. `ask_at`: when to ask the venue about it (again)."""
+
+    client_id: ClientOrderId
+    quantity: Decimal
+    state: OrderState
+    sent_at: datetime
+    exchange_id: str | None = None
+    absence_proof_at: datetime | None = None
+    ask_at: datetime | None = None
+    questions: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopOrder(TrackedOrder):
+    """A stop of ours. `child_id` is the order its trigger made; `cancel_at`: when a refused cancel is tried again."""
+
+    trigger: Decimal
+    purpose: Purpose
+    child_id: str | None = None
+    accepted_at: datetime | None = None
+    triggered_at: datetime | None = None
+    cancel_at: datetime | None = None
+    cancels: int = 0
+
+    @property
+    def covers(self) -> bool:
+        """Whether it rests at the venue as far as we know; one being cancelled does until the venue says it is gone."""
+        return self.state in (OrderState.LIVE, OrderState.CANCELLING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitOrder(TrackedOrder):
+    """A reduce-only market order of ours. `final`: it means to end the position, not to shrink it."""
+
+    reason: CloseReason
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFills:
+    """What one order (ours, a triggered child's, a stranger's) executed on our position.
+
+    A report gives cumulative figures, trades give each execution; whichever knows more is believed, so that news heard
+    twice or in any order counts once.
+    """
+
+    exchange_id: str
+    side: Side
+    reported: Decimal = ZERO
+    reported_notional: Decimal = ZERO
+    traded: Decimal = ZERO
+    traded_notional: Decimal = ZERO
+    fee: Decimal = ZERO
+    realized_pnl: Decimal = ZERO
+    trades: frozenset[str] = frozenset()
+    client_id: ClientOrderId | None = None
+    liquidation: bool = False
+
+    @property
+    def filled(self) -> Decimal:
+        """Executed quantity, in base units."""
+        return max(self.reported, self.traded)
+
+    @property
+    def notional(self) -> Decimal:
+        """Executed value, in quote units."""
+        return self.traded_notional if self.traded >= self.reported else self.reported_notional
+
+
+class TrailState(StrEnum):
+    """INACTIVE -> [WAITING: stop at break-even ->] TRAILING -> TRIGGERED."""
+
+    OFF = "off"
+    INACTIVE = "inactive"
+    WAITING = "waiting"
+    TRAILING = "trailing"
+    TRIGGERED = "triggered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trail:
+    """How far the trailing stop has come. `extreme` is the best mark price seen since the entry."""
+
+    state: TrailState
+    extreme: Decimal | None = None
+    updates: int = 0
+    moved_at: datetime | None = None
+    wanted: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """The venue's last word on the size of the position, in our direction (negative: the other way round)."""
+
+    quantity: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """One position, its orders and its wishes. Quantities in base units, prices in quote units, times UTC."""
+
+    id: PositionId
+    account: str
+    exchange: str
+    instance: str
+    instrument: Instrument
+    side: PositionSide
+    plan: Plan
+    epoch: Epoch
+    correlation_id: str
+    opened_at: datetime
+    phase: Phase = Phase.PENDING_ENTRY
+    version: int = 0
+    sequence: int = 0
+    signal_id: str | None = None
+    signal_key: str | None = None
+    adopted: bool = False
+
+    entry: TrackedOrder | None = None
+    stops: tuple[StopOrder, ...] = ()
+    exits: tuple[ExitOrder, ...] = ()
+    fills: tuple[OrderFills, ...] = ()
+    adjustment: Decimal = ZERO
+    adjustment_price: Decimal | None = None
+    adopted_quantity: Decimal = ZERO
+    adopted_price: Decimal | None = None
+    reported: Reported | None = None
+    disagreed_since: datetime | None = None
+    disagreements: int = 0
+    verify_at: datetime | None = None
+    verify_wanted: bool = False
+    last_activity_at: datetime | None = None
+    last_fill_at: datetime | None = None
+
+    trail: Trail = field(default_factory=lambda: Trail(state=TrailState.OFF))
+    operator_stop: Decimal | None = None
+    initial_stop: Decimal | None = None
+    close_wanted: CloseReason | None = None
+    close_fraction: Decimal | None = None
+
+    stop_refusals: int = 0
+    stop_retry_at: datetime | None = None
+    exit_refusals: int = 0
+    exit_retry_at: datetime | None = None
+    emergency_wanted: bool = False
+    needs_intervention: bool = False
+    recoveries: int = 0
+
+    mark_price: Decimal | None = None
+    mark_at: datetime | None = None
+    liquidation_price: Decimal | None = None
+    beyond_stop_since: datetime | None = None
+    candles_ask_at: datetime | None = None
+
+    unprotected_since: datetime | None = None
+    unprotected_seconds: Decimal = ZERO
+    protected_once: bool = False
+    unprotected_alerted: bool = False
+    flat_at: datetime | None = None
+    fills_ask_at: datetime | None = None
+    fills_questions: int = 0
+    fills_confirmed: bool = False
+    close_reason: CloseReason | None = None
+    closed_at: datetime | None = None
+
+    @property
+    def symbol(self) -> str:
+        """The instrument's symbol."""
+        return self.instrument.symbol

@@ -1,0 +1,479 @@
+"""The stop-loss: there is one, of the right size, and it only ratchets (LAWS S1, S3, S4, S5).
+
+A wish (`wanted_trigger`, the exposure) is compared with what rests at the venue, and at most one step is taken: place
+what is missing, place the better one beside the old one, cancel the old one once the new one is accepted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+from domain.catalogue import EventType, Severity
+from domain.identity import ClientOrderId, OrderKind
+from domain.orders import OrderIntent, OrderReport, OrderStatus, Rejected, RejectReason, TriggerBy
+from domain.position import ledger, trailing
+from domain.position.effects import Cancel
+from domain.position.state import (
+    ZERO,
+    CloseReason,
+    OrderState,
+    Position,
+    Purpose,
+    StopOrder,
+    TrailState,
+)
+from domain.position.turn import Turn
+
+FIRST_STOP_PAUSE_S = 0.4
+MOVE_PAUSE_S = 2.0
+STUCK_ASK_S = 0.5
+STUCK_CLOSE_S = 1.5
+TRIGGERED_LIMIT_S = 1.0
+TRIGGERED_ASK_S = 0.3
+
+
+def cover(p: Position) -> Decimal:
+    """The quantity that the resting stops would close."""
+    return sum((s.quantity for s in p.stops if s.covers), ZERO)
+
+
+def covered(turn: Turn) -> bool:
+    """Whether the exposure is covered; a stop that is triggering counts for a second (LAWS)."""
+    p = turn.position
+    triggering = sum(
+        (
+            s.quantity
+            for s in p.stops
+            if s.state is OrderState.TRIGGERED
+            and s.triggered_at is not None
+            and turn.now < s.triggered_at + timedelta(seconds=TRIGGERED_LIMIT_S)
+        ),
+        ZERO,
+    )
+    return cover(p) + triggering >= ledger.exposure(p)
+
+
+def first_trigger(p: Position) -> Decimal | None:
+    """Where the first stop belongs: the given price, or the set distance from the entry price."""
+    if p.operator_stop is not None:
+        return p.operator_stop
+    if p.initial_stop is not None:
+        return p.initial_stop
+    if p.plan.stop_price is not None:
+        return p.instrument.stop_price(p.side, p.plan.stop_price)
+    entry = ledger.entry_price(p) or p.mark_price
+    if entry is None:
+        return None
+    return p.instrument.stop_price(p.side, trailing.offset(p.side, entry, -p.plan.protection.stop_pct))
+
+
+def wanted_trigger(p: Position) -> Decimal | None:
+    """Where the stop should be now: the first one's place or, when that is better, where it has trailed to."""
+    first = first_trigger(p)
+    if first is None or p.trail.wanted is None:
+        return first
+    return p.side.best(first, p.trail.wanted)
+
+
+def on_safe_side(p: Position, trigger: Decimal) -> bool:
+    """Whether the mark price has not passed a trigger; unknown marks forbid nothing."""
+    return p.mark_price is None or p.side.better(p.mark_price, trigger)
+
+
+def decide(turn: Turn) -> None:
+    """Take the next step towards one right stop."""
+    p = turn.position
+    if ledger.flat(p):
+        _cancel_all(turn)
+        return
+    if ledger.exposure(p) <= 0:
+        return
+    _watch_triggered(turn)
+    _watch_stuck(turn)
+    live = [s for s in turn.position.stops if s.state is OrderState.LIVE]
+    busy = [s for s in turn.position.stops if s.state in (OrderState.SENDING, OrderState.UNKNOWN)]
+    if any(s.state is OrderState.TRIGGERED for s in turn.position.stops):
+        return
+    if live:
+        keep = _best(turn.position, live)
+        if len(live) > 1:
+            _cancel_others(turn, live, keep)
+        elif not busy and not any(s.state is OrderState.CANCELLING for s in turn.position.stops):
+            _improve(turn, keep)
+    elif not any(s.state is OrderState.CANCELLING for s in turn.position.stops):
+        _first(turn, busy)
+
+
+def _best(p: Position, live: list[StopOrder]) -> StopOrder:
+    """The stop to keep: one that covers everything before one that does not, then the best trigger, then the newest."""
+    needed = ledger.exposure(p)
+    return max(
+        live,
+        key=lambda s: (
+            min(s.quantity, needed),
+            p.operator_stop is not None and s.trigger == p.operator_stop,
+            s.trigger * p.side.sign,
+            s.sent_at,
+        ),
+    )
+
+
+def _first(turn: Turn, busy: list[StopOrder]) -> None:
+    """No stop rests: place one. Beside one of unknown fate one more may stand, and no third (DESIGN 3)."""
+    p = turn.position
+    if any(s.state is OrderState.SENDING for s in busy) or len(busy) > 1:
+        return
+    if busy and busy[0].questions == 0:
+        return
+    reported = ledger.trusted_report(p)
+    if reported is not None and reported.quantity <= 0:
+        return  # the venue says flat: being settled, a reduce-only stop would be refused
+    if p.close_wanted is not None and not p.emergency_wanted:
+        return
+    if p.stop_retry_at is not None and turn.now < p.stop_retry_at:
+        turn.wake_at(p.stop_retry_at)
+        return
+    trigger = _emergency_trigger(p) if p.emergency_wanted else wanted_trigger(p)
+    if trigger is None:
+        return
+    purpose = Purpose.EMERGENCY if p.emergency_wanted else Purpose.GUARD if p.protected_once else Purpose.FIRST
+    if not on_safe_side(p, trigger):
+        nearest = _nearest_trigger(p)
+        if purpose is not Purpose.GUARD or nearest is None or p.stop_refusals > p.plan.protection.retries:
+            turn.set(close_wanted=p.close_wanted or CloseReason.STOP_PASSED)
+            turn.say(
+                EventType.ROLLBACK_STARTED,
+                {"reason": "the mark price has passed the stop", "stop_price": trigger, "mark_price": p.mark_price},
+            )
+            return
+        trigger = nearest
+    if p.initial_stop is None and purpose is Purpose.FIRST:
+        turn.set(initial_stop=trigger)
+    _send(turn, trigger, ledger.exposure(p), purpose)
+
+
+def _emergency_trigger(p: Position) -> Decimal | None:
+    """The set distance from the mark, never past the liquidation price (DESIGN 3, 'Retries of a first stop')."""
+    mark = p.mark_price or ledger.entry_price(p)
+    if mark is None:
+        return None
+    trigger = trailing.offset(p.side, mark, -p.plan.protection.emergency_stop_pct)
+    if p.liquidation_price is not None and p.liquidation_price > 0:
+        trigger = p.side.best(trigger, p.liquidation_price + p.instrument.tick * p.side.sign)
+    return p.instrument.stop_price(p.side, trigger)
+
+
+def _nearest_trigger(p: Position) -> Decimal | None:
+    """The nearest valid stop for one whose own place the mark has passed while nobody watched."""
+    if p.mark_price is None:
+        return None
+    wished = trailing.offset(p.side, p.mark_price, -p.plan.protection.nearest_stop_pct)
+    return p.instrument.stop_price_outward(p.side, wished)
+
+
+def _improve(turn: Turn, keep: StopOrder) -> None:
+    """One stop rests: replace it when its size is wrong or its place has become better."""
+    p = turn.position
+    if keep.purpose is Purpose.FOREIGN or p.close_wanted is not None or p.close_fraction is not None:
+        return
+    needed, wanted = ledger.exposure(p), wanted_trigger(p)
+    if wanted is None:
+        return
+    forced = p.operator_stop is not None and wanted == p.operator_stop and keep.trigger != wanted
+    target = wanted if forced else p.side.best(keep.trigger, wanted)
+    resize = keep.quantity != needed
+    trails = p.trail.wanted == wanted
+    better = trailing.worth_moving(p, keep.trigger, wanted) if trails else p.side.better(wanted, keep.trigger)
+    move = forced or better
+    if not (resize or move):
+        return
+    if p.stop_retry_at is not None and turn.now < p.stop_retry_at:
+        turn.wake_at(p.stop_retry_at)
+        return
+    too_small = keep.quantity < needed
+    interval = timedelta(seconds=float(p.plan.trailing.min_interval_s))
+    if not too_small and not forced and p.trail.moved_at is not None and turn.now < p.trail.moved_at + interval:
+        turn.wake_at(p.trail.moved_at + interval)
+        return
+    if move and not on_safe_side(p, target):
+        if p.beyond_stop_since is None:
+            turn.set(close_wanted=CloseReason.TRAILING_STOP)
+            turn.say(
+                EventType.CLOSE_REQUESTED,
+                {"reason": CloseReason.TRAILING_STOP, "stop_price": target, "mark_price": p.mark_price},
+            )
+        return
+    if forced:
+        purpose = Purpose.OPERATOR
+    elif move:
+        purpose = Purpose.BREAKEVEN if p.trail.state is TrailState.WAITING else Purpose.TRAIL
+    else:
+        purpose = Purpose.RESIZE
+    _send(turn, target, needed, purpose)
+
+
+def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose) -> None:
+    client_id = turn.mint(OrderKind.STOP)
+    p = turn.position
+    stop = StopOrder(
+        client_id=client_id,
+        quantity=quantity,
+        trigger=trigger,
+        purpose=purpose,
+        state=OrderState.SENDING,
+        sent_at=turn.now,
+    )
+    turn.set(stops=(*(s for s in p.stops if not s.state.over), stop), stop_retry_at=None)
+    turn.say(
+        EventType.STOP_LOSS_SENT, {"stop_price": trigger, "quantity": quantity, "purpose": purpose}, order_id=client_id
+    )
+    turn.place(
+        OrderIntent(
+            client_id=client_id,
+            position_id=p.id,
+            account=p.account,
+            symbol=p.symbol,
+            kind=OrderKind.STOP,
+            side=p.side.closing,
+            position_side=p.side,
+            quantity=quantity,
+            reduce_only=True,
+            trigger_price=trigger,
+            trigger_by=p.plan.protection.trigger_by,
+            reference_price=p.mark_price,
+            urgent=purpose in (Purpose.FIRST, Purpose.GUARD, Purpose.EMERGENCY),
+        )
+    )
+
+
+def _cancel_others(turn: Turn, live: list[StopOrder], keep: StopOrder) -> None:
+    for stop in live:
+        if stop.client_id != keep.client_id and stop.purpose is not Purpose.FOREIGN:
+            _cancel(turn, stop)
+
+
+def _cancel_all(turn: Turn) -> None:
+    for stop in turn.position.stops:
+        if stop.state is OrderState.LIVE and stop.purpose is not Purpose.FOREIGN:
+            _cancel(turn, stop)
+        elif stop.purpose is Purpose.FOREIGN and not stop.state.over:
+            turn.put(replace(stop, state=OrderState.DONE))
+
+
+def _cancel(turn: Turn, stop: StopOrder) -> None:
+    if stop.cancel_at is not None and turn.now < stop.cancel_at:
+        turn.wake_at(stop.cancel_at)
+        return
+    limit = turn.now + timedelta(seconds=8)
+    turn.put(replace(stop, state=OrderState.CANCELLING, cancels=stop.cancels + 1, cancel_at=None, ask_at=limit))
+    turn.say(EventType.STOP_LOSS_CANCEL_SENT, {"stop_price": stop.trigger}, order_id=stop.client_id)
+    turn.want(Cancel(ref=turn.ref(stop), client_id=stop.client_id))
+    turn.wake_at(limit)
+
+
+def placed(turn: Turn, stop: StopOrder, exchange_id: str, source: str) -> None:
+    """A stop was accepted: say what it means."""
+    p = turn.position
+    old = next((s for s in p.stops if s.covers and s.client_id != stop.client_id), None)
+    data: dict[str, object] = {
+        "symbol": p.symbol,
+        "order_id": p.entry.exchange_id if p.entry else None,
+        "sl_order_id": exchange_id,
+        "tp_order_id": None,
+        "stop_price": stop.trigger,
+        "quantity": stop.quantity,
+        "purpose": stop.purpose,
+        "source": source,
+    }
+    turn.set(stop_refusals=0, stop_retry_at=None, emergency_wanted=False)
+    if old is None:
+        turn.say(EventType.STOP_LOSS_PLACED, data, order_id=stop.client_id)
+        if p.protected_once:
+            turn.set(recoveries=p.recoveries + 1)
+            turn.say(EventType.STOP_LOSS_RECOVERED, {"stop_price": stop.trigger, "recoveries": p.recoveries + 1})
+    else:
+        trail = p.trail
+        if stop.purpose in (Purpose.TRAIL, Purpose.BREAKEVEN):
+            trail = replace(trail, updates=trail.updates + 1)
+        turn.set(trail=replace(trail, moved_at=turn.now))
+        moved: dict[str, object] = {
+            "old_stop": old.trigger,
+            "new_stop": stop.trigger,
+            "mark_price": p.mark_price,
+            "extreme_price": p.trail.extreme,
+            "quantity": stop.quantity,
+            "purpose": stop.purpose,
+            "updates": trail.updates,
+        }
+        trails = stop.purpose in (Purpose.TRAIL, Purpose.BREAKEVEN)
+        turn.say(EventType.TRAILING_MOVED if trails else EventType.STOP_LOSS_MOVED, moved, order_id=stop.client_id)
+    if stop.purpose is Purpose.EMERGENCY:
+        turn.say(EventType.EMERGENCY_STOP, data, order_id=stop.client_id)
+    if not p.protected_once and stop.purpose is not Purpose.EMERGENCY:
+        _create_trailing(turn)
+
+
+def _create_trailing(turn: Turn) -> None:
+    turn.set(protected_once=True)
+    p = turn.position
+    if p.trail.state is TrailState.OFF and p.plan.trailing.enabled:
+        turn.set(trail=trailing.created(p))
+        turn.say(
+            EventType.TRAILING_STOP_CREATED,
+            {
+                "activation_price": trailing.activation_price(p),
+                "activation_pct": p.plan.trailing.activation_pct,
+                "callback_pct": p.plan.trailing.callback_pct,
+            },
+        )
+
+
+def refused(turn: Turn, stop: StopOrder, outcome: Rejected, data: dict[str, object]) -> None:
+    """A stop was refused: what follows depends on why it was sent and whether anything else covers (DESIGN 3)."""
+    p = turn.position
+    data = {**data, "purpose": stop.purpose, "stop_price": stop.trigger}
+    still_covered = any(s.covers for s in p.stops)
+    if still_covered:
+        turn.say(EventType.TRAILING_MOVE_FAILED, data, order_id=stop.client_id)
+        turn.set(stop_retry_at=turn.now + timedelta(seconds=MOVE_PAUSE_S))
+        if outcome.reason is RejectReason.WOULD_TRIGGER and stop.purpose in (Purpose.TRAIL, Purpose.BREAKEVEN):
+            turn.set(close_wanted=p.close_wanted or CloseReason.TRAILING_STOP)
+        return
+    turn.say(EventType.STOP_LOSS_REFUSED, data, order_id=stop.client_id)
+    if ledger.exposure(p) <= 0:
+        return
+    refusals = p.stop_refusals + 1
+    turn.set(stop_refusals=refusals, stop_retry_at=turn.now + timedelta(seconds=FIRST_STOP_PAUSE_S))
+    if stop.purpose is Purpose.EMERGENCY:
+        turn.set(stop_retry_at=turn.now + timedelta(seconds=min(0.5 * 2 ** min(refusals, 4), 5)))
+        return
+    passed = outcome.reason is RejectReason.WOULD_TRIGGER and stop.purpose is Purpose.FIRST
+    if passed or refusals >= p.plan.protection.retries:
+        turn.set(close_wanted=p.close_wanted or (CloseReason.STOP_PASSED if passed else CloseReason.ROLLBACK))
+        turn.say(
+            EventType.ROLLBACK_STARTED,
+            {"reason": outcome.reason, "refusals": refusals, "quantity": ledger.exposure(p), "symbol": p.symbol},
+        )
+
+
+def gone(turn: Turn, stop: StopOrder, status: OrderStatus, why: str) -> None:
+    """A stop no longer rests and did not trigger."""
+    p = turn.position
+    ours = stop.state is OrderState.CANCELLING
+    turn.order_changed(stop.client_id, status, exchange_id=stop.exchange_id, reason=why or None)
+    turn.put(replace(stop, state=OrderState.DONE, ask_at=None))
+    turn.set(last_activity_at=turn.now)
+    if ours or ledger.flat(p):
+        turn.say(EventType.STOP_LOSS_CANCELLED, {"stop_price": stop.trigger}, order_id=stop.client_id)
+    else:
+        severity = Severity.INFO if ledger.exposure(p) <= 0 else None
+        data: dict[str, object] = {"stop_price": stop.trigger, "status": status, "error": why}
+        turn.say(EventType.STOP_LOSS_LOST, data, severity, order_id=stop.client_id)
+
+
+def triggered(turn: Turn, stop: StopOrder, report: OrderReport) -> None:
+    """The venue says the trigger price was touched. That an order exists says nothing of its fill (VENUES T8)."""
+    p = turn.position
+    child = report.child_id or stop.child_id
+    if stop.state is OrderState.TRIGGERED:
+        if child != stop.child_id:
+            turn.put(replace(stop, child_id=child))
+        return
+    turn.put(
+        replace(
+            stop,
+            state=OrderState.TRIGGERED,
+            exchange_id=report.exchange_id,
+            child_id=child,
+            triggered_at=turn.now,
+            ask_at=turn.now + timedelta(seconds=TRIGGERED_ASK_S) if child is None else None,
+        )
+    )
+    turn.set(last_activity_at=turn.now)
+    turn.order_changed(stop.client_id, OrderStatus.TRIGGERED, exchange_id=report.exchange_id)
+    if p.trail.state is TrailState.TRAILING:
+        turn.set(trail=replace(p.trail, state=TrailState.TRIGGERED))
+    turn.say(
+        EventType.STOP_LOSS_TRIGGERED,
+        {"stop_price": stop.trigger, "mark_price": p.mark_price, "child_order_id": child},
+        order_id=stop.client_id,
+    )
+
+
+def _watch_triggered(turn: Turn) -> None:
+    """A stop that triggered and left something open is finished by us (LAWS S1: it counts for a second)."""
+    p = turn.position
+    for stop in p.stops:
+        if stop.state is not OrderState.TRIGGERED or stop.triggered_at is None:
+            continue
+        limit = stop.triggered_at + timedelta(seconds=TRIGGERED_LIMIT_S)
+        if turn.now < limit:
+            turn.wake_at(limit)
+        elif p.close_wanted is None:
+            turn.set(close_wanted=CloseReason.STOP_STUCK)
+            turn.say(EventType.STOP_LOSS_STUCK, {"stop_price": stop.trigger, "quantity": ledger.exposure(p)})
+
+
+def _watch_stuck(turn: Turn) -> None:
+    """The mark is beyond a resting stop: ask about it, and close when it goes on doing nothing."""
+    p = turn.position
+    stop = trailing.stop_in_force(p)
+    if p.beyond_stop_since is None or stop is None or p.plan.protection.trigger_by is not TriggerBy.MARK:
+        return
+    ask, close = (p.beyond_stop_since + timedelta(seconds=s) for s in (STUCK_ASK_S, STUCK_CLOSE_S))
+    if turn.now < ask:
+        turn.wake_at(ask)
+        return
+    if stop.ask_at is None and turn.now < close:
+        turn.put(replace(stop, ask_at=turn.now))
+    if turn.now < close:
+        turn.wake_at(close)
+    elif p.close_wanted is None:
+        turn.set(close_wanted=CloseReason.STOP_STUCK)
+        turn.say(EventType.STOP_LOSS_STUCK, {"stop_price": stop.trigger, "mark_price": p.mark_price})
+
+
+def foreign(turn: Turn, report: OrderReport) -> StopOrder:
+    """A stranger's stop that we leave in place as the stop of an adopted position."""
+    return StopOrder(
+        client_id=ClientOrderId(report.client_id or f"foreign {report.exchange_id}"),
+        exchange_id=report.exchange_id,
+        quantity=ledger.exposure(turn.position) if report.close_position else report.quantity,
+        trigger=report.trigger_price or ZERO,
+        purpose=Purpose.FOREIGN,
+        state=OrderState.LIVE,
+        sent_at=report.at,
+        accepted_at=turn.now,
+    )
+
+
+def measure(turn: Turn) -> None:
+    """Keep the unprotected seconds: from the first moment without full cover to the first one with it."""
+    p = turn.position
+    bare = ledger.exposure(p) > 0 and not covered(turn) and not ledger.flat(p)
+    if bare and p.unprotected_since is None:
+        expected = not p.protected_once
+        turn.set(unprotected_since=turn.now, unprotected_alerted=False)
+        turn.say(
+            EventType.POSITION_UNPROTECTED,
+            {"symbol": p.symbol, "quantity": ledger.exposure(p), "cover": cover(p)},
+            Severity.INFO if expected else Severity.WARNING,
+        )
+        p = turn.position
+    if not bare and p.unprotected_since is not None:
+        seconds = Decimal(str((turn.now - p.unprotected_since).total_seconds()))
+        turn.set(unprotected_since=None, unprotected_seconds=p.unprotected_seconds + seconds)
+        turn.say(EventType.POSITION_PROTECTED, {"symbol": p.symbol, "unprotected_seconds": seconds, "cover": cover(p)})
+    elif p.unprotected_since is not None and not p.unprotected_alerted:
+        limit = p.unprotected_since + timedelta(seconds=5)
+        if turn.now < limit:
+            turn.wake_at(limit)
+        else:
+            turn.set(unprotected_alerted=True)
+            turn.say(
+                EventType.POSITION_UNPROTECTED,
+                {"symbol": p.symbol, "quantity": ledger.exposure(p), "seconds": 5, "phase": p.phase},
+                Severity.CRITICAL,
+            )

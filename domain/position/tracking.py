@@ -1,0 +1,279 @@
+"""What is known of each order of ours: outcomes, cancels, answers and reports, in whatever order they arrive.
+
+An order that was sent is unknown until somebody says otherwise; whoever speaks first (reply, stream, question) decides,
+later news of an earlier state changes nothing. Questions are asked again with growing pauses until there is an answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from domain.catalogue import EventType
+from domain.identity import ClientOrderId, parse_client_id
+from domain.orders import (
+    Accepted,
+    Answer,
+    CancelOutcome,
+    CancelResult,
+    Found,
+    NoAnswer,
+    NotFound,
+    OrderReport,
+    OrderStatus,
+    Outcome,
+    Rejected,
+    Unknown,
+)
+from domain.position import exits, ledger, stops
+from domain.position.state import ExitOrder, OrderState, Purpose, StopOrder, TrackedOrder
+from domain.position.turn import Turn
+
+UNANSWERED_S = 8
+FIRST_QUESTION_S = 1.0
+CANCEL_RETRY_S = 0.5
+RECEIVE_WINDOW_S = 3
+
+
+def pause(questions: int) -> timedelta:
+    """How long to wait before asking again."""
+    return timedelta(seconds=min(0.25 * 2 ** min(questions, 5), 5))
+
+
+def hear_outcome(turn: Turn, outcome: Outcome) -> None:
+    """What became of a request to place an order."""
+    order = turn.order(outcome.client_id)
+    if order is None or order.state not in (OrderState.SENDING, OrderState.UNKNOWN):
+        if isinstance(outcome, Accepted) and outcome.report is not None and order is not None:
+            hear_order(turn, outcome.report)
+        return
+    match outcome:
+        case Accepted():
+            accepted(turn, order, outcome.exchange_id, "1/3 reply")
+            if outcome.report is not None:
+                hear_order(turn, outcome.report)
+        case Rejected():
+            turn.order_changed(order.client_id, OrderStatus.REJECTED, reason=f"{outcome.reason} {outcome.code}")
+            turn.put(replace(order, state=OrderState.REFUSED, ask_at=None))
+            _refused(turn, order, outcome)
+        case Unknown():
+            turn.order_changed(order.client_id, OrderStatus.UNKNOWN, reason=outcome.text)
+            turn.put(
+                replace(
+                    order, state=OrderState.UNKNOWN, absence_proof_at=outcome.absence_proof_at, ask_at=turn.now
+                )
+            )
+            turn.say(_named(order, "unknown"), {"error": outcome.text}, order_id=order.client_id)
+
+
+def accepted(turn: Turn, order: TrackedOrder, exchange_id: str, source: str) -> TrackedOrder:
+    """The venue has the order. Returns it as it is known now."""
+    turn.order_changed(order.client_id, OrderStatus.ACK, exchange_id=exchange_id)
+    turn.set(last_activity_at=turn.now)
+    if isinstance(order, StopOrder):
+        resting = replace(order, state=OrderState.LIVE, exchange_id=exchange_id, accepted_at=turn.now, ask_at=None)
+        turn.put(resting)
+        stops.placed(turn, order, exchange_id, source)
+        return resting
+    first_question = turn.now + timedelta(seconds=FIRST_QUESTION_S)
+    known = replace(order, state=OrderState.LIVE, exchange_id=exchange_id, ask_at=first_question, questions=0)
+    turn.put(known)
+    event = EventType.EXIT_ACCEPTED if isinstance(order, ExitOrder) else EventType.ENTRY_ACCEPTED
+    turn.say(event, {"order_id": exchange_id, "source": source}, order_id=order.client_id)
+    return known
+
+
+def _refused(turn: Turn, order: TrackedOrder, outcome: Rejected) -> None:
+    data: dict[str, object] = {"reason": outcome.reason, "code": outcome.code, "error": outcome.text}
+    if isinstance(order, StopOrder):
+        stops.refused(turn, order, outcome, data)
+    elif isinstance(order, ExitOrder):
+        exits.refused(turn, order, outcome, data)
+    else:
+        turn.say(EventType.ENTRY_REFUSED, data, order_id=order.client_id)
+
+
+def _named(order: TrackedOrder, what: str) -> EventType:
+    name = "stop_loss" if isinstance(order, StopOrder) else "exit" if isinstance(order, ExitOrder) else "entry"
+    return EventType(f"{name}_{what}")
+
+
+def hear_cancel(turn: Turn, outcome: CancelOutcome) -> None:
+    """What became of a cancel request. 'Gone' says only that it no longer rests: it may have triggered."""
+    order = turn.order(outcome.ref.client_id, outcome.ref.exchange_id)
+    if not isinstance(order, StopOrder) or order.state is not OrderState.CANCELLING:
+        return
+    match outcome.result:
+        case CancelResult.DONE:
+            turn.set(last_activity_at=turn.now)
+            stops.gone(turn, order, OrderStatus.CANCELED, "cancelled by us")
+        case CancelResult.GONE:
+            turn.put(replace(order, ask_at=turn.now, absence_proof_at=turn.now))
+        case CancelResult.REFUSED | CancelResult.UNKNOWN:
+            turn.put(
+                replace(
+                    order,
+                    state=OrderState.LIVE,
+                    cancel_at=turn.now + timedelta(seconds=CANCEL_RETRY_S),
+                    ask_at=turn.now,
+                )
+            )
+
+
+def hear_answer(turn: Turn, answer: Answer) -> None:
+    """What the venue says of an order that we asked about."""
+    order = turn.order(answer.ref.client_id, answer.ref.exchange_id)
+    match answer:
+        case Found():
+            if order is not None:
+                turn.put(replace(order, ask_at=None if isinstance(order, StopOrder) else turn.now + pause(2)))
+            hear_order(turn, answer.report)
+            _still_there(turn, answer.report)
+        case NotFound():
+            if order is not None and not order.state.over:
+                _not_found(turn, order, answer.asked_at)
+        case NoAnswer():
+            if order is not None:
+                wait = pause(order.questions)
+                if answer.retry_after_s is not None:
+                    wait = max(wait, timedelta(seconds=min(answer.retry_after_s, 30)))
+                turn.put(replace(order, ask_at=turn.now + wait))
+
+
+def _still_there(turn: Turn, report: OrderReport) -> None:
+    """A stop that we thought cancelled rests after all: cancel it again."""
+    order = turn.order(report.client_id, report.exchange_id)
+    resting = report.status in (OrderStatus.NEW, OrderStatus.ACK)
+    if isinstance(order, StopOrder) and order.state is OrderState.CANCELLING and resting:
+        again = turn.now + timedelta(seconds=CANCEL_RETRY_S)
+        turn.put(replace(order, state=OrderState.LIVE, cancel_at=again, ask_at=None))
+
+
+def _not_found(turn: Turn, order: TrackedOrder, asked_at: datetime) -> None:
+    """'No such order' proves absence only when read after the receive window (LAWS S11, S12)."""
+    proof_at = order.absence_proof_at or order.sent_at + timedelta(seconds=RECEIVE_WINDOW_S)
+    if asked_at <= proof_at:
+        turn.put(replace(order, ask_at=min(proof_at + timedelta(milliseconds=50), turn.now + pause(order.questions))))
+        return
+    if order.exchange_id is not None and order.state is not OrderState.UNKNOWN and not isinstance(order, StopOrder):
+        turn.put(replace(order, ask_at=turn.now + pause(order.questions)))
+        return
+    if isinstance(order, StopOrder) and order.exchange_id is not None:
+        stops.gone(turn, order, OrderStatus.EXPIRED, "no such order")
+        return
+    turn.order_changed(order.client_id, OrderStatus.REJECTED, reason="absent after the receive window")
+    turn.put(replace(order, state=OrderState.REFUSED, ask_at=None))
+    turn.say(_named(order, "refused"), {"reason": "absent", "code": "", "error": "never reached the venue"})
+    turn.set(verify_wanted=True)
+
+
+def hear_order(turn: Turn, report: OrderReport) -> None:
+    """An order as the venue shows it, by whichever source."""
+    order = turn.order(report.client_id, report.exchange_id)
+    if order is None:
+        _unheld(turn, report)
+    elif isinstance(order, StopOrder) and report.conditional:
+        _stop_report(turn, order, report)
+    elif not isinstance(order, StopOrder) and not report.conditional:
+        _market_report(turn, order, report)
+    ledger.hear_report(turn, report)
+
+
+SOURCES = {"reply": "1/3 reply", "stream": "2/3 stream", "query": "3/3 query", "snapshot": "3/3 snapshot"}
+
+
+def _market_report(turn: Turn, order: TrackedOrder, report: OrderReport) -> None:
+    if order.state in (OrderState.SENDING, OrderState.UNKNOWN, OrderState.REFUSED):
+        order = accepted(turn, order, report.exchange_id, SOURCES[report.source])
+    if order.state is OrderState.DONE:
+        return
+    if report.status.terminal:
+        turn.put(replace(order, state=OrderState.DONE, exchange_id=report.exchange_id, ask_at=None))
+        turn.order_changed(
+            order.client_id,
+            report.status,
+            exchange_id=report.exchange_id,
+            cumulative_quantity=report.filled,
+            average_price=report.average_price,
+            reason=report.reason or None,
+        )
+        if report.filled > 0:
+            event = EventType.EXIT_FILLED if isinstance(order, ExitOrder) else EventType.ENTRY_FILLED
+            turn.say(
+                event,
+                {
+                    "side": report.side,
+                    "symbol": report.symbol,
+                    "order_id": report.exchange_id,
+                    "quantity": report.filled,
+                    "price": report.average_price,
+                    "status": report.status,
+                    "source": SOURCES[report.source],
+                },
+                order_id=order.client_id,
+            )
+        else:
+            turn.say(_named(order, "refused"), {"reason": report.status, "code": "", "error": report.reason})
+            turn.set(verify_wanted=True)
+
+
+def _stop_report(turn: Turn, stop: StopOrder, report: OrderReport) -> None:
+    if stop.state is OrderState.DONE:
+        return
+    match report.status:
+        case OrderStatus.CANCELED | OrderStatus.EXPIRED | OrderStatus.REJECTED:
+            stops.gone(turn, stop, report.status, report.reason)
+        case OrderStatus.TRIGGERING | OrderStatus.TRIGGERED | OrderStatus.FILLED | OrderStatus.PART_FILLED:
+            stops.triggered(turn, stop, report)
+        case _:
+            if stop.state in (OrderState.SENDING, OrderState.UNKNOWN, OrderState.REFUSED):
+                accepted(turn, stop, report.exchange_id, SOURCES[report.source])
+
+
+def _unheld(turn: Turn, report: OrderReport) -> None:
+    """An order with an id of this position that it does not hold: made by an earlier life, taken back as ours."""
+    ours = parse_client_id(report.client_id)
+    if ours is None or ours.position_id != turn.position.id or report.client_id is None:
+        return
+    if not report.conditional or report.status.terminal or report.trigger_price is None:
+        return
+    stop = StopOrder(
+        client_id=ClientOrderId(report.client_id),
+        exchange_id=report.exchange_id,
+        quantity=report.quantity,
+        trigger=report.trigger_price,
+        purpose=Purpose.GUARD,
+        state=OrderState.LIVE,
+        sent_at=report.at,
+        accepted_at=turn.now,
+    )
+    turn.set(stops=(*turn.position.stops, stop))
+    turn.say(
+        EventType.STOP_LOSS_DUPLICATE,
+        {"order_id": report.exchange_id, "stop_price": report.trigger_price},
+        order_id=report.client_id,
+    )
+
+
+def ask_open_questions(turn: Turn) -> None:
+    """Ask about every order whose time has come; a request without any outcome becomes unknown by itself."""
+    for tracked in turn.tracked():
+        order = tracked
+        if order.state.over:
+            continue
+        if order.state is OrderState.SENDING:
+            limit = order.sent_at + timedelta(seconds=UNANSWERED_S)
+            if turn.now < limit:
+                turn.wake_at(limit)
+                continue
+            order = replace(order, state=OrderState.UNKNOWN, absence_proof_at=turn.now, ask_at=turn.now)
+            turn.put(order)
+        if order.ask_at is None:
+            continue
+        if turn.now < order.ask_at:
+            turn.wake_at(order.ask_at)
+            continue
+        turn.find(order)
+        again = turn.now + timedelta(seconds=UNANSWERED_S)
+        turn.put(replace(order, ask_at=again, questions=order.questions + 1))
+        turn.wake_at(again)

@@ -1,0 +1,209 @@
+"""How far the stop should have come: break-even, activation, callback. Long and short by one code path.
+
+Prices move in ranges (last, low, high) whose inner order is lost; the pessimistic order is taken: a range that touches
+the stop in force is a touch first, and its favourable end is not counted (ACTORS 3.9).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal, localcontext
+from typing import NamedTuple
+
+from domain.catalogue import EventType
+from domain.instrument import MONEY, PositionSide, percent_of
+from domain.orders import TriggerBy
+from domain.position import ledger
+from domain.position.inputs import PriceRange
+from domain.position.plan import TrailingRules
+from domain.position.state import OrderState, Position, StopOrder, Trail, TrailState
+from domain.position.turn import Turn
+
+
+class Band(NamedTuple):
+    """The mark prices between which a position has nothing to decide; None is no bound on that side."""
+
+    low: Decimal | None
+    high: Decimal | None
+
+
+EVERYTHING = Band(None, None)
+
+
+def offset(side: PositionSide, price: Decimal, percent: Decimal) -> Decimal:
+    """`price` moved by `percent` per cent in the position's favour (negative: against it)."""
+    return price + percent_of(price, percent) * side.sign
+
+
+def activation_price(p: Position) -> Decimal | None:
+    """The mark price from which the stop trails."""
+    price = ledger.entry_price(p)
+    return None if price is None else offset(p.side, price, p.plan.trailing.activation_pct)
+
+
+def breakeven_price(p: Position) -> Decimal | None:
+    """The mark price from which the stop stands at the entry price, if it ever does."""
+    price, percent = ledger.entry_price(p), p.plan.trailing.breakeven_pct
+    return None if price is None or percent is None else offset(p.side, price, percent)
+
+
+def callback(rules: TrailingRules, profit_pct: Decimal) -> Decimal:
+    """The callback in force at a profit: that of the highest step reached, else the general one."""
+    reached = [step for step in rules.steps if profit_pct >= step.profit_pct]
+    return max(reached, key=lambda step: step.profit_pct).callback_pct if reached else rules.callback_pct
+
+
+def profit_pct(p: Position, price: Decimal) -> Decimal:
+    """Profit at `price` in per cent of the entry price; 0 while that is unknown."""
+    entry = ledger.entry_price(p)
+    if entry is None:
+        return Decimal(0)
+    with localcontext(MONEY):
+        return (price - entry) / entry * 100 * p.side.sign
+
+
+def stop_in_force(p: Position) -> StopOrder | None:
+    """The live stop that would trigger first."""
+    live = [s for s in p.stops if s.covers]
+    if not live:
+        return None
+    return max(live, key=lambda s: s.trigger * p.side.sign)
+
+
+def touched(p: Position, adverse: Decimal) -> bool:
+    """Whether a mark price reached the trigger of the stop in force."""
+    stop = stop_in_force(p)
+    if stop is None or p.plan.protection.trigger_by is not TriggerBy.MARK:
+        return False
+    return not p.side.better(adverse, stop.trigger)
+
+
+def favourable_end(p: Position, prices: PriceRange) -> Decimal:
+    """The end of a range that is good for the position."""
+    return prices.high if p.side is PositionSide.LONG else prices.low
+
+
+def adverse_end(p: Position, prices: PriceRange) -> Decimal:
+    """The end of a range that is bad for the position."""
+    return prices.low if p.side is PositionSide.LONG else prices.high
+
+
+def hear_price(turn: Turn, prices: PriceRange) -> None:
+    """Take a range of mark prices in."""
+    p = turn.position
+    turn.note(mark_price=prices.last, mark_at=prices.at)
+    if touched(p, adverse_end(p, prices)):
+        if not touched(p, prices.last):
+            turn.note(beyond_stop_since=None)
+        elif p.beyond_stop_since is None:
+            turn.note(beyond_stop_since=turn.now)
+        return
+    turn.note(beyond_stop_since=None)
+    advance(turn, favourable_end(p, prices))
+
+
+def advance(turn: Turn, price: Decimal) -> None:
+    """Move the extreme and what follows from it: break-even, activation, the wanted stop."""
+    p = turn.position
+    if p.trail.state in (TrailState.OFF, TrailState.TRIGGERED) or ledger.entry_price(p) is None:
+        return
+    trail = p.trail
+    extreme = price if trail.extreme is None else p.side.best(price, trail.extreme)
+    if extreme != trail.extreme:
+        turn.note(trail=replace(trail, extreme=extreme))
+    _activate(turn, extreme)
+    _follow(turn, extreme)
+
+
+def _activate(turn: Turn, extreme: Decimal) -> None:
+    p = turn.position
+    trail, rules = p.trail, p.plan.trailing
+    if trail.state is TrailState.TRAILING:
+        return
+    profit = profit_pct(p, extreme)
+    why = None
+    if profit >= rules.activation_pct:
+        why = "price"
+    elif (
+        rules.time_activation_minutes is not None
+        and turn.now >= p.opened_at + timedelta(minutes=rules.time_activation_minutes)
+        and p.mark_price is not None
+        and profit_pct(p, p.mark_price) > 0
+    ):
+        why = "time"
+    if why is not None:
+        turn.set(trail=replace(trail, state=TrailState.TRAILING))
+        turn.say(
+            EventType.TRAILING_ACTIVATED,
+            {"extreme_price": extreme, "activation_price": activation_price(p), "by": why},
+        )
+        return
+    entry = ledger.entry_price(p)
+    if entry is None or trail.state is not TrailState.INACTIVE:
+        return
+    if rules.breakeven_pct is not None and profit >= rules.breakeven_pct:
+        wanted = p.instrument.stop_price(p.side, entry)
+        turn.set(trail=replace(trail, state=TrailState.WAITING, wanted=wanted))
+        turn.say(EventType.TRAILING_BREAKEVEN, {"extreme_price": extreme, "stop_price": wanted})
+
+
+def _follow(turn: Turn, extreme: Decimal) -> None:
+    p = turn.position
+    trail = p.trail
+    if trail.state is not TrailState.TRAILING:
+        return
+    percent = callback(p.plan.trailing, profit_pct(p, extreme))
+    wanted = p.instrument.stop_price(p.side, offset(p.side, extreme, -percent))
+    if trail.wanted is None or p.side.better(wanted, trail.wanted):
+        turn.note(trail=replace(trail, wanted=wanted))
+
+
+def worth_moving(p: Position, current: Decimal, wanted: Decimal) -> bool:
+    """Whether `wanted` is enough better than the stop in force. The first move of a kind needs only a tick."""
+    if not p.side.better(wanted, current):
+        return False
+    if p.trail.updates == 0:
+        return True
+    return abs(wanted - current) >= percent_of(current, p.plan.trailing.min_step_pct)
+
+
+def band(p: Position) -> Band:
+    """The mark prices between which nothing is to be decided; a price outside has to be heard at once."""
+    stop = stop_in_force(p)
+    if stop is None or p.phase.final or p.close_wanted is not None:
+        return EVERYTHING
+    favourable = _next_favourable(p, stop.trigger)
+    adverse = stop.trigger if p.plan.protection.trigger_by is TriggerBy.MARK else None
+    return Band(adverse, favourable) if p.side is PositionSide.LONG else Band(favourable, adverse)
+
+
+def _next_favourable(p: Position, current: Decimal) -> Decimal | None:
+    trail, rules = p.trail, p.plan.trailing
+    if trail.state in (TrailState.OFF, TrailState.TRIGGERED) or any(
+        s.state in (OrderState.SENDING, OrderState.UNKNOWN, OrderState.CANCELLING) for s in p.stops
+    ):
+        return None
+    if trail.state is not TrailState.TRAILING:
+        levels = [activation_price(p)]
+        if trail.state is TrailState.INACTIVE:
+            levels.append(breakeven_price(p))
+        known = [level for level in levels if level is not None]
+        return None if not known else (min(known) if p.side is PositionSide.LONG else max(known))
+    extreme = trail.extreme if trail.extreme is not None else current
+    step = rules.min_step_pct if trail.updates else Decimal(0)
+    percent = callback(rules, profit_pct(p, extreme))
+    with localcontext(MONEY):
+        goal = offset(p.side, current, step)
+        level = goal / (1 - p.side.sign * percent / 100)
+    candidates = [p.side.best(level, extreme)]
+    entry = ledger.entry_price(p)
+    if entry is not None:
+        profit = profit_pct(p, extreme)
+        candidates.extend(offset(p.side, entry, s.profit_pct) for s in rules.steps if s.profit_pct > profit)
+    return min(candidates) if p.side is PositionSide.LONG else max(candidates)
+
+
+def created(p: Position) -> Trail:
+    """The trailing stop of a position whose first stop has just been accepted."""
+    return Trail(state=TrailState.INACTIVE if p.plan.trailing.enabled else TrailState.OFF, extreme=p.trail.extreme)

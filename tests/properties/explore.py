@@ -1,0 +1,220 @@
+"""`python -m tests.properties.explore --seeds N`: random lives of a position, each from a seed; a breach is told whole.
+
+Each seed draws a side, a plan, a random subset of the faults (a swarm), what happens and when; then everything heals and
+the position must come right (LAWS, 'Explore').
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+import traceback
+from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
+
+from domain.instrument import Instrument, PositionSide
+from domain.position.inputs import CloseWanted, Release, StopWanted, TrailingWanted
+from domain.position.plan import Plan, Protection, TrailingRules, TrailingStep
+from domain.position.state import CloseReason
+from tests.properties.world import CALM, Weather, World
+
+D = Decimal
+INSTRUMENT = Instrument(
+    symbol="BTCUSDT",
+    base="BTC",
+    quote="USDT",
+    tick=D("0.1"),
+    step=D("0.001"),
+    min_quantity=D("0.001"),
+    max_market_quantity=D(100),
+    min_notional=D(5),
+)
+MARK = D(60_000)
+FAULTS: dict[str, tuple[object, ...]] = {
+    "latency": ((0.05, 0.6), (0.2, 2.6), (0.001, 5.0)),
+    "stream_latency": ((0.0, 1.5), (0.5, 4.0)),
+    "patience": (1.0, 5.0),
+    "lose_request": (0.1, 0.4),
+    "lose_reply": (0.1, 0.4),
+    "unreachable": (0.1, 0.6, 1.0),
+    "drop_news": (0.1, 0.5, 1.0),
+    "repeat_news": (0.3, 0.8),
+    "refuse_stop": (0.2, 0.6, 1.0),
+    "refuse_exit": (0.3, 1.0),
+    "refuse_entry": (0.3,),
+    "cancel_fails": (0.3, 0.8),
+    "deny_young": (0.3, 1.0),
+    "stale_reading": (0.3, 0.8),
+    "part_fill": (0.3, 1.0),
+    "stuck_trigger": (0.5, 1.0),
+    "refuse_trigger": (0.3, 1.0),
+    "feed_stops": (0.3, 1.0),
+}
+EVENTS = ("price",) * 10 + (
+    "jump",
+    "quiet",
+    "quiet",
+    "view",
+    "view",
+    "heartbeat",
+    "weather",
+    "calm",
+    "crash",
+    "human_adds",
+    "human_reduces",
+    "human_flips",
+    "human_cancels",
+    "liquidation",
+    "close",
+    "part_close",
+    "set_stop",
+    "set_trailing",
+    "release",
+)
+RARE = {"liquidation": 0.1, "release": 0.1, "human_flips": 0.3, "close": 0.4, "human_adds": 0.5, "human_reduces": 0.5}
+
+
+def plan(chance: random.Random) -> Plan:
+    """A random plan, with figures small enough for something to happen."""
+    return Plan(
+        quantity=INSTRUMENT.step * chance.choice([1, 3, 10, 100]),
+        protection=Protection(stop_pct=chance.choice([D("0.3"), D(1), D(2)])),
+        trailing=TrailingRules(
+            enabled=chance.random() < 0.8,
+            activation_pct=chance.choice([D("0.2"), D("0.5"), D("1.5")]),
+            callback_pct=chance.choice([D("0.1"), D("0.3"), D("0.5")]),
+            breakeven_pct=chance.choice([None, D("0.15"), D("0.4")]),
+            time_activation_minutes=chance.choice([None, 1]),
+            steps=chance.choice([(), (TrailingStep(profit_pct=D(1), callback_pct=D("0.2")),)]),
+            min_interval_s=chance.choice([D(0), D(1), D(5)]),
+        ),
+        stop_price=chance.choice([None, None, None, D(59_500)]),
+        reference_price=MARK,
+    )
+
+
+def storm(chance: random.Random, subset: list[str]) -> Weather:
+    """Some of the faults of this seed's subset, at once."""
+    weather = CALM
+    for name in subset:
+        if chance.random() < 0.5:
+            weather = replace(weather, **{name: chance.choice(FAULTS[name])})  # type: ignore[arg-type]
+    return weather
+
+
+def step(world: World, event: str, chance: random.Random, subset: list[str]) -> None:
+    """One thing happens."""
+    p, step_size = world.position, INSTRUMENT.step
+    units = chance.choice([1, 2, 5, 20])
+    if event in ("price", "jump"):
+        spread = 120 if event == "price" else 1_500
+        world.mark(world.venue.mark + D(chance.randint(-spread, spread)))
+    elif event == "view":
+        world.view()
+    elif event == "heartbeat":
+        world.heartbeat()
+    elif event == "weather":
+        world.weather = storm(chance, subset)
+        world.say(f"WEATHER {world.weather}")
+    elif event == "calm":
+        world.weather = CALM
+        world.say("CALM")
+    elif event == "crash":
+        world.crash(chance.choice([0.01, 0.3, 2.0, 8.0]))
+    elif event == "human_adds":
+        world.human_trades(step_size * units)
+    elif event == "human_reduces":
+        world.human_trades(-min(step_size * units, max(world.judge.size(), D(0))))
+    elif event == "human_flips":
+        world.human_trades(-(world.judge.size() + step_size * units))
+    elif event == "human_cancels":
+        world.human_cancels()
+    elif event == "liquidation":
+        world.liquidate()
+    elif event == "quiet":
+        world.advance(chance.choice([3, 10, 30]))
+    elif not world.alive or p.phase.final:
+        return
+    elif event == "close":
+        world.hear(CloseWanted(reason=CloseReason.OPERATOR))
+    elif event == "part_close":
+        world.hear(CloseWanted(reason=CloseReason.OPERATOR, fraction=chance.choice([D("0.1"), D("0.5")])))
+    elif event == "set_stop":
+        _set_stop(world, chance)
+    elif event == "set_trailing":
+        world.hear(TrailingWanted(rules=plan(chance).trailing))
+    elif event == "release":
+        world.hear(Release())
+
+
+def _set_stop(world: World, chance: random.Random) -> None:
+    """An operator's stop, as the owner lets it through: on the right side of the mark."""
+    p = world.position
+    mark = p.mark_price or MARK
+    price = p.instrument.stop_price(p.side, mark - p.side.sign * D(chance.randint(50, 2_000)))
+    world.judge.allow(price)
+    world.hear(StopWanted(price=price))
+
+
+def life(seed: int) -> World:
+    """One life. Raises what went wrong, with the world at `world`."""
+    chance = random.Random(seed)
+    side = chance.choice(list(PositionSide))
+    chosen = plan(chance)
+    if side is PositionSide.SHORT and chosen.stop_price is not None:
+        chosen = replace(chosen, stop_price=D(60_500))
+    subset = chance.sample(sorted(FAULTS), chance.randint(0, 7))
+    world = World(seed, side, chosen, INSTRUMENT, MARK)
+    try:
+        if chance.random() < 0.5:
+            world.weather = storm(chance, subset)
+            world.say(f"WEATHER {world.weather}")
+        for _ in range(chance.randint(5, 60)):
+            event = chance.choice(EVENTS)
+            if chance.random() > RARE.get(event, 1.0):
+                continue
+            step(world, event, chance, subset)
+            world.advance(chance.choice([0.005, 0.05, 0.2, 0.5, 1.0, 2.0]))
+        world.heal()
+    except Exception as error:
+        error.add_note("\n".join(world.history))
+        raise
+    return world
+
+
+def main() -> int:
+    """Explore; 0 when nothing was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--keep-going", action="store_true", help="count the kinds of breaches, tell one of each")
+    options = parser.parse_args()
+    began = time.monotonic()
+    ends: Counter[str] = Counter()
+    excuses: Counter[str] = Counter()
+    found: dict[str, list[int]] = {}
+    for seed in range(options.first, options.first + options.seeds):
+        try:
+            world = life(seed)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+            kind = f"{type(error).__name__}: {str(error).splitlines()[0][:50] if str(error) else ''}"
+            if not options.keep_going:
+                print(f"seed {seed}", *error.__notes__, sep="\n")
+                traceback.print_exc(limit=-4)
+                return 1
+            found.setdefault(kind[:32], []).append(seed)
+            continue
+        ends[f"{world.position.phase.value}"] += 1
+        excuses += world.judge.excuses
+    took = time.monotonic() - began
+    print(f"{options.seeds} lives in {took:.1f} s; ends {dict(ends)}; excuses {dict(excuses)}")
+    for kind, seeds in found.items():
+        print(f"{len(seeds):5}  {kind}  seeds {seeds[:8]}")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""The laws, judged from the venue's side after every change there (LAWS S1-S7), by what was accepted, live and filled.
+
+The judge reads the model venue only, never the position under test. The few excuses that the laws grant (an outsider's
+act, a fill that overtook our cancel, a price that the venue refused or the mark has passed) are counted by name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from domain.identity import OrderKind, parse_client_id
+from domain.instrument import PositionSide
+from domain.orders import OrderIntent, OrderStatus, RejectReason
+from tests.properties.venue import ZERO, Venue, VenueOrder, Watcher
+
+EXCUSED_S = 5
+TRIGGERING_S = 1
+
+
+class Breach(AssertionError):
+    """A law was broken: names the law, the moment and the figures."""
+
+
+class Judge:
+    """Watches one venue for one position of ours."""
+
+    def __init__(self, side: PositionSide) -> None:
+        self.side = side
+        self.venue: Venue
+        self.excuses: Counter[str] = Counter()
+        self.seen_ids: set[str] = set()
+        self.entries = 0
+        self.best: Decimal | None = None
+        self.allowed_stops: set[Decimal] = set()
+        self.refused_at: datetime | None = None
+        self.passed_at: datetime | None = None
+        self.outside_at: datetime | None = None
+        self.grown_at: datetime | None = None
+        self.cancel_cover = ZERO
+        self.cancel_best: Decimal | None = None
+        self.last_size = ZERO
+        self.last_cover = ZERO
+        self.released = False
+
+    def watcher(self) -> Watcher:
+        """What the venue calls."""
+        return Watcher(
+            accepted=self.accepted, refused=self.refused, cancelling=self.cancelling, changed=self.changed
+        )
+
+    def breach(self, law: str, what: str) -> None:
+        """A law was broken."""
+        raise Breach(f"{law}: {what}")
+
+    # What is measured.
+
+    def size(self) -> Decimal:
+        """How much of the position is in our direction."""
+        return max(self.venue.quantity * self.side.sign, ZERO)
+
+    def stops(self) -> list[VenueOrder]:
+        """Our live stops; one that is triggering counts for a second."""
+        limit = self.venue.now - timedelta(seconds=TRIGGERING_S)
+        return [
+            o
+            for o in self.venue.resting()
+            if o.status is OrderStatus.NEW or (o.triggered_at is not None and o.triggered_at > limit)
+        ]
+
+    def in_force(self) -> Decimal | None:
+        """The trigger that would be met first."""
+        triggers = [o.trigger for o in self.stops() if o.trigger is not None]
+        if not triggers:
+            return None
+        return max(triggers) if self.side is PositionSide.LONG else min(triggers)
+
+    def cover(self) -> Decimal:
+        """What the live stops would close."""
+        return sum((o.quantity for o in self.stops()), ZERO)
+
+    def allow(self, price: Decimal) -> None:
+        """An operator said that the stop may be here."""
+        self.allowed_stops.add(price)
+
+    # What is heard.
+
+    def accepted(self, order: VenueOrder) -> None:
+        """An order of ours was taken."""
+        parsed = parse_client_id(order.client_id)
+        assert parsed is not None
+        if order.client_id in self.seen_ids:
+            self.breach("S7", f"{order.client_id} accepted twice")
+        self.seen_ids.add(order.client_id or "")
+        self.entries += parsed.kind is OrderKind.ENTRY
+        if self.entries > 1:
+            self.breach("S7", "a second entry was accepted")
+        if parsed.kind is not OrderKind.ENTRY and not order.reduce_only:
+            self.breach("S2", f"{order.client_id} can add risk")
+        if order.trigger is None:
+            return
+        live = [o for o in self.venue.resting() if o.status is OrderStatus.NEW]
+        if len(live) > 2:
+            self.breach("S5", f"{len(live)} live stops: {[(o.client_id, str(o.trigger)) for o in live]}")
+        if self.best is not None and self.size() > 0 and self.side.better(self.best, order.trigger):
+            self._looser(order.trigger, f"{order.client_id} at {order.trigger} after one at {self.best}")
+        if self.best is None or order.trigger in self.allowed_stops:
+            self.best = order.trigger
+        else:
+            self.best = self.side.best(self.best, order.trigger)
+
+    def _looser(self, trigger: Decimal, what: str) -> None:
+        if trigger in self.allowed_stops:
+            self.excuses["operator's stop"] += 1
+        elif self.passed_at is not None or self.refused_at is not None:
+            self.excuses["the better price was refused or passed"] += 1
+        elif self.stops() and self.in_force() != trigger:
+            return  # beside a better one that is live: the cancel is judged
+        else:
+            self.breach("S3", what)
+
+    def refused(self, intent: OrderIntent, _: RejectReason) -> None:
+        """An order of ours was refused."""
+        if intent.trigger_price is not None:
+            self.refused_at = self.venue.now
+
+    def cancelling(self, order: VenueOrder) -> None:
+        """We are about to cancel this order: remember what it is good for."""
+        self.cancel_cover = self.cover()
+        self.cancel_best = self.in_force()
+        if self.size() > 0 and order.trigger is not None:
+            left = [o for o in self.stops() if o is not order]
+            enough = sum((o.quantity for o in left), ZERO) >= min(self.size(), self.cancel_cover)
+            if not enough and not self._excused("cancelled too much"):
+                self.breach("S1/S4", f"we cancelled {order.client_id}: {left} stay for {self.size()}")
+            triggers = [o.trigger for o in left if o.trigger is not None]
+            worse = triggers and all(self.side.better(order.trigger, t) for t in triggers)
+            if worse and not (self.allowed_stops & set(triggers)) and not self._excused("kept a worse stop"):
+                self.breach("S3", f"we cancelled {order.client_id} at {order.trigger} and kept {triggers}")
+
+    def _excused(self, what: str) -> bool:
+        limit = self.venue.now - timedelta(seconds=EXCUSED_S)
+        for cause, at in (("an outsider acted", self.outside_at), ("it had just grown", self.grown_at)):
+            if at is not None and at >= limit:
+                self.excuses[f"{what}: {cause}"] += 1
+                return True
+        return False
+
+    def changed(self, cause: str) -> None:
+        """Anything happened at the venue."""
+        size, cover = self.size(), self.cover()
+        if cause in ("human", "liquidation", "venue"):
+            self.outside_at = self.venue.now
+        if size > self.last_size:
+            self.grown_at = self.venue.now
+        if self.best is not None and not self.side.better(self.venue.mark, self.best):
+            self.passed_at = self.venue.now
+        if size == 0:
+            self.best = None if self.entries else self.best
+        self.last_size, self.last_cover = size, cover
+
+    # What must be true once all is quiet and well.
+
+    def at_rest(self, *, final: bool, released: bool) -> None:
+        """Liveness: flat, clean and over; or exactly one stop of exactly the right size."""
+        live = [o for o in self.venue.resting() if o.status is OrderStatus.NEW]
+        if released:
+            return
+        if final:
+            if live:
+                self.breach("S6", f"over, but {[(o.client_id, str(o.trigger)) for o in live]} live")
+            if self.size() > 0:
+                self.breach("S11", f"over, but the venue still shows {self.size()}")
+            return
+        if self.size() == 0:
+            self.breach("L1", "flat at the venue, but not over")
+        if len(live) != 1 or live[0].quantity != self.size():
+            shown = [(o.client_id, str(o.quantity), str(o.trigger)) for o in live]
+            self.breach("L1", f"size {self.size()}, live stops {shown}")
