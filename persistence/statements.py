@@ -1,0 +1,129 @@
+"""The statements that write a group of records.
+
+Each takes one parameter: its rows as a JSON array, unfolded by the server to the column types of the table. Decimals
+travel as strings, exact to the last digit; one statement writes one row or a thousand.
+"""
+# ruff: noqa: S608 - the statements are put together from the names in this file only
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from domain.orders import OrderStatus
+
+_TERMINAL = ", ".join(f"'{status.value}'" for status in OrderStatus if status.terminal)
+
+_SIGNAL = (
+    "id", "pair_symbol", "exchange_name", "account", "recommended_action", "score_week", "score_month", "wave", "raw",
+    "created_at", "received_at",
+)  # fmt: skip
+_POSITION = (
+    "id", "trade_id", "account", "exchange", "symbol", "side", "status", "open", "quantity", "entry_price",
+    "current_price", "mark_price", "unrealized_pnl", "unrealized_pnl_percent", "liquidation_price", "has_stop_loss",
+    "stop_loss_price", "stop_loss_order_id", "has_trailing_stop", "trailing_activated", "trailing_activation_price",
+    "trailing_callback_rate", "exit_price", "realized_pnl", "fees", "exit_reason", "unprotected_seconds",
+    "needs_intervention", "adopted", "signal_id", "signal_key", "correlation_id", "term", "incarnation", "version",
+    "state", "opened_at", "closed_at", "last_update",
+)  # fmt: skip
+_TRAILING = (
+    "position_id", "state", "highest_price", "lowest_price", "activation_price", "callback_rate",
+    "current_stop_price", "update_count", "last_moved_at",
+)  # fmt: skip
+_ORDER = ("client_id", "exchange_id", "position_id", "status", "status_at", "average_price", "reason")
+_INTENT = (
+    "account", "symbol", "base", "kind", "side", "position_side", "quantity", "trigger_price", "reduce_only", "intent",
+    "intent_at",
+)  # fmt: skip
+_TRADE = (
+    "account", "exchange", "symbol", "trade_id", "position_id", "order_id", "client_id", "side", "position_side",
+    "quantity", "price", "fee", "fee_currency", "realized_pnl", "liquidation", "executed_at",
+)  # fmt: skip
+_EVENT = (
+    "event_type", "event_data", "severity", "correlation_id", "position_id", "order_id", "account", "symbol",
+    "exchange", "error_message", "stack_trace", "created_at",
+)  # fmt: skip
+_ALERT = ("alert_id", "severity", "type", "text", "correlation_id", "position_id", "symbol", "raised_at")
+_LOG = ("record_id", "recorded_at", "duration_ms", "row_count")
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    names = ", ".join(columns)
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)"
+
+
+def _replace(columns: Sequence[str]) -> str:
+    return ", ".join(f"{column} = excluded.{column}" for column in columns)
+
+
+_WRITE_POSITIONS = f"""
+{_insert("monitoring.positions", _POSITION)}
+ON CONFLICT (id) DO UPDATE SET {_replace(_POSITION[1:])}
+WHERE (excluded.term, excluded.incarnation, excluded.version)
+    > (positions.term, positions.incarnation, positions.version)"""
+
+# Goes with the position row of the same epoch and version, so an older one changes nothing here either.
+_WRITE_TRAILING = f"""
+INSERT INTO monitoring.trailing_stop_state ({", ".join(_TRAILING)})
+SELECT {", ".join(f"t.{column}" for column in _TRAILING)}
+FROM jsonb_to_recordset(%s::jsonb) AS t (
+    position_id bigint, state text, highest_price numeric, lowest_price numeric, activation_price numeric,
+    callback_rate numeric, current_stop_price numeric, update_count bigint, last_moved_at timestamptz,
+    term bigint, incarnation bigint, version bigint)
+JOIN monitoring.positions p
+    ON p.id = t.position_id AND (p.term, p.incarnation, p.version) = (t.term, t.incarnation, t.version)
+ON CONFLICT (position_id) DO UPDATE SET {_replace(_TRAILING[1:])}"""
+
+# `keep`: the row's status stays, as 'new' is a beginning and no news, and what is over only changes how it was over.
+_KEEP = f"(excluded.status = 'new' OR (o.status IN ({_TERMINAL}) AND excluded.status NOT IN ({_TERMINAL})))"
+_WRITE_ORDERS = f"""
+INSERT INTO monitoring.orders AS o ({", ".join(_ORDER + _INTENT)}, cumulative_quantity)
+SELECT {", ".join(_ORDER + _INTENT)}, coalesce(cumulative_quantity, 0)
+FROM jsonb_populate_recordset(NULL::monitoring.orders, %s::jsonb)
+ON CONFLICT (client_id) DO UPDATE SET
+    {", ".join(f"{column} = coalesce(o.{column}, excluded.{column})" for column in _INTENT)},
+    exchange_id = coalesce(excluded.exchange_id, o.exchange_id),
+    reason = coalesce(excluded.reason, o.reason),
+    average_price = CASE WHEN excluded.cumulative_quantity >= o.cumulative_quantity
+        THEN coalesce(excluded.average_price, o.average_price) ELSE o.average_price END,
+    cumulative_quantity = greatest(excluded.cumulative_quantity, o.cumulative_quantity),
+    status = CASE WHEN {_KEEP} THEN o.status ELSE excluded.status END,
+    status_at = CASE WHEN {_KEEP} THEN o.status_at ELSE excluded.status_at END"""
+
+_WRITE_OUTCOMES = """
+UPDATE fas.signals s
+SET is_processed = true, outcome = t.outcome, outcome_figures = t.outcome_figures, processed_at = t.processed_at,
+    position_id = t.position_id
+FROM jsonb_populate_recordset(NULL::fas.signals, %s::jsonb) t
+WHERE s.id = t.id"""
+
+_WRITE_ALERT_NEWS = """
+UPDATE monitoring.alerts a
+SET sent_at = coalesce(a.sent_at, t.sent_at), error = t.error, attempts = a.attempts + 1
+FROM jsonb_populate_recordset(NULL::monitoring.alerts, %s::jsonb) t
+WHERE a.alert_id = t.alert_id"""
+
+_WRITE_FACTS = """
+INSERT INTO monitoring.service_facts (key, value)
+SELECT key, value FROM jsonb_populate_recordset(NULL::monitoring.service_facts, %s::jsonb)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = now()"""
+
+STATEMENTS: Mapping[str, bytes] = MappingProxyType(
+    {
+        name: text.encode()
+        for name, text in {
+            "signals": _insert("fas.signals", _SIGNAL) + " ON CONFLICT (id) DO NOTHING",
+            "positions": _WRITE_POSITIONS,
+            "trailing": _WRITE_TRAILING,
+            "orders": _WRITE_ORDERS,
+            "trades": _insert("monitoring.trades", _TRADE)
+            + " ON CONFLICT (account, exchange, symbol, trade_id) DO NOTHING",
+            "events": _insert("monitoring.events", _EVENT),
+            "outcomes": _WRITE_OUTCOMES,
+            "alerts": _insert("monitoring.alerts", _ALERT) + " ON CONFLICT (alert_id) DO NOTHING",
+            "alert news": _WRITE_ALERT_NEWS,
+            "facts": _WRITE_FACTS,
+            "log": _insert("monitoring.transaction_log", _LOG),
+        }.items()
+    }
+)
