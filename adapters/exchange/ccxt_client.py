@@ -1,0 +1,265 @@
+"""The trading client of one account: a venue module's requests, with outcomes instead of exceptions.
+
+Rules of the file: every request goes through `_ask`, once; nothing is retried here, the caller decides. A request after
+which an order may exist ends as Unknown, never as Rejected (LAWS S12).
+Times in reports of positions are the venue's: our clock, put right by the difference measured at the last
+synchronisation, so that they compare with the times of fills.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import aiohttp
+from loguru import logger
+
+from adapters.exchange.access import AccountAccess
+from adapters.exchange.error_codes import Effect
+from adapters.exchange.interface import Balance, Candle, MarkPrice, VenueFailure
+from adapters.exchange.outcomes import ClassifiedFailure, classify
+from adapters.exchange.transport import open_session, receipt
+from adapters.exchange.venue import Capabilities, Venue, insanity, row_of_side
+from domain.instrument import Instrument, PositionSide
+from domain.orders import (
+    Accepted,
+    AccountSnapshot,
+    Answer,
+    CancelOutcome,
+    CancelResult,
+    Fill,
+    Found,
+    NoAnswer,
+    NotFound,
+    OrderIntent,
+    OrderRef,
+    Outcome,
+    PositionReport,
+    Rejected,
+    RejectReason,
+    Unknown,
+)
+
+T = TypeVar("T")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RESYNCHRONISE_S = 1.0
+
+
+class CcxtTradingClient:
+    """Implements TradingClient. Belongs to the event loop on which `connect` was awaited."""
+
+    def __init__(self, access: AccountAccess, venue: Venue, now: Callable[[], datetime]) -> None:
+        """`now` is our clock, in UTC."""
+        self._access = access
+        self._venue = venue
+        self._now = now
+        self._api: Any = None
+        self._session: aiohttp.ClientSession | None = None
+        self._instruments: Mapping[str, Instrument] = {}
+        self._ahead = timedelta(0)
+        self._synchronised = 0
+        self._synchronising = asyncio.Lock()
+        self._proof_after = timedelta(milliseconds=access.receive_window_ms + access.skew_margin_ms)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the venue can do."""
+        return self._venue.capabilities
+
+    async def connect(self) -> Mapping[str, Instrument]:
+        """Load the instruments, synchronise the clock, check the account. May be called again to refresh them."""
+        if self._api is None:
+            self._api = self._venue.open(self._access)
+            self._session = open_session(self._api.cafile)
+            self._api.session = self._session
+            self._api.own_session = False
+        # The clock comes second: the first request pays for the connection, which would count as being ahead.
+        self._instruments = await self._ask(self._venue.instruments)
+        await self._synchronise(self._synchronised)
+        await self._ask(self._venue.check_account)
+        return self._instruments
+
+    async def place(self, intent: OrderIntent) -> Outcome:
+        """Send one order, once."""
+        sent_at = self._now()
+        wrong = insanity(intent, self._instruments.get(intent.symbol))
+        if wrong is not None:
+            return Rejected(
+                client_id=intent.client_id, reason=RejectReason.INSANE, code="local", text=wrong, sent_at=sent_at
+            )
+        try:
+            exchange_id, report = await self._ask(lambda api: self._venue.place(api, intent))
+        except VenueFailure as failure:
+            return self._not_accepted(intent, failure, sent_at)
+        return Accepted(
+            client_id=intent.client_id,
+            exchange_id=exchange_id,
+            report=report,
+            sent_at=sent_at,
+            answered_at=self._now(),
+        )
+
+    async def cancel(self, ref: OrderRef) -> CancelOutcome:
+        """Cancel one order."""
+        try:
+            await self._ask(lambda api: self._venue.cancel(api, ref))
+        except VenueFailure as failure:
+            return CancelOutcome(
+                ref=ref, result=_cancel_result(failure), code=failure.code, text=failure.text, answered_at=self._now()
+            )
+        return CancelOutcome(ref=ref, result=CancelResult.DONE, code="", text="", answered_at=self._now())
+
+    async def find(self, ref: OrderRef) -> Answer:
+        """Ask what became of one order: by exchange id if known, else by client id."""
+        asked_at = self._now()
+        try:
+            report = await self._ask(lambda api: self._venue.order(api, ref))
+        except VenueFailure as failure:
+            if _effect(failure) is Effect.GONE:
+                return NotFound(ref=ref, asked_at=asked_at)
+            return NoAnswer(ref=ref, text=str(failure), retry_after_s=failure.retry_after_s)
+        return Found(ref=ref, report=report)
+
+    async def snapshot(self) -> AccountSnapshot:
+        """Positions and all open orders, asked at the same time. Raises VenueFailure if any part fails."""
+        asked_at = self._now()
+        at = self._venue_time(asked_at)
+        try:
+            async with asyncio.TaskGroup() as together:
+                positions = together.create_task(self._ask(lambda api: self._venue.positions(api, at)))
+                orders = [together.create_task(self._ask(question)) for question in self._venue.open_orders()]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return AccountSnapshot(
+            account=self._access.account,
+            asked_at=asked_at,
+            answered_at=self._now(),
+            positions=positions.result(),
+            orders=tuple(report for part in orders for report in part.result()),
+        )
+
+    async def position(self, symbol: str, side: PositionSide | None) -> PositionReport:
+        """One position, an explicit zero row when flat. Raises VenueFailure."""
+        at = self._venue_time(self._now())
+
+        async def question(api: Any) -> PositionReport:
+            return row_of_side(await self._venue.position(api, symbol, at), symbol, side)
+
+        return await self._ask(question)
+
+    async def fills(self, symbol: str, since: datetime) -> tuple[Fill, ...]:
+        """All executions of the account on a symbol since a time, oldest first. Raises VenueFailure."""
+        until = self._venue_time(self._now())
+        return await self._ask(lambda api: self._venue.fills(api, symbol, since, until))
+
+    async def balance(self) -> Balance:
+        """Margin balance. Raises VenueFailure."""
+        return await self._ask(self._venue.balance)
+
+    async def mark_price(self, symbol: str) -> MarkPrice:
+        """The mark price now. Raises VenueFailure."""
+        return await self._ask(lambda api: self._venue.mark_price(api, symbol))
+
+    async def mark_candles(self, symbol: str, since: datetime) -> tuple[Candle, ...]:
+        """One-minute candles of the mark price from the minute of `since` on. Raises VenueFailure."""
+        until = self._venue_time(self._now())
+        return await self._ask(lambda api: self._venue.mark_candles(api, symbol, since, until))
+
+    async def set_leverage(self, symbol: str, leverage: int) -> None:
+        """Set leverage; 'not modified' is success. Raises VenueFailure."""
+        try:
+            await self._ask(lambda api: self._venue.set_leverage(api, symbol, leverage))
+        except VenueFailure as failure:
+            if _effect(failure) is not Effect.ALREADY:
+                raise
+
+    async def close(self) -> None:
+        """Give the connections back; requests under way fail and are reported as such."""
+        api, self._api = self._api, None
+        session, self._session = self._session, None
+        if api is not None:
+            await api.close()
+        if session is not None:
+            await session.close()
+
+    async def _ask(self, question: Callable[[Any], Awaitable[T]]) -> T:
+        """One request (or one list's pages). Whatever goes wrong in it is raised as VenueFailure."""
+        api = self._require_api()
+        synchronised = self._synchronised
+        with receipt() as noted:
+            try:
+                return await question(api)
+            except VenueFailure:
+                raise
+            # Any failure at all after the first byte may mean that the order exists: classified, never let through.
+            except Exception as error:  # noqa: BLE001
+                verdict = classify(error, self._access.exchange, noted, self._access.secrets)
+        if verdict.reason is RejectReason.CLOCK:
+            await self._resynchronise(synchronised)
+        raise ClassifiedFailure(verdict)
+
+    def _require_api(self) -> Any:
+        if self._api is None:
+            text = f"account={self._access.account}: not connected"
+            raise VenueFailure(RejectReason.TRANSIENT, "local", text, certain=True)
+        return self._api
+
+    async def _resynchronise(self, seen: int) -> None:
+        """After 'your clock is off', for a moment only: the refusal must not wait long. The next one asks again."""
+        try:
+            async with asyncio.timeout(_RESYNCHRONISE_S):
+                await self._synchronise(seen)
+        except (VenueFailure, TimeoutError) as failure:
+            logger.warning("CLOCK_SYNC_FAILED account={} error={!r}", self._access.account, failure)
+
+    async def _synchronise(self, seen: int) -> None:
+        """Measure how far our clock is ahead of the venue's, unless somebody did since `seen`."""
+        async with self._synchronising:
+            if self._synchronised != seen:
+                return
+            with receipt() as noted:
+                try:
+                    venue_ms = await self._venue.server_time_ms(self._require_api())
+                except VenueFailure:
+                    raise
+                except Exception as error:  # noqa: BLE001 - classified, as in _ask
+                    raise ClassifiedFailure(
+                        classify(error, self._access.exchange, noted, self._access.secrets)
+                    ) from None
+            # Taken after the reply, so that what we make of it lags by the way back. A stamp that is early is refused,
+            # and a reading that is dated late would hide a fill; the other way round both are harmless.
+            self._api.options["timeDifference"] = self._api.milliseconds() - venue_ms
+            self._ahead = self._now() - _EPOCH - timedelta(milliseconds=venue_ms)
+            self._synchronised += 1
+
+    def _venue_time(self, ours: datetime) -> datetime:
+        return ours - self._ahead
+
+    def _not_accepted(self, intent: OrderIntent, failure: VenueFailure, sent_at: datetime) -> Rejected | Unknown:
+        if failure.certain:
+            return Rejected(
+                client_id=intent.client_id,
+                reason=failure.reason,
+                code=failure.code,
+                text=failure.text,
+                sent_at=sent_at,
+                retry_after_s=failure.retry_after_s,
+            )
+        return Unknown(
+            client_id=intent.client_id,
+            text=str(failure),
+            sent_at=sent_at,
+            absence_proof_at=sent_at + self._proof_after,
+        )
+
+
+def _effect(failure: VenueFailure) -> Effect:
+    return failure.effect if isinstance(failure, ClassifiedFailure) else Effect.NONE
+
+
+def _cancel_result(failure: VenueFailure) -> CancelResult:
+    if _effect(failure) in (Effect.GONE, Effect.ALREADY):
+        return CancelResult.GONE
+    return CancelResult.REFUSED if failure.certain else CancelResult.UNKNOWN

@@ -1,0 +1,165 @@
+"""What the core needs of a venue, in the core's own words. All that knows ccxt or a venue's code stands behind this.
+
+Three separate connections, so that a slow question never delays a price or a fill: the trading client is the gateway's
+alone, each stream belongs to its feed. All methods run on the event loop of the actor that owns the object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from domain.instrument import Instrument, PositionSide
+from domain.orders import (
+    AccountSnapshot,
+    Answer,
+    CancelOutcome,
+    Fill,
+    OrderIntent,
+    OrderRef,
+    OrderReport,
+    Outcome,
+    PositionReport,
+    RejectReason,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkPrice:
+    """One mark price. `at` is the venue's time of it."""
+
+    symbol: str
+    price: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    """One bar; `opened_at` is its beginning."""
+
+    opened_at: datetime
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """Margin currency of an account: `total` with unrealised P&L, `free` for new positions."""
+
+    currency: str
+    total: Decimal
+    free: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """The stream is up (again): whatever happened before may have been missed, ask for a snapshot."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The stream broke and is being replaced."""
+
+    at: datetime
+    reason: str
+
+
+AccountNews = OrderReport | Fill | PositionReport | Connected | Lost
+PriceNews = MarkPrice | Connected | Lost
+
+
+class VenueFailure(Exception):
+    """A question to the venue failed. `certain`: it certainly had no effect. Carries no secret."""
+
+    def __init__(
+        self, reason: RejectReason, code: str, text: str, *, certain: bool, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(f"{reason.value} code={code} {text}")
+        self.reason = reason
+        self.code = code
+        self.text = text
+        self.certain = certain
+        self.retry_after_s = retry_after_s
+
+
+class TradingClient(Protocol):
+    """Requests of one account. place/cancel/find never raise for what a venue or network does: they return it."""
+
+    async def connect(self) -> Mapping[str, Instrument]:
+        """Synchronise the clock, load the markets, check the account. Raises VenueFailure."""
+        ...
+
+    async def place(self, intent: OrderIntent) -> Outcome:
+        """Send one order, once."""
+        ...
+
+    async def cancel(self, ref: OrderRef) -> CancelOutcome:
+        """Cancel one order."""
+        ...
+
+    async def find(self, ref: OrderRef) -> Answer:
+        """Ask what became of one order: by exchange id if known, else by client id."""
+        ...
+
+    async def snapshot(self) -> AccountSnapshot:
+        """Positions (explicit flat rows) and all open orders, a fixed number of requests. Raises VenueFailure."""
+        ...
+
+    async def position(self, symbol: str, side: PositionSide | None) -> PositionReport:
+        """One position, an explicit zero row when flat. Raises VenueFailure."""
+        ...
+
+    async def fills(self, symbol: str, since: datetime) -> tuple[Fill, ...]:
+        """All executions of ours on a symbol since a time, oldest first, pages followed. Raises VenueFailure."""
+        ...
+
+    async def balance(self) -> Balance:
+        """Margin balance. Raises VenueFailure."""
+        ...
+
+    async def mark_price(self, symbol: str) -> MarkPrice:
+        """The mark price now. Raises VenueFailure."""
+        ...
+
+    async def mark_candles(self, symbol: str, since: datetime) -> tuple[Candle, ...]:
+        """One-minute candles of the mark price from the minute of `since` on. Raises VenueFailure."""
+        ...
+
+    async def set_leverage(self, symbol: str, leverage: int) -> None:
+        """Set leverage; 'not modified' is success. Raises VenueFailure."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        ...
+
+
+class PriceStream(Protocol):
+    """Mark prices of a set of symbols, reconnecting by itself without limit."""
+
+    def watch(self, symbols: tuple[str, ...]) -> AsyncIterator[PriceNews]:
+        """Prices as they come, with Connected and Lost between them."""
+        ...
+
+    async def close(self) -> None:
+        """End the stream."""
+        ...
+
+
+class AccountStream(Protocol):
+    """Orders, fills and positions of one account as the venue pushes them, reconnecting by itself without limit."""
+
+    def watch(self) -> AsyncIterator[AccountNews]:
+        """News in the order received, with Connected and Lost between them."""
+        ...
+
+    async def close(self) -> None:
+        """End the stream."""
+        ...

@@ -1,0 +1,71 @@
+"""The HTTP session under ccxt, and what it saw of each request: did a byte leave, what status came back.
+
+ccxt tells a refused connection and a lost reply apart in neither class nor text. aiohttp's trace does: the headers of a
+request are reported just before the first byte is written, so a request without that report certainly had no effect.
+The receipt travels in a context variable, because ccxt passes nothing through to its session.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import aiohttp
+
+
+@dataclass(slots=True, kw_only=True)
+class Receipt:
+    """What is known of one request: filled in while it runs. `retry_after_s` is the venue's header."""
+
+    sent: bool = False
+    status: int | None = None
+    retry_after_s: int | None = None
+
+
+_CURRENT: ContextVar[Receipt | None] = ContextVar("receipt", default=None)
+
+
+@contextmanager
+def receipt() -> Iterator[Receipt]:
+    """The receipt of the requests made in this context; for several in a row it tells of the last one."""
+    noted = Receipt()
+    token = _CURRENT.set(noted)
+    try:
+        yield noted
+    finally:
+        _CURRENT.reset(token)
+
+
+def open_session(certificates: str) -> aiohttp.ClientSession:
+    """A session whose requests fill in receipts. `certificates` is the file of trusted authorities (ccxt's own)."""
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(_started)
+    trace.on_request_headers_sent.append(_left)
+    trace.on_request_end.append(_answered)
+    connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=certificates))
+    return aiohttp.ClientSession(connector=connector, trace_configs=[trace])
+
+
+async def _started(_: aiohttp.ClientSession, __: SimpleNamespace, ___: aiohttp.TraceRequestStartParams) -> None:
+    noted = _CURRENT.get()
+    if noted is not None:
+        noted.sent, noted.status, noted.retry_after_s = False, None, None
+
+
+async def _left(_: aiohttp.ClientSession, __: SimpleNamespace, ___: aiohttp.TraceRequestHeadersSentParams) -> None:
+    noted = _CURRENT.get()
+    if noted is not None:
+        noted.sent = True
+
+
+async def _answered(_: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams) -> None:
+    noted = _CURRENT.get()
+    if noted is None:
+        return
+    noted.status = params.response.status
+    asked = params.response.headers.get("Retry-After", "")
+    noted.retry_after_s = int(asked) if asked.isdecimal() else None
