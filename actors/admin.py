@@ -1,0 +1,535 @@
+"""The admin actor: answers the control socket. Each method is one function; `METHODS` is the table.
+
+A call runs on a thread of the socket's server, so it may wait for an actor or the database; it changes nothing by
+itself: it asks the actor who may.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, cast
+
+from actors import messages
+from actors.directory import Unanswered, Unavailable
+from actors.guard import ActorContext
+from actors.marks import Marks
+from actors.messages import (
+    EntriesRefused,
+    EntriesState,
+    FeedState,
+    Health,
+    OpenByHand,
+    OperatorInput,
+    PauseEntries,
+    ReconcileNow,
+    ReconcileReport,
+    ResumeEntries,
+    Show,
+)
+from actors.owners import Owners
+from actors.position import RefusedByPosition
+from actors.recording import Recorder
+from actors.reporting import ReportingActor
+from actors.root import census
+from actors.supervision import Crash
+from adapters.admin.parameters import Parameters, refused, required
+from adapters.admin.protocol import (
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    NOT_NOW,
+    REFUSED,
+    UNKNOWN_ID,
+    AdminError,
+    Caller,
+)
+from adapters.admin.server import AdminServer
+from adapters.exchange.symbols import SymbolNames, UnknownSymbol
+from domain.catalogue import EventType
+from domain.identity import PositionId
+from domain.instrument import Instrument, PositionSide
+from domain.position import ledger, trailing
+from domain.position.inputs import CloseWanted, Release, StopWanted, TrailingWanted
+from domain.position.plan import TrailingRules
+from domain.position.state import CloseReason, Position, TrailState
+from persistence.database import DatabaseAway
+from persistence.positions import load
+from persistence.reader import Reader
+
+ANSWER_S = 3.0
+RECONCILE_S = 20.0
+LOOK_EVERY_S = 0.05
+MAX_EVENTS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What the admin is given. `request_stop` ends the service in order."""
+
+    socket: Path
+    max_clients: int
+    mode: str
+    version: str
+    dry_run: bool
+    chaos: bool
+    started_at: datetime
+    accounts: Mapping[str, str]
+    instruments: Mapping[str, Mapping[str, Instrument]]
+    owners: Owners
+    marks: Marks
+    reader: Reader
+    recorder: Recorder
+    trailing: TrailingRules
+    terms: Mapping[str, int]
+    request_stop: Callable[[str], None]
+
+
+class Admin(ReportingActor):
+    """Serves the socket; a crash closes it, a restart opens it again."""
+
+    def __init__(self, context: ActorContext, wiring: Wiring) -> None:
+        """See `Wiring`."""
+        super().__init__(context, wiring.recorder)
+        self._wiring = wiring
+        self._server = AdminServer(wiring.socket, self._dispatch, max_clients=wiring.max_clients)
+
+    def started(self) -> None:
+        """Open the socket. Raises SocketRefused."""
+        self._server.start()
+
+    def stopping(self) -> None:
+        """Answer what was asked, then close."""
+        self._server.stop()
+
+    def perished(self) -> None:
+        """A dead admin answers nobody."""
+        self._server.stop(drain_s=0)
+
+    def _dispatch(self, method: str, params: dict[str, object], caller: Caller) -> object:
+        answer = METHODS.get(method)
+        if answer is None:
+            raise AdminError(METHOD_NOT_FOUND, f"method {method}: not known", {"known": sorted(METHODS)})
+        try:
+            return answer(self, Parameters(params), caller)
+        except (Unavailable, Unanswered) as failure:
+            raise AdminError(NOT_NOW, str(failure)) from failure
+        except DatabaseAway as away:
+            raise AdminError(NOT_NOW, f"the database cannot be reached: {away}") from away
+
+    # Asking.
+
+    def _status(self, params: Parameters, _: Caller) -> object:
+        params.done()
+        wiring = self._wiring
+        now = self.clock.now()
+        owned = wiring.owners.all()
+        entries: Mapping[str, str | None] = self.directory.ask(messages.ENTRY_DESK, EntriesState(), ANSWER_S)
+        closed = {name: reason for name, reason in entries.items() if reason is not None}
+        return {
+            "mode": wiring.mode,
+            "dry_run": wiring.dry_run,
+            "version": wiring.version,
+            "uptime_s": int((now - wiring.started_at).total_seconds()),
+            "accounts": [self._account(name, exchange) for name, exchange in wiring.accounts.items()],
+            "components": self._components(),
+            "positions": len(owned),
+            "unprotected_now": sum(1 for p in owned if p.unprotected_since is not None),
+            "unprotected_seconds_today": self._unprotected_today(now),
+            "entries": {"open": not closed, "why": closed or None},
+        }
+
+    def _account(self, name: str, exchange: str) -> dict[str, object]:
+        owned = self._wiring.owners.all(name)
+        return {"name": name, "exchange": exchange, "term": self._wiring.terms[name], "positions": len(owned)}
+
+    def _components(self) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = []
+        feeds = [messages.SIGNAL_FEED]
+        for name in self._wiring.accounts:
+            feeds += [messages.market_feed(name), messages.account_feed(name)]
+        for name in feeds:
+            if self.directory.newest_incarnation(name) is None:
+                continue
+            try:
+                health: Health = self.directory.ask(name, FeedState(), ANSWER_S)
+            except (Unavailable, Unanswered) as failure:
+                health = Health(state="down", reason=str(failure), since=None, last_at=None)
+            found.append(
+                {"name": name, "state": health.state, "reason": health.reason or None, "last_at": health.last_at}
+            )
+        journal = self.directory.ask(messages.JOURNAL, Show(), ANSWER_S)
+        reason = None if journal.database_up else f"{journal.spooled} records wait in the spool"
+        found.append({"name": "database", "state": "healthy" if journal.database_up else "down", "reason": reason})
+        outbox = self.directory.ask(messages.NOTIFIER, Show(), ANSWER_S)
+        waiting = outbox["waiting"]
+        found.append({"name": "notifier", "state": "degraded" if waiting else "healthy",
+                      "reason": f"{waiting} alerts wait" if waiting else None})  # fmt: skip
+        return found
+
+    def _unprotected_today(self, now: datetime) -> Decimal:
+        return self._wiring.reader.unprotected_seconds(now.astimezone(UTC).date())
+
+    def _positions(self, params: Parameters, _: Caller) -> object:
+        account, symbol, everything = params.text("account"), params.text("symbol"), params.flag("all")
+        params.done()
+        if account is not None:
+            self._known_account(account)
+        wanted = self._canonical(symbol) if symbol is not None else None
+        now = self.clock.now()
+        shown = [self._position(p, now) for p in self._wiring.owners.all(account) if wanted in (None, p.symbol)]
+        if everything:
+            live = {each["id"] for each in shown}
+            rows = self._wiring.reader.positions(account=account, symbol=wanted, only_open=False, limit=500)
+            over = [load(self._wiring.reader.pool, row["id"]) for row in rows if row["id"] not in live]
+            shown = [self._position(p, now) for p in over if p is not None] + shown
+        return {"positions": shown, "as_of": now}
+
+    def _position(self, p: Position, now: datetime) -> dict[str, object]:
+        """A position as INTERFACE names its parts; the mark price is the newest one known."""
+        mark = self._wiring.marks.get(p.account, p.symbol)
+        if mark is not None and not p.phase.final:
+            p = replace(p, mark_price=mark.price, mark_at=mark.at)
+        stop = trailing.stop_in_force(p)
+        unprotected = p.unprotected_seconds
+        if p.unprotected_since is not None:
+            unprotected += Decimal(str((now - p.unprotected_since).total_seconds()))
+        return {
+            "id": p.id,
+            "account": p.account,
+            "symbol": p.symbol,
+            "side": p.side.value,
+            "state": p.phase.name,
+            "quantity": max(ledger.book(p), Decimal(0)),
+            "entry_price": _shown(ledger.entry_price(p)),
+            "mark_price": p.mark_price,
+            "stop_price": stop.trigger if stop is not None else None,
+            "stop_order_id": stop.exchange_id if stop is not None else None,
+            "take_profits": [],
+            "trailing": {
+                "state": p.trail.state.name if p.trail.state is not TrailState.OFF else "OFF",
+                "activation_price": _shown(trailing.activation_price(p)),
+                "extreme_price": p.trail.extreme,
+                "updates": p.trail.updates,
+            },
+            "unrealized_pnl": _shown(ledger.unrealized_pnl(p)),
+            "liquidation_price": p.liquidation_price,
+            "unprotected_seconds": unprotected,
+            "needs_intervention": p.needs_intervention,
+            "correlation_id": p.correlation_id,
+            "opened_at": p.opened_at,
+            "closed_at": p.closed_at,
+            "close_reason": p.close_reason.value if p.close_reason is not None else None,
+            "realized_pnl": ledger.realized_pnl(p),
+            "fees": ledger.fees(p),
+        }
+
+    def _show(self, params: Parameters, _: Caller) -> object:
+        position_id = required("id", params.whole("id"))
+        params.done()
+        state = self._wiring.owners.state(PositionId(position_id)) or load(
+            self._wiring.reader.pool, PositionId(position_id)
+        )
+        if state is None:
+            raise AdminError(UNKNOWN_ID, f"position {position_id}: there is no such position", {"id": position_id})
+        shown = self._position(state, self.clock.now())
+        shown["orders"] = [
+            {
+                "client_id": row["client_id"],
+                "exchange_id": row["exchange_id"],
+                "kind": row["kind"],
+                "status": row["status"],
+                "side": row["side"],
+                "quantity": row["quantity"],
+                "filled": row["cumulative_quantity"],
+                "trigger_price": row["trigger_price"],
+                "average_price": row["average_price"],
+            }
+            for row in self._wiring.reader.orders(PositionId(position_id))
+        ]
+        return shown
+
+    def _events(self, params: Parameters, _: Caller) -> object:
+        since, limit = params.whole("since"), params.whole("limit", least=1, most=MAX_EVENTS)
+        symbol, kind = params.text("symbol"), params.text("type")
+        severity = params.choice("severity", "debug", "info", "warning", "error", "critical")
+        position, correlation = params.whole("position"), params.text("correlation")
+        params.done()
+        if kind is not None and kind not in {event.value for event in EventType}:
+            raise refused("type", kind, "is no event type")
+        if position is not None and limit is None:
+            limit = MAX_EVENTS
+        rows = self._wiring.reader.events(
+            since=since,
+            limit=limit or 100,
+            symbol=self._canonical(symbol) if symbol is not None else None,
+            type_=kind,
+            severity=severity,
+            position=position,
+            correlation=correlation,
+        )
+        next_since = rows[-1]["seq"] if rows else since if since is not None else self._wiring.reader.last_event_seq()
+        return {"events": rows, "next_since": next_since}
+
+    def _signal(self, params: Parameters, _: Caller) -> object:
+        signal_id = required("id", params.text("id"))
+        params.done()
+        row = self._wiring.reader.signal(signal_id)
+        if row is None:
+            raise AdminError(UNKNOWN_ID, f"signal {signal_id}: there is no such signal", {"id": signal_id})
+        return row
+
+    def _signals(self, params: Parameters, _: Caller) -> object:
+        limit, symbol = params.whole("limit", least=1, most=1000), params.text("symbol")
+        outcome = params.text("outcome")
+        params.done()
+        return {"signals": self._wiring.reader.signals(limit=limit or 50, symbol=symbol, outcome=outcome)}
+
+    def _actors(self, params: Parameters, _: Caller) -> object:
+        params.done()
+        found = census(messages.ROOT, self.directory, ANSWER_S)
+        return {
+            "actors": [
+                {
+                    "name": each.name,
+                    "state": each.state.value,
+                    "epoch": each.incarnation,
+                    "restarts": each.restarts,
+                    "last_error": each.last_error,
+                    "mailbox": each.mailbox,
+                    "heartbeat_age_s": round(each.heartbeat_age_s, 2),
+                    "parent": each.parent,
+                }
+                for each in found
+            ],
+            "dead_letters": self.directory.dead_letter_counts(),
+            "abandoned": [each.name for each in self.directory.abandoned()],
+        }
+
+    # Telling.
+
+    def _kill(self, params: Parameters, caller: Caller) -> object:
+        name = required("name", params.text("name"))
+        how = params.choice("how", "exception", "exit", "hang") or "exception"
+        params.done()
+        if not self._wiring.chaos:
+            raise AdminError(REFUSED, "actors.kill: chaos.enabled is false in the settings")
+        if self.directory.ref(name) is None:
+            raise AdminError(UNKNOWN_ID, f"actor {name}: there is no such actor", {"name": name})
+        self.report(EventType.OPERATOR_COMMAND, {"method": "actors.kill", "name": name, "how": how, "uid": caller.uid})
+        self.directory.tell(name, Crash(how=cast("Literal['exception', 'exit', 'hang']", how)))
+        return {"name": name, "how": how}
+
+    def _open(self, params: Parameters, caller: Caller) -> object:
+        account = params.text("account") or self._only_account()
+        symbol = required("symbol", params.text("symbol"))
+        side = required("side", params.choice("side", "long", "short"))
+        usd, quantity = params.positive("usd"), params.positive("quantity")
+        stop_pct, stop_price = params.positive("stop_pct"), params.positive("stop_price")
+        trails = params.flag("trailing")
+        params.done()
+        if usd is not None and quantity is not None:
+            raise refused("usd", usd, "give usd or quantity, not both")
+        if stop_pct is not None and stop_price is not None:
+            raise refused("stop_pct", stop_pct, "give stop_pct or stop_price, not both")
+        if stop_pct is not None and stop_pct >= 100:
+            raise refused("stop_pct", stop_pct, "must be less than 100 per cent")
+        order = OpenByHand(
+            account=self._known_account(account),
+            symbol=symbol,
+            side=PositionSide(side),
+            usd=usd,
+            quantity=quantity,
+            stop_pct=stop_pct,
+            stop_price=stop_price,
+            trailing=None if trails is None else replace(self._wiring.trailing, enabled=trails),
+            uid=caller.uid,
+        )
+        answer: Position | EntriesRefused = self.directory.ask(messages.ENTRY_DESK, order, ANSWER_S)
+        if isinstance(answer, EntriesRefused):
+            figures = ", ".join(f"{key} {value}" for key, value in answer.figures.items())
+            raise AdminError(REFUSED, f"position.open refused: {answer.code} ({figures})", {"code": answer.code})
+        return self._position(answer, self.clock.now())
+
+    def _operate(self, position_id: int, wanted: object, method: str, caller: Caller) -> object:
+        """Have the owner hear an operator's wish."""
+        state = self._wiring.owners.state(PositionId(position_id))
+        if state is None:
+            past = load(self._wiring.reader.pool, PositionId(position_id))
+            if past is None:
+                raise AdminError(UNKNOWN_ID, f"position {position_id}: there is no such position", {"id": position_id})
+            raise AdminError(REFUSED, f"position {position_id} is {past.phase.name}: its life is over")
+        order = OperatorInput(input=wanted, method=method, uid=caller.uid)
+        try:
+            answer: Position = self.directory.ask(messages.position(PositionId(position_id)), order, ANSWER_S)
+        except RefusedByPosition as refusal:
+            raise AdminError(REFUSED, str(refusal)) from refusal
+        return self._position(answer, self.clock.now())
+
+    def _close(self, params: Parameters, caller: Caller) -> object:
+        position_id, fraction = required("id", params.whole("id")), params.positive("fraction")
+        params.done()
+        if fraction is not None and fraction > 1:
+            raise refused("fraction", fraction, "must be at most 1")
+        wanted = CloseWanted(reason=CloseReason.OPERATOR, fraction=fraction or Decimal(1))
+        return self._operate(position_id, wanted, "position.close", caller)
+
+    def _set_stop(self, params: Parameters, caller: Caller) -> object:
+        position_id, price = required("id", params.whole("id")), required("price", params.positive("price"))
+        params.done()
+        return self._operate(position_id, StopWanted(price=price), "position.set_stop", caller)
+
+    def _set_trailing(self, params: Parameters, caller: Caller) -> object:
+        position_id = required("id", params.whole("id"))
+        state = self._wiring.owners.state(PositionId(position_id))
+        rules = state.plan.trailing if state is not None else self._wiring.trailing
+        enabled = params.flag("enabled")
+        activation, callback = params.positive("activation_pct"), params.positive("callback_pct")
+        params.done()
+        for name, value in (("activation_pct", activation), ("callback_pct", callback)):
+            if value is not None and value >= 100:
+                raise refused(name, value, "must be less than 100 per cent")
+        rules = replace(
+            rules,
+            enabled=rules.enabled if enabled is None else enabled,
+            activation_pct=activation or rules.activation_pct,
+            callback_pct=callback or rules.callback_pct,
+        )
+        return self._operate(position_id, TrailingWanted(rules=rules), "position.set_trailing", caller)
+
+    def _release(self, params: Parameters, caller: Caller) -> object:
+        position_id = required("id", params.whole("id"))
+        params.done()
+        return self._operate(position_id, Release(), "position.release", caller)
+
+    def _close_all(self, params: Parameters, caller: Caller) -> object:
+        account = params.text("account")
+        params.done()
+        if account is not None:
+            self._known_account(account)
+        told: list[int] = []
+        for p in self._wiring.owners.all(account):
+            wanted = CloseWanted(reason=CloseReason.OPERATOR)
+            self.directory.tell(
+                messages.position(p.id), OperatorInput(input=wanted, method="close_all", uid=caller.uid)
+            )
+            told.append(p.id)
+        return {"closing": told}
+
+    def _pause(self, params: Parameters, caller: Caller) -> object:
+        account, reason = params.text("account"), params.text("reason")
+        params.done()
+        if account is not None:
+            self._known_account(account)
+        why = reason or f"paused by uid {caller.uid}"
+        self.directory.tell(messages.ENTRY_DESK, PauseEntries(account=account, reason=why, uid=caller.uid))
+        return self._entries()
+
+    def _resume(self, params: Parameters, caller: Caller) -> object:
+        account = params.text("account")
+        params.text("reason")
+        params.done()
+        if account is not None:
+            self._known_account(account)
+        self.directory.ask(messages.ENTRY_DESK, ResumeEntries(account=account, uid=caller.uid), ANSWER_S)
+        return self._entries()
+
+    def _entries(self) -> object:
+        entries: Mapping[str, str | None] = self.directory.ask(messages.ENTRY_DESK, EntriesState(), ANSWER_S)
+        return {name: {"open": reason is None, "why": reason} for name, reason in entries.items()}
+
+    def _reconcile(self, params: Parameters, _: Caller) -> object:
+        account = params.text("account")
+        params.done()
+        names = [self._known_account(account)] if account is not None else list(self._wiring.accounts)
+        return {"accounts": [self._reconcile_one(name) for name in names]}
+
+    def _reconcile_one(self, account: str) -> dict[str, object]:
+        asked_at = self.clock.now()
+        name = messages.reconciler(account)
+        self.directory.tell(name, ReconcileNow(reason="operator"))
+        deadline = asked_at + timedelta(seconds=RECONCILE_S)
+        while self.clock.now() < deadline:
+            report: ReconcileReport = self.directory.ask(name, Show(), ANSWER_S)
+            fresh = report.asked_at is not None and report.asked_at >= asked_at
+            if fresh or (report.error is not None and report.cycle > 0):
+                return {
+                    "account": account,
+                    "cycle": report.cycle,
+                    "positions": report.positions,
+                    "findings": list(report.findings),
+                    "error": report.error,
+                }
+            threading.Event().wait(LOOK_EVERY_S)
+        raise AdminError(NOT_NOW, f"reconcile: no reading of {account} within {RECONCILE_S:.0f} s")
+
+    def _shutdown(self, params: Parameters, caller: Caller) -> object:
+        params.flag("all")
+        params.done()
+        self.report(EventType.OPERATOR_COMMAND, {"method": "shutdown", "uid": caller.uid})
+        stays = what_stays(self._wiring.owners)
+        self._wiring.request_stop(f"shutdown by uid {caller.uid}")
+        return {"stays": stays}
+
+    # Names.
+
+    def _known_account(self, account: str) -> str:
+        if account not in self._wiring.accounts:
+            raise refused("account", account, f"must be one of {', '.join(self._wiring.accounts)}")
+        return account
+
+    def _only_account(self) -> str:
+        if len(self._wiring.accounts) == 1:
+            return next(iter(self._wiring.accounts))
+        raise AdminError(INVALID_PARAMS, f"account is required: one of {', '.join(self._wiring.accounts)}")
+
+    def _canonical(self, symbol: str) -> str:
+        """The symbol by any spelling, of whichever account knows it."""
+        known = {name for instruments in self._wiring.instruments.values() for name in instruments}
+        try:
+            return SymbolNames(known).canonical(symbol)
+        except UnknownSymbol as unknown:
+            raise AdminError(INVALID_PARAMS, str(unknown), {"parameter": "symbol", "value": symbol}) from unknown
+
+
+def what_stays(owners: Owners) -> str:
+    """What remains on the exchange when the service stops, in words."""
+    owned = owners.all()
+    stops = sum(1 for p in owned if trailing.stop_in_force(p) is not None)
+
+    def counted(number: int, noun: str) -> str:
+        return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+    remain = "remains" if len(owned) == 1 and stops <= 1 else "remain"
+    return f"{counted(len(owned), 'position')}, {counted(stops, 'stop')} {remain} on the exchange"
+
+
+def _shown(value: Decimal | None) -> Decimal | None:
+    """Computed prices and profits to 8 places for the eye; what the venue said is never rounded."""
+    return None if value is None else round(value, 8).normalize() + 0
+
+
+Method = Callable[[Admin, Parameters, Caller], object]
+METHODS: dict[str, Method] = {
+    "status": Admin._status,
+    "positions": Admin._positions,
+    "position.show": Admin._show,
+    "position.open": Admin._open,
+    "position.close": Admin._close,
+    "position.set_stop": Admin._set_stop,
+    "position.set_trailing": Admin._set_trailing,
+    "position.release": Admin._release,
+    "close_all": Admin._close_all,
+    "entries.pause": Admin._pause,
+    "entries.resume": Admin._resume,
+    "signal.show": Admin._signal,
+    "signals": Admin._signals,
+    "reconcile": Admin._reconcile,
+    "actors": Admin._actors,
+    "actors.kill": Admin._kill,
+    "events": Admin._events,
+    "shutdown": Admin._shutdown,
+}

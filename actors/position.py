@@ -1,0 +1,280 @@
+"""The owner of one position: a thin shell around its machine. Nobody else moves its stop.
+
+One turn: hear an input, hand the transition's record to the journal, then the effects to the gateway. What is shared
+with a successor is the value handed to the journal, so that a crash at any point is followed by a decision from facts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from actors import messages
+from actors.clock import Cancellable
+from actors.guard import ActorContext, GuardedActor
+from actors.marks import Marks
+from actors.messages import (
+    Claim,
+    Disown,
+    FeedStarted,
+    GatewayStarted,
+    Minute,
+    OperatorInput,
+    Perform,
+    PositionEnded,
+    Prices,
+    Show,
+    Unwatch,
+    WakeUp,
+    Watch,
+    Write,
+)
+from actors.owners import Owners
+from actors.recording import Recorder, log, plain_event, position_event
+from actors.supervision import ChildSpec, Restart
+from actors.ticket import Ticket
+from domain.catalogue import EventType, Happening
+from domain.identity import Epoch, PositionId
+from domain.orders import Fence
+from domain.position import machine, trailing
+from domain.position.effects import Transition
+from domain.position.inputs import Begin, Input, PriceRange, Recovered, StopWanted, Wake
+from domain.position.state import Position
+from domain.records import Record
+
+MINUTE_S = 60.0
+
+
+class RefusedByPosition(Exception):
+    """An operator's wish that this position cannot take, with the reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What the owners of one account have in common."""
+
+    account: str
+    term: int
+    owners: Owners
+    marks: Marks
+    recorder: Recorder
+    hang_after_s: float
+    base_backoff_s: float
+    max_backoff_s: float
+
+
+class PositionActor(GuardedActor):
+    """Owns position `position_id` of `Owners` until its life is over."""
+
+    def __init__(self, context: ActorContext, wiring: Wiring, position_id: PositionId) -> None:
+        """The state is taken from the owners' table when the actor starts."""
+        super().__init__(context)
+        self._wiring = wiring
+        self._id = position_id
+        self._gateway = messages.gateway(wiring.account)
+        self._feed = messages.market_feed(wiring.account)
+        self._timer: Cancellable | None = None
+        self._band: trailing.Band | None = None
+        self._passed: PriceRange | None = None
+        self._passed_count = 0
+        self._position: Position
+
+    def started(self) -> None:
+        """Take the position over: a new one sends its entry, any other is verified against the venue.
+
+        Raises:
+            LookupError: when the table has no such position.
+        """
+        state = self._wiring.owners.state(self._id)
+        if state is None:
+            raise LookupError(f"position {self._id}: no state was handed over")
+        epoch = Epoch(self._wiring.term, self.incarnation)
+        self.tell(self._gateway, Claim(fence=Fence(position_id=self._id, epoch=epoch)))
+        self._position = state
+        fresh = state.entry is None and not state.adopted and state.epoch == epoch
+        self._hear(Begin() if fresh else Recovered(epoch=epoch))
+        self.remind_after(MINUTE_S, Minute())
+
+    def receive(self, message: Any) -> object:
+        """Inputs of the machine are heard as they are."""
+        match message:
+            case Prices(range=prices):
+                self._note(prices)
+                self._hear(prices)
+            case WakeUp():
+                self._hear(Wake())
+            case Minute():
+                self._write_minute()
+                self.remind_after(MINUTE_S, Minute())
+            case Show():
+                return self._position
+            case OperatorInput():
+                return self._operator(message)
+            case GatewayStarted():
+                epoch = self._position.epoch
+                self.tell(self._gateway, Claim(fence=Fence(position_id=self._id, epoch=epoch)))
+                self._hear(Recovered(epoch=epoch))
+            case FeedStarted():
+                self._band = None
+                self._watch()
+            case _ if type(message) in machine.ANSWERS:
+                self._hear(message)
+            case _:
+                raise TypeError(f"{self.name}: no answer to {type(message).__name__}")
+        return None
+
+    def _freshen(self) -> None:
+        """Decide on the newest mark price there is: inside its band a position is not told each one."""
+        p = self._position
+        mark = self._wiring.marks.get(p.account, p.symbol)
+        if mark is not None and (p.mark_at is None or mark.at > p.mark_at):
+            self._position = replace(p, mark_price=mark.price, mark_at=mark.at)
+
+    def _hear(self, heard: Input) -> None:
+        self._freshen()
+        transition = machine.handle(self._position, heard, self.clock.now())
+        self._position = transition.position
+        ticket = self._write(transition) if transition.record else None
+        for effect in transition.effects:
+            self.tell(self._gateway, self._request(effect, ticket))
+        if self._position.phase.final:
+            self._end()
+            return
+        self._watch()
+        self._set_timer(transition)
+
+    def _request(self, effect: Any, ticket: Ticket | None) -> Perform:
+        p = self._position
+        return Perform(
+            effect=effect,
+            fence=Fence(position_id=p.id, epoch=p.epoch),
+            symbol=p.symbol,
+            side=p.side,
+            ticket=ticket,
+            mark_price=p.mark_price,
+            liquidation_price=p.liquidation_price,
+        )
+
+    def _write(self, transition: Transition) -> Ticket:
+        now = self.clock.now()
+        events = [position_event(happening, transition.position, now) for happening in transition.happenings]
+        log(events)
+        record = self._wiring.recorder.record(
+            now,
+            events=events,
+            position=transition.position,
+            orders=transition.orders,
+            trades=transition.trades,
+        )
+        return self._hand_over(record, transition.position)
+
+    def _hand_over(self, record: Record, position: Position) -> Ticket:
+        ticket = Ticket(record)
+        self._wiring.owners.handed_over(position)
+        self.tell(messages.JOURNAL, Write(record=record, ticket=ticket))
+        return ticket
+
+    def _set_timer(self, transition: Transition) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if transition.wake_at is not None:
+            seconds = (transition.wake_at - self.clock.now()).total_seconds()
+            self._timer = self.remind_after(max(seconds, 0.001), WakeUp())
+
+    def _watch(self) -> None:
+        band = trailing.band(self._position)
+        if band != self._band:
+            self._band = band
+            p = self._position
+            self.tell(self._feed, Watch(position_id=p.id, symbol=p.symbol, low=band.low, high=band.high))
+
+    def _note(self, prices: PriceRange) -> None:
+        passed = self._passed
+        self._passed_count += 1
+        if passed is None:
+            self._passed = prices
+            return
+        self._passed = replace(
+            prices, low=min(prices.low, passed.low), high=max(prices.high, passed.high)
+        )
+
+    def _write_minute(self) -> None:
+        """What passed between moves is recorded once a minute as a range (DESIGN 3)."""
+        if self._passed is None:
+            return
+        p, prices = self._position, self._passed
+        now = self.clock.now()
+        happening = Happening(
+            EventType.PRICE_RANGE,
+            {
+                "last": str(prices.last),
+                "low": str(prices.low),
+                "high": str(prices.high),
+                "count": self._passed_count,
+                "extreme_price": str(p.trail.extreme) if p.trail.extreme is not None else None,
+            },
+        )
+        self._passed, self._passed_count = None, 0
+        self._position = replace(p, version=p.version + 1)
+        event = position_event(happening, self._position, now)
+        record = self._wiring.recorder.record(now, events=[event], position=self._position)
+        self._hand_over(record, self._position)
+
+    def _operator(self, order: OperatorInput) -> Position:
+        """Hear what an operator wants, after the checks that only the owner can make.
+
+        Raises:
+            RefusedByPosition: with the reason and the figures.
+        """
+        p = self._position
+        answer = machine.ANSWERS[type(order.input)]
+        if p.phase not in answer.phases:
+            raise RefusedByPosition(f"position {p.id} is {p.phase.value}: {order.method} is not possible now")
+        if isinstance(order.input, StopWanted):
+            self._check_stop(order.input)
+        now = self.clock.now()
+        command = plain_event(
+            EventType.OPERATOR_COMMAND,
+            now,
+            {"method": order.method, "uid": order.uid},
+            account=p.account,
+            symbol=p.symbol,
+            correlation_id=p.correlation_id,
+        )
+        command = replace(command, position_id=p.id, exchange=p.exchange)
+        log([command])
+        self.tell(messages.JOURNAL, Write(record=self._wiring.recorder.record(now, events=[command])))
+        self._hear(order.input)  # type: ignore[arg-type]
+        return self._position
+
+    def _check_stop(self, wanted: StopWanted) -> None:
+        p = self._position
+        price = p.instrument.stop_price(p.side, wanted.price)
+        if p.mark_price is not None and not p.side.better(p.mark_price, price):
+            raise RefusedByPosition(
+                f"price={price}: a {p.side.value}'s stop must be on the losing side of the mark price {p.mark_price}"
+            )
+        beyond = p.liquidation_price
+        if beyond is not None and beyond > 0 and not p.side.better(price, beyond):
+            raise RefusedByPosition(f"price={price}: must come before the liquidation price {beyond}")
+
+    def _end(self) -> None:
+        p = self._position
+        self.tell(self._feed, Unwatch(position_id=p.id))
+        self.tell(self._gateway, Disown(position_id=p.id))
+        self.tell(messages.ENTRY_DESK, PositionEnded(position=p))
+        self.stop()
+
+
+def position_spec(wiring: Wiring, position_id: PositionId) -> ChildSpec:
+    """How the owner of a position is started, restarted and stopped; it is never given up."""
+    return ChildSpec(
+        name=messages.position(position_id),
+        factory=lambda context: PositionActor.start(context, wiring, position_id),
+        restart=Restart.TRANSIENT,
+        essential=False,
+        hang_after_s=wiring.hang_after_s,
+        base_backoff_s=wiring.base_backoff_s,
+        max_backoff_s=wiring.max_backoff_s,
+    )

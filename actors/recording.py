@@ -1,0 +1,140 @@
+"""From what happened to what is written: events, log lines, alerts and the record that holds them together."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from loguru import logger
+
+from domain.catalogue import CATALOGUE, EventType, Happening, Severity
+from domain.position.state import Position
+from domain.records import AlertChange, Event, OrderChange, Record, SignalOutcome, StoredSignal, Trade
+
+_LEVELS = {severity: severity.name for severity in Severity}
+
+
+class Recorder:
+    """Mints record ids and builds records. One for a process; thread-safe."""
+
+    def __init__(self, started_at: datetime) -> None:
+        """`started_at` keeps the ids of two lives of one process number apart."""
+        self.run_id = f"{os.getpid()}_{int(started_at.timestamp() * 1000)}"
+        self._numbers = itertools.count(1)
+
+    def record(
+        self,
+        at: datetime,
+        *,
+        events: Iterable[Event] = (),
+        position: Position | None = None,
+        orders: tuple[OrderChange, ...] = (),
+        trades: tuple[Trade, ...] = (),
+        signals: tuple[StoredSignal, ...] = (),
+        outcomes: tuple[SignalOutcome, ...] = (),
+        alerts: tuple[AlertChange, ...] = (),
+        facts: Mapping[str, object] | None = None,
+    ) -> Record:
+        """One transaction. Every event that asks for a human gets its row in the outbox within it."""
+        kept = tuple(events)
+        number = next(self._numbers)
+        raised = tuple(
+            _alert(event, f"{self.run_id}-{number}-{place}")
+            for place, event in enumerate(kept)
+            if event.severity.alerts
+        )
+        return Record(
+            record_id=f"{self.run_id}-{number}",
+            at=at,
+            position=position,
+            orders=orders,
+            trades=trades,
+            events=kept,
+            signals=signals,
+            outcomes=outcomes,
+            alerts=alerts + raised,
+            facts=facts,
+        )
+
+
+def _alert(event: Event, alert_id: str) -> AlertChange:
+    return AlertChange(
+        alert_id=alert_id,
+        at=event.at,
+        severity=event.severity,
+        type=event.type.value,
+        text=line(event),
+        correlation_id=event.correlation_id,
+        position_id=event.position_id,
+        symbol=event.symbol,
+    )
+
+
+def plain_event(
+    event: EventType,
+    at: datetime,
+    data: Mapping[str, object] | None = None,
+    *,
+    severity: Severity | None = None,
+    account: str | None = None,
+    symbol: str | None = None,
+    correlation_id: str | None = None,
+    error: str | None = None,
+    stack_trace: str | None = None,
+) -> Event:
+    """An event that belongs to no position."""
+    return Event(
+        type=event,
+        severity=severity or CATALOGUE[event].severity,
+        at=at,
+        data=dict(data or {}),
+        account=account,
+        symbol=symbol,
+        correlation_id=correlation_id,
+        error_message=error,
+        stack_trace=stack_trace,
+    )
+
+
+def position_event(happening: Happening, position: Position, at: datetime) -> Event:
+    """An event in the life of a position."""
+    error = happening.data.get("error")
+    return Event(
+        type=happening.type,
+        severity=happening.grave,
+        at=at,
+        data=happening.data,
+        correlation_id=position.correlation_id,
+        position_id=position.id,
+        order_id=happening.order_id,
+        account=position.account,
+        symbol=position.symbol,
+        exchange=position.exchange,
+        error_message=str(error) if error else None,
+    )
+
+
+def line(event: Event) -> str:
+    """`TAG key=value …`, one line a happening. Values with blanks are quoted."""
+    words = [CATALOGUE[event.type].tag]
+    data: dict[str, Any] = dict(event.data)
+    if event.symbol is not None:
+        data.setdefault("symbol", event.symbol)
+    if event.position_id is not None:
+        data.setdefault("position", event.position_id)
+    for key, value in data.items():
+        if value is not None:
+            text = str(value).replace("\n", " ")
+            words.append(f'{key}="{text}"' if " " in text else f"{key}={text}")
+    return " ".join(words)
+
+
+def log(events: Iterable[Event]) -> None:
+    """Write the log lines of events; each line carries its fields for the JSON sink."""
+    for event in events:
+        logger.bind(
+            event=event.type.value, position_id=event.position_id, correlation_id=event.correlation_id
+        ).log(_LEVELS[event.severity], "{}", line(event))

@@ -1,0 +1,49 @@
+"""An actor that tells what happens: log line, journal and, where it asks for a human, the outbox, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from actors import messages
+from actors.guard import ActorContext, GuardedActor
+from actors.messages import Write
+from actors.recording import Recorder, log, plain_event
+from domain.catalogue import EventType, Severity
+
+
+class ReportingActor(GuardedActor):
+    """Base of the actors that are no positions; `account` is stamped on what they tell, where they have one."""
+
+    def __init__(self, context: ActorContext, recorder: Recorder, account: str | None = None) -> None:
+        """Call this first in a subclass."""
+        super().__init__(context)
+        self.recorder = recorder
+        self.account = account
+
+    def report(
+        self,
+        event: EventType,
+        data: Mapping[str, object] | None = None,
+        *,
+        symbol: str | None = None,
+        account: str | None = None,
+        severity: Severity | None = None,
+        correlation_id: str | None = None,
+        error: str | None = None,
+        stack_trace: str | None = None,
+    ) -> None:
+        """Say it in the log and write it in the journal."""
+        now = self.clock.now()
+        told = plain_event(
+            event,
+            now,
+            data,
+            severity=severity,
+            account=account or self.account,
+            symbol=symbol,
+            correlation_id=correlation_id,
+            error=error,
+            stack_trace=stack_trace,
+        )
+        log([told])
+        self.tell(messages.JOURNAL, Write(record=self.recorder.record(now, events=[told])))

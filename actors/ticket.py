@@ -1,0 +1,53 @@
+"""A ticket says when a record has become durable: the gateway holds an intent's and waits for it before it sends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+from domain.records import Record
+
+
+class Ticket:
+    """Settled once, by the journal (database or spool) or by the gateway's own write to the spool. Thread-safe."""
+
+    def __init__(self, record: Record) -> None:
+        """For a record that is on its way to the journal."""
+        self.record = record
+        self._lock = threading.Lock()
+        self._settled = False
+        self._waiting: list[Callable[[], object]] = []
+
+    @property
+    def settled(self) -> bool:
+        """Whether the record is durable."""
+        return self._settled
+
+    def settle(self) -> None:
+        """The record is durable: call everybody who waits, in this thread. Twice is once."""
+        with self._lock:
+            if self._settled:
+                return
+            self._settled = True
+            waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            callback()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait on an event loop; False if the record is not durable after so many seconds."""
+        loop = asyncio.get_running_loop()
+        durable = asyncio.Event()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(durable.set)
+
+        with self._lock:
+            if self._settled:
+                return True
+            self._waiting.append(wake)
+        try:
+            await asyncio.wait_for(durable.wait(), seconds)
+        except TimeoutError:
+            return self._settled
+        return True

@@ -1,0 +1,429 @@
+"""The actor tree: which actors there are, how each is made, restarted and stopped. Data first, then it is started.
+
+    root
+    ├── journal            the book
+    ├── notifier           alerts to humans
+    ├── warden             database, paper exchanges, locks
+    ├── for each account:
+    │   ├── gateway        the only way to the exchange
+    │   ├── positions      supervisor: one owner a position
+    │   ├── market_feed    mark prices
+    │   ├── account_feed   orders, fills, positions as the venue pushes them
+    │   └── reconciler     the book against the exchange
+    ├── entry_desk         wishes to positions
+    ├── signal_feed        signals in
+    └── admin              the control socket
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from actors import account_feed as private_feed
+from actors import admin, entry_desk, gateway, journal, market_feed, messages, notifier, reconciler, signal_feed, warden
+from actors import position as owner
+from actors.clock import SystemClock
+from actors.directory import Directory
+from actors.guard import ActorContext, GuardedActor
+from actors.marks import Marks
+from actors.messages import Write
+from actors.owners import Owners, Place
+from actors.recording import Recorder, log, plain_event
+from actors.refs import GuardedRef
+from actors.restarts import Roster
+from actors.root import start_root, stop_root
+from actors.supervision import ChildSpec, Down, SupervisionEvent, SupervisionKind
+from actors.supervisor import Supervisor
+from adapters.channels.log_channel import LogChannel
+from adapters.exchange.access import AccountAccess
+from adapters.exchange.factory import open_account_stream, open_prices, open_trading
+from adapters.paper_launcher import PaperLauncher
+from adapters.signals.demo_source import DemoSource
+from config.settings import Settings
+from domain.catalogue import EventType
+from domain.entries.checks import Rules
+from domain.instrument import Instrument
+from domain.orders import TriggerBy
+from domain.position.plan import Protection, TrailingRules, TrailingStep
+from persistence.embedded import EmbeddedPostgres
+from persistence.lock import AccountLock
+from persistence.positions import load_open
+from persistence.reader import Reader
+from persistence.spool import Spool
+
+# A stop this far from the mark is a mistake whoever decided it; a trailing-less winner's first stop may lag far behind.
+FARTHEST_STOP_PCT = Decimal(60)
+WATCHED_SYMBOLS = 50
+_EVENTS = {
+    SupervisionKind.ACTOR_CRASHED: EventType.ACTOR_CRASHED,
+    SupervisionKind.ACTOR_HUNG: EventType.ACTOR_HUNG,
+    SupervisionKind.ACTOR_RESTARTED: EventType.ACTOR_RESTARTED,
+    SupervisionKind.ACTOR_POISONED: EventType.ACTOR_CRASHED,
+    SupervisionKind.ACTOR_ESCALATED: EventType.ACTOR_ESCALATED,
+    SupervisionKind.GROUP_ESCALATED: EventType.ACTOR_ESCALATED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One account as the tree needs it: how to reach it, under which term, and what is shared about it."""
+
+    name: str
+    access: AccountAccess
+    lock: AccountLock
+    instruments: dict[str, Instrument] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What the tree stands on: made by main before it, and closed by main after it."""
+
+    settings: Settings
+    version: str
+    started_at: datetime
+    clock: SystemClock
+    conninfo: str
+    instance: str
+    database: EmbeddedPostgres | None
+    exchanges: dict[str, PaperLauncher]
+    accounts: tuple[Account, ...]
+    reader: Reader
+    spool: Spool
+    request_stop: Callable[[str, int], None]
+
+
+class Tree:
+    """The running tree."""
+
+    def __init__(self, ground: Ground) -> None:
+        """Nothing runs before `start`."""
+        self._ground = ground
+        self._settings = ground.settings
+        self.directory = Directory()
+        self.recorder = Recorder(ground.started_at)
+        self.owners = Owners()
+        self.marks = Marks()
+        self.root: GuardedRef[Supervisor] | None = None
+        self._rosters = {account.name: Roster() for account in ground.accounts}
+        self._owners_wiring = {account.name: self._owner_wiring(account) for account in ground.accounts}
+
+    def start(self) -> None:
+        """Load the book, then start everybody in order. Raises StartFailedError, DatabaseAway."""
+        self._load_book()
+        self.root = start_root(
+            messages.ROOT,
+            roster=Roster(self._specs()),
+            directory=self.directory,
+            clock=self._ground.clock,
+            report_down=self._root_down,
+            chaos=self._settings.chaos.enabled,
+            observer=self._observe,
+        )
+
+    def stop(self, seconds: float = 30.0) -> bool:
+        """Stop everybody in reverse order; protective orders stay on the exchange. False if it was not done in time."""
+        return self.root is None or stop_root(self.root, self.directory, seconds)
+
+    def write(self, event: EventType, data: dict[str, object]) -> None:
+        """An event of the service itself."""
+        now = self._ground.clock.now()
+        told = plain_event(event, now, data)
+        log([told])
+        self.directory.tell(messages.JOURNAL, Write(record=self.recorder.record(now, events=[told])))
+
+    # The book.
+
+    def _load_book(self) -> None:
+        """Everything that was open when the last process ended gets its owner back (SYSTEM D4)."""
+        for account in self._ground.accounts:
+            for position in load_open(self._ground.reader.pool, account.name):
+                if not self.owners.claim(Place(account.name, position.symbol), position):
+                    logger.critical("TWO_OWNERS account={} symbol={} position={}", account.name, position.symbol,
+                                    position.id)  # fmt: skip
+                    continue
+                self._rosters[account.name].add(owner.position_spec(self._owners_wiring[account.name], position.id))
+
+    def _owner_wiring(self, account: Account) -> owner.Wiring:
+        supervision = self._settings.supervision
+        return owner.Wiring(
+            account=account.name,
+            term=account.lock.term,
+            owners=self.owners,
+            marks=self.marks,
+            recorder=self.recorder,
+            hang_after_s=supervision.hang_after_s,
+            base_backoff_s=supervision.base_backoff_s,
+            max_backoff_s=supervision.max_backoff_s,
+        )
+
+    # Children.
+
+    def _specs(self) -> Iterable[ChildSpec]:
+        yield self._spec(messages.JOURNAL, journal.Journal, self._journal(), shutdown_s=10, hang_after_s=30)
+        yield self._spec(messages.NOTIFIER, notifier.Notifier, self._notifier(), hang_after_s=30)
+        yield self._spec(messages.WARDEN, warden.Warden, self._warden(), hang_after_s=120)
+        for account in self._ground.accounts:
+            yield from self._account_specs(account)
+        yield self._spec(messages.ENTRY_DESK, entry_desk.EntryDesk, self._entry_desk(), hang_after_s=30)
+        feed = self._signal_feed()
+        if feed is not None:
+            yield self._spec(messages.SIGNAL_FEED, signal_feed.SignalFeed, feed)
+        if self._settings.admin.enabled:
+            yield self._spec(messages.ADMIN, admin.Admin, self._admin())
+
+    def _account_specs(self, account: Account) -> Iterable[ChildSpec]:
+        name = account.name
+        yield self._spec(messages.gateway(name), gateway.Gateway, self._gateway(account), start_s=60, hang_after_s=60)
+        yield ChildSpec(
+            name=messages.positions(name),
+            factory=self._positions(name),
+            hang_after_s=60,
+            shutdown_s=15,
+        )
+        yield self._spec(messages.market_feed(name), market_feed.MarketFeed, self._market_feed(account))
+        yield self._spec(messages.account_feed(name), private_feed.AccountFeed, self._account_feed(account))
+        yield self._spec(messages.reconciler(name), reconciler.Reconciler, self._reconciler(account))
+
+    def _spec(
+        self,
+        name: str,
+        actor: type[GuardedActor],
+        wiring: object,
+        *,
+        start_s: float = 20.0,
+        shutdown_s: float = 6.0,
+        hang_after_s: float | None = None,
+    ) -> ChildSpec:
+        supervision = self._settings.supervision
+
+        def factory(context: ActorContext) -> Any:
+            return actor.start(context, wiring)
+
+        return ChildSpec(
+            name=name,
+            factory=factory,
+            start_s=start_s,
+            shutdown_s=shutdown_s,
+            hang_after_s=supervision.hang_after_s if hang_after_s is None else hang_after_s,
+            base_backoff_s=supervision.base_backoff_s,
+            max_backoff_s=supervision.max_backoff_s,
+        )
+
+    def _positions(self, account: str) -> Callable[[ActorContext], Any]:
+        roster = self._rosters[account]
+        return lambda context: Supervisor.start(context, roster=roster, observer=self._observe, stop_together=True)
+
+    # What each is given.
+
+    def _journal(self) -> journal.Wiring:
+        return journal.Wiring(
+            conninfo=self._ground.conninfo,
+            spool=self._ground.spool,
+            refused_dir=self._state_dir / "refused",
+            recorder=self.recorder,
+            gateways=tuple(messages.gateway(account.name) for account in self._ground.accounts),
+        )
+
+    def _notifier(self) -> notifier.Wiring:
+        return notifier.Wiring(
+            channels=(LogChannel(),), pending=self._ground.reader.alerts_pending, recorder=self.recorder
+        )
+
+    def _warden(self) -> warden.Wiring:
+        return warden.Wiring(
+            database=self._ground.database,
+            exchanges=self._ground.exchanges,
+            locks={account.name: account.lock for account in self._ground.accounts},
+            superseded=lambda reason: self._ground.request_stop(reason, 3),
+            recorder=self.recorder,
+        )
+
+    def _gateway(self, account: Account) -> gateway.Wiring:
+        return gateway.Wiring(
+            account=account.name,
+            open_client=lambda: open_trading(account.access, self._ground.clock.now),
+            instruments=account.instruments,
+            owners=self.owners,
+            marks=self.marks,
+            spool=self._ground.spool,
+            recorder=self.recorder,
+            leverage=self._settings.accounts[account.name].leverage,
+            max_stop_distance_pct=FARTHEST_STOP_PCT,
+            dry_run=self._settings.service.dry_run,
+        )
+
+    def _market_feed(self, account: Account) -> market_feed.Wiring:
+        def symbols() -> tuple[str, ...]:
+            known = tuple(sorted(account.instruments))
+            return known if len(known) <= WATCHED_SYMBOLS else ()
+
+        return market_feed.Wiring(
+            account=account.name,
+            open_stream=lambda: open_prices(account.access, self._ground.clock.now),
+            symbols=symbols,
+            owners=self.owners,
+            marks=self.marks,
+            recorder=self.recorder,
+        )
+
+    def _account_feed(self, account: Account) -> private_feed.Wiring:
+        return private_feed.Wiring(
+            account=account.name,
+            open_stream=lambda: open_account_stream(account.access, self._ground.clock.now),
+            owners=self.owners,
+            recorder=self.recorder,
+        )
+
+    def _reconciler(self, account: Account) -> reconciler.Wiring:
+        settings = self._settings
+        return reconciler.Wiring(
+            account=account.name,
+            instance=self._ground.instance,
+            interval_s=settings.reconciler.interval_s,
+            untracked=settings.untracked_policy(account.name),
+            exclude=frozenset(settings.accounts[account.name].exclude),
+            instruments=account.instruments,
+            owners=self.owners,
+            recorder=self.recorder,
+        )
+
+    def _entry_desk(self) -> entry_desk.Wiring:
+        settings = self._settings
+        return entry_desk.Wiring(
+            accounts={
+                account.name: entry_desk.AccountDesk(
+                    exchange=account.access.exchange,
+                    instance=self._ground.instance,
+                    instruments=account.instruments,
+                    positions=self._owners_wiring[account.name],
+                )
+                for account in self._ground.accounts
+            },
+            owners=self.owners,
+            marks=self.marks,
+            reader=self._ground.reader,
+            recorder=self.recorder,
+            rules=entry_rules(settings),
+            protection=protection_of(settings),
+            trailing=trailing_of(settings),
+            position_size_usd=settings.sizing.position_size_usd,
+            overshoot_pct=settings.sizing.overshoot_pct,
+            dry_run=settings.service.dry_run,
+        )
+
+    def _signal_feed(self) -> signal_feed.Wiring | None:
+        settings = self._settings
+        demo: Callable[[], DemoSource] | None = None
+        if not settings.signals.url:
+            if settings.service.mode != "paper" or not settings.paper.demo_signals:
+                return None
+            first = self._ground.accounts[0]
+
+            def demo() -> DemoSource:
+                return DemoSource(
+                    tuple(sorted(first.instruments)),
+                    first.access.exchange,
+                    settings.paper.demo_signal_interval_s,
+                    settings.paper.seed,
+                )
+
+        return signal_feed.Wiring(
+            url=settings.signals.url,
+            token=settings.signals.token.get_secret_value(),
+            demo=demo,
+            last_id=self._ground.reader.last_signal_id,
+            recorder=self.recorder,
+        )
+
+    def _admin(self) -> admin.Wiring:
+        return admin.Wiring(
+            socket=self._settings.admin_socket,
+            max_clients=self._settings.admin.max_clients,
+            mode=self._settings.service.mode,
+            version=self._ground.version,
+            dry_run=self._settings.service.dry_run,
+            chaos=self._settings.chaos.enabled,
+            started_at=self._ground.started_at,
+            accounts={account.name: account.access.exchange for account in self._ground.accounts},
+            instruments={account.name: account.instruments for account in self._ground.accounts},
+            owners=self.owners,
+            marks=self.marks,
+            reader=self._ground.reader,
+            recorder=self.recorder,
+            trailing=trailing_of(self._settings),
+            terms={account.name: account.lock.term for account in self._ground.accounts},
+            request_stop=lambda reason: self._ground.request_stop(reason, 0),
+        )
+
+    @property
+    def _state_dir(self) -> Path:
+        return self._settings.service.state_dir
+
+    # Supervision.
+
+    def _observe(self, seen: SupervisionEvent) -> None:
+        """Called in a supervisor's thread: every fall and restart is journalled."""
+        event = _EVENTS.get(seen.kind)
+        if event is None:
+            return
+        data = {"name": seen.name, "epoch": seen.incarnation, "restarts": seen.restarts, "error": seen.error}
+        told = plain_event(
+            event, self._ground.clock.now(), data, error=seen.error, stack_trace=seen.traceback
+        )
+        record = self.recorder.record(self._ground.clock.now(), events=[told])
+        self.directory.tell(messages.JOURNAL, Write(record=record))
+
+    def _root_down(self, down: Down) -> None:
+        """Nothing watches the tree any more: end, so that a new process is started."""
+        if not down.normal and down.error is not None:
+            self._ground.request_stop(f"the root supervisor ended: {down.error}", 1)
+
+
+def entry_rules(settings: Settings) -> Rules:
+    """What the desk's checks read of the settings."""
+    entries = settings.entries
+    return Rules(
+        max_age_s=settings.signals.max_age_s,
+        cooldown_s=entries.cooldown_s,
+        max_positions=entries.max_positions,
+        max_exposure_usd=entries.max_exposure_usd,
+        sessions=entries.sessions,
+        stop_list=frozenset(entries.stop_list),
+        allow_list=frozenset(entries.allow_list),
+    )
+
+
+def protection_of(settings: Settings) -> Protection:
+    """The rules of a stop-loss as the core reads them."""
+    protection = settings.protection
+    return Protection(
+        stop_pct=protection.stop_pct,
+        retries=protection.retries,
+        emergency_stop_pct=protection.emergency_stop_pct,
+        nearest_stop_pct=protection.nearest_stop_pct,
+        trigger_by=TriggerBy(protection.trigger),
+    )
+
+
+def trailing_of(settings: Settings) -> TrailingRules:
+    """The rules of the trailing stop as the core reads them; 0 switches a rule off."""
+    trailing = settings.trailing
+    return TrailingRules(
+        enabled=trailing.enabled,
+        activation_pct=trailing.activation_pct,
+        callback_pct=trailing.callback_pct,
+        breakeven_pct=trailing.breakeven_pct or None,
+        time_activation_minutes=int(trailing.time_activation_minutes) or None,
+        steps=tuple(
+            TrailingStep(profit_pct=step.profit_pct, callback_pct=step.callback_pct) for step in trailing.steps
+        ),
+        min_step_pct=trailing.min_step_pct,
+        min_interval_s=Decimal(str(trailing.min_interval_s)),
+    )

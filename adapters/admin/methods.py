@@ -1,0 +1,55 @@
+"""The methods that the service answers: a line of help each, and the parameter that may stand without its name.
+
+`ctl` shows this table; it sends a method that is not in it all the same, since a newer service may know more.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """`positional` is the parameter that `ctl METHOD VALUE` sets."""
+
+    name: str
+    usage: str
+    line: str
+    positional: str = "id"
+
+
+METHODS = (
+    Method(name="status", usage="", line="mode, accounts, components, positions, whether entries are open"),
+    Method(name="positions", usage="[account=] [symbol=] [all=true]", line="open positions with their stops"),
+    Method(name="position.show", usage="ID", line="all about one position"),
+    Method(
+        name="position.open",
+        usage="account= symbol= side=long|short usd=|quantity= [stop_pct=|stop_price=]",
+        line="open a position, with the checks of a signal",
+        positional="symbol",
+    ),
+    Method(name="position.close", usage="ID [fraction=1]", line="close a position, or a part of it"),
+    Method(name="entries.pause", usage="[account=] [reason=]", line="no new positions", positional="account"),
+    Method(name="entries.resume", usage="[account=] [reason=]", line="new positions again", positional="account"),
+    Method(name="reconcile", usage="[account=]", line="compare with the exchange now", positional="account"),
+    Method(
+        name="events",
+        usage="[since=] [limit=] [symbol=] [type=] [severity=] [position=ID] [correlation=] [--follow]",
+        line="what happened, in order",
+        positional="position",
+    ),
+    Method(name="actors", usage="", line="every actor: state, epoch, restarts, mailbox", positional="name"),
+    Method(
+        name="actors.kill",
+        usage="NAME how=exception|exit|hang",
+        line="break an actor on purpose (chaos.enabled only)",
+        positional="name",
+    ),
+    Method(name="shutdown", usage="[all=true]", line="stop the service; says what stays on the exchange"),
+)
+
+_BY_NAME = {method.name: method for method in METHODS}
+
+
+def positional_of(method: str) -> str:
+    """The parameter's name for a value given without one."""
+    known = _BY_NAME.get(method)
+    return known.positional if known else "id"

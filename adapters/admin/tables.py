@@ -1,0 +1,215 @@
+"""Results as tables for people.
+
+Rules of this file: a figure is shown as it came, whole: a cell folds before it loses a digit. Text of
+others (symbols, errors, event data) is shown as text only: no markup, no control characters. A result that is not known
+here is shown too.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from adapters.admin.protocol import printable
+
+# Wide enough for any row where there is no terminal to ask.
+WIDTH_WITHOUT_TERMINAL = 240
+ABSENT = "-"
+SEVERITY_STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
+POSITION_COLUMNS = (
+    ("id", "id"),
+    ("account", "account"),
+    ("symbol", "symbol"),
+    ("side", "side"),
+    ("state", "state"),
+    ("quantity", "quantity"),
+    ("entry", "entry_price"),
+    ("mark", "mark_price"),
+    ("stop", "stop_price"),
+    ("trailing", "trailing.state"),
+    ("moves", "trailing.updates"),
+    ("P&L", "unrealized_pnl"),
+    ("unprotected s", "unprotected_seconds"),
+    ("opened", "opened_at"),
+)
+ACTOR_COLUMNS = (
+    ("actor", "name"),
+    ("state", "state"),
+    ("epoch", "epoch"),
+    ("restarts", "restarts"),
+    ("mailbox", "mailbox"),
+    ("heartbeat s", "heartbeat_age_s"),
+    ("last error", "last_error"),
+)
+
+
+def show(method: str, result: object, now: datetime, *, file: Any = None) -> None:
+    """Prints the result of `method`. `now` decides which times need their date."""
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = WIDTH_WITHOUT_TERMINAL
+    render = _RENDERERS.get(method, _anything)
+    console.print(render(result, now))
+
+
+def event_line(event: Mapping[str, Any], now: datetime) -> str:
+    """One event as one line, for following."""
+    known = {"seq", "ts", "type", "severity", "position_id", "symbol", "correlation_id", "data"}
+    parts = [
+        _cell(event.get("ts"), now),
+        f"{_cell(event.get('severity'), now):<8}",
+        _cell(event.get("type"), now),
+        *(f"{name}={_cell(event[name], now)}" for name in ("symbol", "position_id") if event.get(name) is not None),
+        _words(event.get("data"), now),
+        *(f"{name}={_cell(value, now)}" for name, value in event.items() if name not in known),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _status(result: object, now: datetime) -> RenderableType:
+    if not isinstance(result, Mapping):
+        return _anything(result, now)
+    if not result:
+        return Text("done")
+    plain = {name: value for name, value in result.items() if not _rows(value)}
+    tables = [_titled(str(name), value, now) for name, value in result.items() if _rows(value)]
+    return Group(_grid(plain, now), *tables)
+
+
+def _positions(result: object, now: datetime) -> RenderableType:
+    rows = result.get("positions") if isinstance(result, Mapping) else None
+    if not isinstance(rows, list):
+        return _anything(result, now)
+    if not rows:
+        return Text("no positions")
+    return _columns(rows, POSITION_COLUMNS, now)
+
+
+def _actors(result: object, now: datetime) -> RenderableType:
+    rows = result.get("actors") if isinstance(result, Mapping) else result
+    if not isinstance(rows, list):
+        return _anything(result, now)
+    if not rows:
+        return Text("no actors")
+    return _columns(rows, ACTOR_COLUMNS, now)
+
+
+def _events(result: object, now: datetime) -> RenderableType:
+    rows = result.get("events") if isinstance(result, Mapping) else None
+    if not isinstance(rows, list):
+        return _anything(result, now)
+    if not rows:
+        return Text("no events")
+    table = _table("time", "severity", "event", "symbol", "position", "what")
+    for event in rows:
+        severity = str(event.get("severity", "")).upper()
+        table.add_row(
+            *(Text(_cell(event.get(name), now)) for name in ("ts", "severity", "type", "symbol", "position_id")),
+            Text(_words(event.get("data"), now)),
+            style=SEVERITY_STYLES.get(severity, ""),
+        )
+    return table
+
+
+def _anything(result: object, now: datetime) -> RenderableType:
+    if isinstance(result, Mapping):
+        return _status(result, now)
+    if _rows(result):
+        assert isinstance(result, list)  # noqa: S101 - what _rows means
+        return _columns(result, tuple((name, name) for name in _names(result)), now)
+    return Text(_cell(result, now))
+
+
+def _titled(name: str, rows: Any, now: datetime) -> RenderableType:
+    return Group(Text(f"\n{name}", style="bold"), _columns(rows, tuple((key, key) for key in _names(rows)), now))
+
+
+def _grid(fields: Mapping[str, Any], now: datetime) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _flat(fields):
+        table.add_row(Text(name), Text(_cell(value, now)))
+    return table
+
+
+def _columns(rows: Sequence[Any], columns: Sequence[tuple[str, str]], now: datetime) -> Table:
+    shown = [(title, path) for title, path in columns if any(_at(row, path) is not None for row in rows)]
+    table = _table(*(title for title, _ in shown))
+    for row in rows:
+        table.add_row(*(Text(_cell(_at(row, path), now)) for _, path in shown))
+    return table
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for title in titles:
+        table.add_column(Text(title), overflow="fold")
+    return table
+
+
+def _at(row: object, path: str) -> object:
+    value = row
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _rows(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
+
+
+def _names(rows: Iterable[Mapping[str, object]]) -> list[str]:
+    return list(dict.fromkeys(str(name) for row in rows for name in row))
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, object]]:
+    for name, value in fields.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _words(value: object, now: datetime) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{printable(str(name))}={_cell(item, now)}" for name, item in _flat(value))
+    return "" if value is None else _cell(value, now)
+
+
+def _cell(value: object, now: datetime) -> str:
+    match value:
+        case None:
+            return ABSENT
+        case bool():
+            return "yes" if value else "no"
+        case str():
+            return _time(value, now) or printable(value)
+        case list():
+            return ", ".join(_cell(item, now) for item in value) or ABSENT
+        case Mapping():
+            return _words(value, now) or ABSENT
+    return str(value)
+
+
+def _time(text: str, now: datetime) -> str | None:
+    """A UTC time of the wire in local time, with its date where that is not today."""
+    if not (text.endswith("Z") and len(text) >= len("2026-01-01T00:00:00Z") and text[10] == "T"):
+        return None
+    try:
+        moment = datetime.fromisoformat(text).astimezone(now.tzinfo)
+    except ValueError:
+        return None
+    return moment.strftime("%H:%M:%S" if moment.date() == now.date() else "%Y-%m-%d %H:%M:%S")
+
+
+_RENDERERS: Mapping[str, Callable[[object, datetime], RenderableType]] = {
+    "status": _status,
+    "positions": _positions,
+    "actors": _actors,
+    "events": _events,
+}

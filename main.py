@@ -1,0 +1,92 @@
+"""Holdfast: `python main.py [run | ctl | check | paper-exchange]`. A script to read aloud."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from config.sources import SettingsError, admin_socket
+
+VERSION = "0.1.0"
+DONE, FAILED, USAGE, HELD = 0, 1, 2, 3
+COMMANDS = ("run", "ctl", "check", "paper-exchange")
+
+
+def main(argv: list[str]) -> int:
+    """Carry out one command; returns the exit code (INTERFACE 'Command line')."""
+    command, words = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("run", argv)
+    try:
+        if command == "ctl":
+            from adapters.admin import ctl
+
+            return ctl.main(words, lambda settings: admin_socket(settings, os.environ))
+        if command == "paper-exchange":
+            from adapters.paper_exchange import server
+
+            return server.main(words)
+        parser = argparse.ArgumentParser(prog=f"main.py {command}")
+        parser.add_argument("--settings", type=Path, help="the settings file, ./settings.toml if not given")
+        settings = parser.parse_args(words).settings
+        return check(settings) if command == "check" else run(settings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+
+
+def run(settings_file: Path | None) -> int:
+    """The service: start it, wait, stop it."""
+    from loguru import logger
+
+    from actors.admin import what_stays
+    from actors.service import AccountHeld, Service, thread_dump
+    from config.load import load_settings
+    from config.log import set_up
+
+    settings = load_settings(settings_file, os.environ)
+    set_up(settings.log, settings.service.state_dir / "logs", settings.secrets())
+    for sentence in settings.without_effect():
+        logger.warning("SETTINGS {}", sentence)
+    service = Service(settings, VERSION)
+
+    def stop(number: int, _: FrameType | None) -> None:
+        service.request_stop(signal.Signals(number).name, DONE)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    signal.signal(signal.SIGUSR1, lambda *_: logger.warning("THREADS\n{}", thread_dump()))
+    logger.info("START mode={} version={} pid={}", settings.service.mode, VERSION, os.getpid())
+    try:
+        service.start()
+        logger.info("READY admin={}", settings.admin_socket)
+        code = service.wait()
+    except AccountHeld as held:
+        logger.error("RUN_LOCKED account={} holder={!r}", ",".join(settings.accounts), str(held))
+        code = HELD
+    except Exception as error:  # noqa: BLE001 - whatever could not be had ends the start, said plainly
+        logger.opt(exception=error).critical("START_FAILED error={!r}", f"{type(error).__name__}: {error}")
+        code = FAILED
+    service.stop(lambda tree: what_stays(tree.owners))
+    # Threads that hang must not keep the process: everything that matters has been closed above.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    logger.complete()
+    os._exit(code)
+
+
+def check(settings_file: Path | None) -> int:
+    """Settings, and what they point at: everything that is wrong, in one run."""
+    from config.load import load_settings
+
+    settings = load_settings(settings_file, os.environ)
+    for sentence in settings.without_effect():
+        print(f"note: {sentence}")
+    print(f"settings are in order: mode {settings.service.mode}, accounts {', '.join(settings.accounts)}")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
