@@ -1,0 +1,1 @@
+"""Measurements of the real service; each module is a program of its own."""
