@@ -110,9 +110,9 @@ class Gateway(ReportingActor):
         self._desk = desk
         account = wiring.account
         self.report(EventType.ACCOUNT_CONNECTED, {"symbols": len(wiring.instruments)})
-        for position in wiring.owners.all(account):
-            self.tell(messages.position(position.id), GatewayStarted(account=account))
-        self.tell(messages.reconciler(account), GatewayStarted(account=account))
+        for name in (*(messages.position(p.id) for p in wiring.owners.all(account)), messages.reconciler(account)):
+            if self.directory.newest_incarnation(name) is not None:  # at the first start nobody is there yet
+                self.tell(name, GatewayStarted(account=account))
 
     def receive(self, message: object) -> None:
         """Hand over to the loop."""

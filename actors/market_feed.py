@@ -63,7 +63,8 @@ class MarketFeed(ReportingActor):
         symbols = self._wiring.symbols()
         self._loop.submit(read_stream(lambda: stream.watch(symbols), self))
         for position in self._wiring.owners.all(self._wiring.account):
-            self.tell(messages.position(position.id), FeedStarted(account=self._wiring.account))
+            if self.directory.newest_incarnation(messages.position(position.id)) is not None:
+                self.tell(messages.position(position.id), FeedStarted(account=self._wiring.account))
         self.remind_after(HEARTBEAT_S, Tick())
 
     def receive(self, message: Any) -> object:

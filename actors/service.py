@@ -169,7 +169,7 @@ class Service:
     ) -> tuple[Account, ...]:
         found: list[Account] = []
         for name, account in self._settings.accounts.items():
-            access = account_access(name, account, exchanges.get(name))
+            access = account_access(name, account, exchanges.get(name), testnet=self._settings.service.mode == "testnet")
             holder = f"{socket.gethostname()} pid {os.getpid()}"
             key = fingerprint(f"{access.api_key}@{name if name in exchanges else access.rest_url or ''}")
             lock = AccountLock(conninfo, access.exchange, key, holder)
@@ -198,8 +198,13 @@ class Service:
             self._ending.wait(wait)
 
 
-def account_access(name: str, account: AccountSettings, exchange: PaperLauncher | None) -> AccountAccess:
-    """How to reach an account: the paper exchange's address and keys in paper mode, the settings' own otherwise."""
+def account_access(
+    name: str, account: AccountSettings, exchange: PaperLauncher | None, *, testnet: bool
+) -> AccountAccess:
+    """How to reach an account: the paper exchange's address and keys in paper mode, the settings' own otherwise.
+
+    Binance's testnet is its demo trading (VENUES B.4), unless an address of its own is given.
+    """
     endpoint = exchange.running() if exchange is not None else None
     return AccountAccess(
         account=name,
@@ -208,7 +213,7 @@ def account_access(name: str, account: AccountSettings, exchange: PaperLauncher 
         secret=account.secret.get_secret_value() or (PAPER_KEY if endpoint is not None else ""),
         rest_url=endpoint.rest_url if endpoint is not None else account.rest_url or None,
         ws_url=endpoint.ws_url if endpoint is not None else account.ws_url or None,
-        demo=account.demo,
+        demo=account.demo or (testnet and not account.rest_url),
     )
 
 

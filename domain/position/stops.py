@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from domain.catalogue import EventType, Severity
 from domain.identity import ClientOrderId, OrderKind
-from domain.orders import OrderIntent, OrderReport, OrderStatus, Rejected, RejectReason, TriggerBy
+from domain.orders import OrderIntent, OrderReport, OrderStatus, Rejected, RejectReason
 from domain.position import ledger, trailing
 from domain.position.effects import Cancel
 from domain.position.state import (
@@ -107,13 +107,17 @@ def decide(turn: Turn) -> None:
 
 
 def _best(p: Position, live: list[StopOrder]) -> StopOrder:
-    """The stop to keep: one that covers everything before one that does not, then the best trigger, then the newest."""
+    """The stop to keep: one that covers everything before one that does not, then the best trigger, then the newest.
+
+    The operator's is the best while it is the wanted one, not once the trailing stop has passed it.
+    """
     needed = ledger.exposure(p)
+    forced = p.operator_stop if wanted_trigger(p) == p.operator_stop else None
     return max(
         live,
         key=lambda s: (
             min(s.quantity, needed),
-            p.operator_stop is not None and s.trigger == p.operator_stop,
+            s.trigger == forced,
             s.trigger * p.side.sign,
             s.sent_at,
         ),
@@ -197,8 +201,8 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
     if not too_small and not forced and p.trail.moved_at is not None and turn.now < p.trail.moved_at + interval:
         turn.wake_at(p.trail.moved_at + interval)
         return
-    if move and not on_safe_side(p, target):
-        if p.beyond_stop_since is None:
+    if not on_safe_side(p, target):
+        if move and p.beyond_stop_since is None:
             turn.set(close_wanted=CloseReason.TRAILING_STOP)
             turn.say(
                 EventType.CLOSE_REQUESTED,
@@ -420,7 +424,11 @@ def _watch_stuck(turn: Turn) -> None:
     """The mark is beyond a resting stop: ask about it, and close when it goes on doing nothing."""
     p = turn.position
     stop = trailing.stop_in_force(p)
-    if p.beyond_stop_since is None or stop is None or p.plan.protection.trigger_by is not TriggerBy.MARK:
+    beyond = p.mark_price is not None and trailing.touched(p, p.mark_price)
+    if beyond is (p.beyond_stop_since is None):
+        turn.note(beyond_stop_since=turn.now if beyond else None)
+        p = turn.position
+    if p.beyond_stop_since is None or stop is None:
         return
     ask, close = (p.beyond_stop_since + timedelta(seconds=s) for s in (STUCK_ASK_S, STUCK_CLOSE_S))
     if turn.now < ask:
@@ -454,7 +462,7 @@ def measure(turn: Turn) -> None:
     p = turn.position
     bare = ledger.exposure(p) > 0 and not covered(turn) and not ledger.flat(p)
     if bare and p.unprotected_since is None:
-        expected = not p.protected_once
+        expected = not p.protected_once or (p.entry is not None and not p.entry.state.over)
         turn.set(unprotected_since=turn.now, unprotected_alerted=False)
         turn.say(
             EventType.POSITION_UNPROTECTED,

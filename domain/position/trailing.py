@@ -94,12 +94,7 @@ def hear_price(turn: Turn, prices: PriceRange) -> None:
     p = turn.position
     turn.note(mark_price=prices.last, mark_at=prices.at)
     if touched(p, adverse_end(p, prices)):
-        if not touched(p, prices.last):
-            turn.note(beyond_stop_since=None)
-        elif p.beyond_stop_since is None:
-            turn.note(beyond_stop_since=turn.now)
         return
-    turn.note(beyond_stop_since=None)
     advance(turn, favourable_end(p, prices))
 
 

@@ -44,7 +44,7 @@ QUIET: Sections = {
     "accounts.main": {"exchange": "binanceusdm"},
     "entries": {"cooldown_s": 0},
     "trailing": {"min_interval_s": 0.2},
-    "reconciler": {"interval_s": 3},
+    "reconciler": {"interval_s": 10},
     "paper": {"control": True, "demo_signals": False, "volatility": Decimal("0.001"), "seed": 7},
 }
 
@@ -204,9 +204,17 @@ class ServiceProcess:
     # Acts
 
     def open(self, symbol: str = "BTCUSDT", side: str = "long", usd: str = "500", **more: object) -> dict[str, Any]:
-        """Open a position and wait until it is protected."""
-        opened = self.ctl("position.open", account="main", symbol=symbol, side=side, usd=usd, **more)
-        return self.wait_state(opened["id"], "ACTIVE")
+        """Open a position, as soon as there is a price to open it at, and wait until it is protected."""
+
+        def ask() -> Any:
+            try:
+                return self.ctl("position.open", account="main", symbol=symbol, side=side, usd=usd, **more)
+            except AdminError as refusal:
+                if "no_mark_price" in refusal.message:
+                    return None
+                raise
+
+        return self.wait_state(self._await(ask, 10, f"a price of {symbol}")["id"], "ACTIVE")
 
     def control(self, command: str, **body: object) -> dict[str, Any]:
         """Do something to the exchange; what leaves no line of its own is told to the oracle."""

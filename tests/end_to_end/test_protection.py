@@ -24,7 +24,7 @@ def test_trails_then_stops_out(shared: ServiceProcess) -> None:
     closed = shared.wait_state(opened["id"], "CLOSED")
     assert closed["state"] == "CLOSED"
     types = {e["type"] for e in shared.events(position=opened["id"])}
-    assert {"trailing_activated", "trailing_moved", "stop_loss_moved", "position_closed"} <= types
+    assert {"trailing_activated", "trailing_moved", "stop_loss_cancelled", "position_closed"} <= types
     life = next(life for life in shared.verdict().lives if life.owner == opened["id"])
     assert life.ended_by == "stop"
     assert life.moves >= 1

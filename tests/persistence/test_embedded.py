@@ -16,8 +16,8 @@ import psutil
 import psycopg
 import pytest
 
-from persistence import embedded
-from persistence.embedded import AlreadyRunning, EmbeddedFailed, EmbeddedPostgres, find_binaries
+from persistence import binaries
+from persistence.embedded import AlreadyRunning, EmbeddedFailed, EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -263,10 +263,10 @@ def test_a_server_that_ends_at_once_says_why(state_dir: Path) -> None:
         server.stop()
 
 
-def test_missing_binaries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_PACKAGES", ("no_such_wheel",))
+def test_missing_binaries_are_named(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries, "_PACKAGES", ("no_such_wheel",))
     with pytest.raises(EmbeddedFailed, match=r"no_such_wheel.*database\.url"):
-        find_binaries()
+        EmbeddedPostgres(state_dir / "pg").start()
 
 
 def test_ensure_is_for_the_one_who_started_it(state_dir: Path) -> None:

@@ -42,7 +42,7 @@ class Judge:
         self.cancel_best: Decimal | None = None
         self.last_size = ZERO
         self.last_cover = ZERO
-        self.released = False
+        self.blind = False
 
     def watcher(self) -> Watcher:
         """What the venue calls."""
@@ -140,6 +140,9 @@ class Judge:
                 self.breach("S3", f"we cancelled {order.client_id} at {order.trigger} and kept {triggers}")
 
     def _excused(self, what: str) -> bool:
+        if self.blind:
+            self.excuses[f"{what}: the news never came"] += 1
+            return True
         limit = self.venue.now - timedelta(seconds=EXCUSED_S)
         for cause, at in (("an outsider acted", self.outside_at), ("it had just grown", self.grown_at)):
             if at is not None and at >= limit:
@@ -160,6 +163,11 @@ class Judge:
             self.best = None if self.entries else self.best
         self.last_size, self.last_cover = size, cover
 
+    def ended(self, *, proven_gone: bool) -> None:
+        """The owner says that the life is over."""
+        if proven_gone and self.size() > 0 and not self._excused("over too early"):
+            self.breach("S11", f"called over, but the venue shows {self.size()}")
+
     # What must be true once all is quiet and well.
 
     def at_rest(self, *, final: bool, released: bool) -> None:
@@ -170,8 +178,6 @@ class Judge:
         if final:
             if live:
                 self.breach("S6", f"over, but {[(o.client_id, str(o.trigger)) for o in live]} live")
-            if self.size() > 0:
-                self.breach("S11", f"over, but the venue still shows {self.size()}")
             return
         if self.size() == 0:
             self.breach("L1", "flat at the venue, but not over")

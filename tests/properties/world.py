@@ -1,7 +1,8 @@
 """A world for one position: the machine, a venue of our own, and a network between them that fails on request.
 
 Rules of this file: time is virtual, chance comes from one seeded generator, and everything that happens is in
-`history`, so that a seed tells the whole story again. The owner does what the position actor does: hear, record, carry out.
+`history`, so that a seed tells the whole story again. The owner does what the position actor does: hear, record,
+carry out.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ from domain.position.inputs import (
     Wake,
 )
 from domain.position.plan import Plan
-from domain.position.state import Position
+from domain.position.state import Phase, Position
 from domain.sanity import check_intent
 from tests.properties.judge import Breach, Judge
 from tests.properties.venue import News, Refused, Venue, VenueOrder
@@ -198,6 +199,7 @@ class World:
             self._carry_out(effect)
         if self.position.phase.final:
             self._bands.drop(self._life.number)
+            self.judge.ended(proven_gone=self.position.phase is not Phase.RELEASED)
             return
         self._watch()
         if transition.wake_at is not None:
@@ -438,6 +440,7 @@ class World:
 
         def answer() -> None:
             if life is self._life:
+                self.judge.blind = False
                 self.hear(View(report=read[0], orders=tuple(orders), asked_at=asked_at))
 
         self.after(answered, answer)
@@ -461,6 +464,8 @@ class World:
             if not self.chosen(self.weather.drop_news):
                 delay = self.chance.uniform(*self.weather.stream_latency)
                 self.after(delay, lambda: self.hear(heard) if life is self._life else None)
+            else:
+                self.judge.blind = True
 
     # What happens in the world.
 
@@ -530,12 +535,12 @@ class World:
         if not self._life.alive:
             raise Breach("the owner was not started again")
         p = self.position
-        self.judge.at_rest(final=p.phase.final, released=p.phase.value == "released")
+        self.judge.at_rest(final=p.phase.final, released=p.phase is Phase.RELEASED)
         self._agree()
 
     def _agree(self) -> None:
         p = self.position
-        if p.phase.value in ("released", "failed"):
+        if p.phase in (Phase.RELEASED, Phase.FAILED):
             return
         size = self.venue.quantity * p.side.sign
         if not p.phase.final and ledger.book(p) != size:
