@@ -169,7 +169,8 @@ class Service:
     ) -> tuple[Account, ...]:
         found: list[Account] = []
         for name, account in self._settings.accounts.items():
-            access = account_access(name, account, exchanges.get(name), testnet=self._settings.service.mode == "testnet")
+            testnet = self._settings.service.mode == "testnet"
+            access = account_access(name, account, exchanges.get(name), testnet=testnet)
             holder = f"{socket.gethostname()} pid {os.getpid()}"
             key = fingerprint(f"{access.api_key}@{name if name in exchanges else access.rest_url or ''}")
             lock = AccountLock(conninfo, access.exchange, key, holder)
