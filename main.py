@@ -14,10 +14,18 @@ from config.sources import SettingsError, admin_socket
 VERSION = "0.1.0"
 DONE, FAILED, USAGE, HELD = 0, 1, 2, 3
 COMMANDS = ("run", "ctl", "check", "paper-exchange")
+HELP = """usage: main.py [run] [--settings FILE]         run the service
+       main.py ctl METHOD [ID] [key=value ...]  ask or tell the running service; `ctl --help` lists the methods
+       main.py check [--settings FILE]          say everything that is wrong with the settings
+       main.py paper-exchange [...]             the simulated exchange alone; `paper-exchange --help`
+"""
 
 
 def main(argv: list[str]) -> int:
     """Carry out one command; returns the exit code (INTERFACE 'Command line')."""
+    if argv and argv[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return DONE
     command, words = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("run", argv)
     try:
         if command == "ctl":
