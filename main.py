@@ -1,4 +1,4 @@
-"""Holdfast: `python main.py [run | ctl | check | paper-exchange]`. A script to read aloud."""
+"""Holdfast: `python main.py [run | ctl | check | paper-exchange | replay]`. A script to read aloud."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -13,11 +14,12 @@ from config.sources import SettingsError, admin_socket
 
 VERSION = "0.1.0"
 DONE, FAILED, USAGE, HELD = 0, 1, 2, 3
-COMMANDS = ("run", "ctl", "check", "paper-exchange")
+COMMANDS = ("run", "ctl", "check", "paper-exchange", "replay")
 HELP = """usage: main.py [run] [--settings FILE]         run the service
        main.py ctl METHOD [ID] [key=value ...]  ask or tell the running service; `ctl --help` lists the methods
        main.py check [--settings FILE]          say everything that is wrong with the settings
        main.py paper-exchange [...]             the simulated exchange alone; `paper-exchange --help`
+       main.py replay TAPE ... [...]            the protection rules over a tape in virtual time; `replay --help`
 """
 
 
@@ -36,25 +38,38 @@ def main(argv: list[str]) -> int:
             from adapters.paper_exchange import server
 
             return server.main(words)
+        if command == "replay":
+            from actors.replay import command as replaying
+            from config.load import load_settings
+
+            return replaying.main(words, lambda settings: load_settings(settings, os.environ))
         parser = argparse.ArgumentParser(prog=f"main.py {command}")
         parser.add_argument("--settings", type=Path, help="the settings file, ./settings.toml if not given")
-        settings = parser.parse_args(words).settings
-        return check(settings) if command == "check" else run(settings)
+        if command == "run":
+            parser.add_argument("--confirm-live", action="store_true", help="yes, trade these accounts' real money")
+        given = parser.parse_args(words)
+        return check(given.settings) if command == "check" else run(given.settings, confirm_live=given.confirm_live)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
 
 
-def run(settings_file: Path | None) -> int:
+def run(settings_file: Path | None, *, confirm_live: bool = False) -> int:
     """The service: start it, wait, stop it."""
     from loguru import logger
 
     from actors.admin import what_stays
     from actors.service import AccountHeld, Service, thread_dump
+    from config.live import LiveUnconfirmed, confirmed_live
     from config.load import load_settings
     from config.log import set_up
 
     settings = load_settings(settings_file, os.environ)
+    try:
+        confirmed_live(settings, lambda _: None, confirm=confirm_live, at=datetime.now(UTC))
+    except LiveUnconfirmed as refusal:
+        print(refusal, file=sys.stderr)
+        return USAGE
     set_up(settings.log, settings.service.state_dir / "logs", settings.secrets())
     for sentence in settings.without_effect():
         logger.warning("SETTINGS {}", sentence)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from actors import messages
 from actors.directory import Unanswered, Unavailable
 from actors.guard import ActorContext
+from actors.journal import JournalState
 from actors.marks import Marks
 from actors.messages import (
     EntriesRefused,
@@ -115,8 +116,10 @@ class Admin(ReportingActor):
             raise AdminError(METHOD_NOT_FOUND, f"method {method}: not known", {"known": sorted(METHODS)})
         try:
             return answer(self, Parameters(params), caller)
-        except (Unavailable, Unanswered) as failure:
+        except Unavailable as failure:
             raise AdminError(NOT_NOW, str(failure)) from failure
+        except Unanswered as failure:
+            raise AdminError(NOT_NOW, f"{failure}; it may still be carried out") from failure
         except DatabaseAway as away:
             raise AdminError(NOT_NOW, f"the database cannot be reached: {away}") from away
 
@@ -127,8 +130,7 @@ class Admin(ReportingActor):
         wiring = self._wiring
         now = self.clock.now()
         owned = wiring.owners.all()
-        entries: Mapping[str, str | None] = self.directory.ask(messages.ENTRY_DESK, EntriesState(), ANSWER_S)
-        closed = {name: reason for name, reason in entries.items() if reason is not None}
+        closed = {name: reason for name, reason in self._closed().items() if reason is not None}
         return {
             "mode": wiring.mode,
             "dry_run": wiring.dry_run,
@@ -161,17 +163,32 @@ class Admin(ReportingActor):
             found.append(
                 {"name": name, "state": health.state, "reason": health.reason or None, "last_at": health.last_at}
             )
-        journal = self.directory.ask(messages.JOURNAL, Show(), ANSWER_S)
-        reason = None if journal.database_up else f"{journal.spooled} records wait in the spool"
-        found.append({"name": "database", "state": "healthy" if journal.database_up else "down", "reason": reason})
-        outbox = self.directory.ask(messages.NOTIFIER, Show(), ANSWER_S)
-        waiting = outbox["waiting"]
-        found.append({"name": "notifier", "state": "degraded" if waiting else "healthy",
-                      "reason": f"{waiting} alerts wait" if waiting else None})  # fmt: skip
+        found.append(self._component("database", messages.JOURNAL, _database_health))
+        found.append(self._component("notifier", messages.NOTIFIER, _outbox_health))
         return found
 
-    def _unprotected_today(self, now: datetime) -> Decimal:
-        return self._wiring.reader.unprotected_seconds(now.astimezone(UTC).date())
+    def _component(self, name: str, actor: str, judge: Callable[[Any], tuple[str, str | None]]) -> dict[str, object]:
+        """A component as its actor tells of it; one that does not answer is down, the rest is shown all the same."""
+        try:
+            state, reason = judge(self.directory.ask(actor, Show(), ANSWER_S))
+        except (Unavailable, Unanswered) as failure:
+            state, reason = "down", str(failure)
+        return {"name": name, "state": state, "reason": reason}
+
+    def _closed(self) -> Mapping[str, str | None]:
+        """Why entries are closed, by account. A desk that does not answer takes none."""
+        try:
+            closed: Mapping[str, str | None] = self.directory.ask(messages.ENTRY_DESK, EntriesState(), ANSWER_S)
+        except (Unavailable, Unanswered) as failure:
+            return dict.fromkeys(self._wiring.accounts, str(failure))
+        return closed
+
+    def _unprotected_today(self, now: datetime) -> Decimal | None:
+        """None while the database, which alone knows the whole day, is away."""
+        try:
+            return self._wiring.reader.unprotected_seconds(now.astimezone(UTC).date())
+        except DatabaseAway:
+            return None
 
     def _positions(self, params: Parameters, _: Caller) -> object:
         account, symbol, everything = params.text("account"), params.text("symbol"), params.flag("all")
@@ -236,21 +253,13 @@ class Admin(ReportingActor):
         if state is None:
             raise AdminError(UNKNOWN_ID, f"position {position_id}: there is no such position", {"id": position_id})
         shown = self._position(state, self.clock.now())
-        shown["orders"] = [
-            {
-                "client_id": row["client_id"],
-                "exchange_id": row["exchange_id"],
-                "kind": row["kind"],
-                "status": row["status"],
-                "side": row["side"],
-                "quantity": row["quantity"],
-                "filled": row["cumulative_quantity"],
-                "trigger_price": row["trigger_price"],
-                "average_price": row["average_price"],
-            }
-            for row in self._wiring.reader.orders(PositionId(position_id))
-        ]
-        return shown
+        try:
+            rows = self._wiring.reader.orders(PositionId(position_id))
+        except DatabaseAway as away:
+            return {**shown, "orders": None, "orders_missing": f"the database cannot be reached: {away}"}
+        names = ("client_id", "exchange_id", "kind", "status", "side", "quantity", "trigger_price", "average_price")
+        orders = [{**{name: row[name] for name in names}, "filled": row["cumulative_quantity"]} for row in rows]
+        return {**shown, "orders": orders}
 
     def _events(self, params: Parameters, _: Caller) -> object:
         since, limit = params.whole("since"), params.whole("limit", least=1, most=MAX_EVENTS)
@@ -351,7 +360,8 @@ class Admin(ReportingActor):
         answer: Position | EntriesRefused = self.directory.ask(messages.ENTRY_DESK, order, ANSWER_S)
         if isinstance(answer, EntriesRefused):
             figures = ", ".join(f"{key} {value}" for key, value in answer.figures.items())
-            raise AdminError(REFUSED, f"position.open refused: {answer.code} ({figures})", {"code": answer.code})
+            data = {"code": answer.code, **answer.figures}
+            raise AdminError(REFUSED, f"position.open refused: {answer.code} ({figures})", data)
         return self._position(answer, self.clock.now())
 
     def _operate(self, position_id: int, wanted: object, method: str, caller: Caller) -> object:
@@ -361,7 +371,8 @@ class Admin(ReportingActor):
             past = load(self._wiring.reader.pool, PositionId(position_id))
             if past is None:
                 raise AdminError(UNKNOWN_ID, f"position {position_id}: there is no such position", {"id": position_id})
-            raise AdminError(REFUSED, f"position {position_id} is {past.phase.name}: its life is over")
+            data = {"id": position_id, "state": past.phase.name}
+            raise AdminError(REFUSED, f"position {position_id} is {past.phase.name}: its life is over", data)
         order = OperatorInput(input=wanted, method=method, uid=caller.uid)
         try:
             answer: Position = self.directory.ask(messages.position(PositionId(position_id)), order, ANSWER_S)
@@ -406,10 +417,12 @@ class Admin(ReportingActor):
         return self._operate(position_id, Release(), "position.release", caller)
 
     def _close_all(self, params: Parameters, caller: Caller) -> object:
-        account = params.text("account")
+        account, everything = params.text("account"), params.flag("all")
         params.done()
         if account is not None:
             self._known_account(account)
+        if everything:
+            raise AdminError(REFUSED, "close_all: all=true is not taken yet: only owned positions can be closed")
         told: list[int] = []
         for p in self._wiring.owners.all(account):
             wanted = CloseWanted(reason=CloseReason.OPERATOR)
@@ -438,7 +451,7 @@ class Admin(ReportingActor):
         return self._entries()
 
     def _entries(self) -> object:
-        entries: Mapping[str, str | None] = self.directory.ask(messages.ENTRY_DESK, EntriesState(), ANSWER_S)
+        entries = self._closed()
         return {name: {"open": reason is None, "why": reason} for name, reason in entries.items()}
 
     def _reconcile(self, params: Parameters, _: Caller) -> object:
@@ -450,12 +463,13 @@ class Admin(ReportingActor):
     def _reconcile_one(self, account: str) -> dict[str, object]:
         asked_at = self.clock.now()
         name = messages.reconciler(account)
+        before: ReconcileReport = self.directory.ask(name, Show(), ANSWER_S)
         self.directory.tell(name, ReconcileNow(reason="operator"))
         deadline = asked_at + timedelta(seconds=RECONCILE_S)
         while self.clock.now() < deadline:
             report: ReconcileReport = self.directory.ask(name, Show(), ANSWER_S)
             fresh = report.asked_at is not None and report.asked_at >= asked_at
-            if fresh or (report.error is not None and report.cycle > 0):
+            if fresh or (report.error is not None and report.cycle > before.cycle):
                 return {
                     "account": account,
                     "cycle": report.cycle,
@@ -505,6 +519,17 @@ def what_stays(owners: Owners) -> str:
 
     remain = "remains" if len(owned) == 1 and stops <= 1 else "remain"
     return f"{counted(len(owned), 'position')}, {counted(stops, 'stop')} {remain} on the exchange"
+
+
+def _database_health(journal: JournalState) -> tuple[str, str | None]:
+    if journal.database_up:
+        return "healthy", None
+    return "down", f"{journal.spooled} records wait in the spool"
+
+
+def _outbox_health(outbox: Mapping[str, int]) -> tuple[str, str | None]:
+    waiting = outbox["waiting"]
+    return ("degraded", f"{waiting} alerts wait") if waiting else ("healthy", None)
 
 
 def _shown(value: Decimal | None) -> Decimal | None:

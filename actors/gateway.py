@@ -10,11 +10,9 @@ It lives on an event loop of its own; the actor only hands over what it is told.
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -40,19 +38,23 @@ from actors.owners import Owners
 from actors.recording import Recorder
 from actors.reporting import ReportingActor
 from actors.ticket import Ticket
+from actors.turns import Turns
 from adapters.exchange.interface import TradingClient, VenueFailure
 from domain.catalogue import EventType
-from domain.identity import Epoch, OrderKind, PositionId
+from domain.identity import ClientOrderId, Epoch, OrderKind, PositionId
 from domain.instrument import Instrument
 from domain.orders import (
+    Answer,
     CancelOutcome,
     CancelResult,
+    NoAnswer,
     OrderIntent,
     OrderRef,
     Outcome,
     Priority,
     Rejected,
     RejectReason,
+    Unknown,
 )
 from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, Find, Place
 from domain.position.inputs import (
@@ -65,14 +67,15 @@ from domain.position.inputs import (
     QuestionFailed,
 )
 from domain.sanity import check_intent
-from persistence.spool import Spool
+from persistence.spool import Spool, SpoolFull
 
 DURABLE_WITHIN_S = 0.05
-AT_ONCE = 12
-RESERVED_FOR_PROTECTION = 6
-QUESTIONS_A_SECOND = 10
-QUESTION_BURST = 20
-_ORDER = {Priority.PROTECTION: 0, Priority.CLOSING: 1, Priority.ENTRY: 2, Priority.QUERY: 3}
+SNAPSHOT_WEIGHT = 85
+QUESTION_WEIGHT = 5
+STALE_S = 4.0  # with window and skew still before the owner takes an absent order for absent (8 s)
+DISK_WITHIN_S = 1.0
+PROOF_AFTER_S = 3.0
+DRAIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +108,8 @@ class Gateway(ReportingActor):
         """Connect, then tell the owners that whatever was in flight has no outcome."""
         wiring = self._wiring
         self._loop.start()
-        desk = RequestDesk(wiring, self)
+        desk = self._desk = RequestDesk(wiring, self)
         wiring.instruments.update(self._loop.submit(desk.connect()).result(timeout=60))
-        self._desk = desk
         account = wiring.account
         self.report(EventType.ACCOUNT_CONNECTED, {"symbols": len(wiring.instruments)})
         for name in (*(messages.position(p.id) for p in wiring.owners.all(account)), messages.reconciler(account)):
@@ -127,17 +129,10 @@ class Gateway(ReportingActor):
 
     def perished(self) -> None:
         """A dead or replaced gateway can reach nothing any more."""
-        self._loop.close(seconds=0)
-
-
-@dataclass(order=True, slots=True)
-class Job:
-    """One request waiting for its turn: by priority, then by arrival."""
-
-    rank: int
-    number: int
-    work: Callable[[], Coroutine[Any, Any, None]]
-    protective: bool
+        desk = self._desk
+        if desk is not None:
+            desk.end()
+        self._loop.close(seconds=0, last=desk.close if desk is not None else None)
 
 
 class RequestDesk:
@@ -149,16 +144,10 @@ class RequestDesk:
         self._actor = actor
         self._client = wiring.open_client()
         self._epochs: dict[PositionId, Epoch] = {}
-        self._waiting: list[Job] = []
-        self._numbers = itertools.count()
-        self._running: set[asyncio.Task[None]] = set()
-        self._protective_running = 0
-        self._tokens = float(QUESTION_BURST)
-        self._tokens_at = actor.clock.monotonic()
-        self._paused_until = 0.0
+        self._turns = Turns(wiring.account, actor.clock)
         self._entries_closed: dict[str, str] = {}
         self._leverage_set: set[str] = set()
-        self._retry: asyncio.TimerHandle | None = None
+        self._placing: set[ClientOrderId] = set()
 
     async def connect(self) -> dict[str, Instrument]:
         """Load the markets."""
@@ -166,8 +155,15 @@ class RequestDesk:
 
     async def drain(self) -> None:
         """Wait for what is on its way, then give the connections back."""
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=3)
+        await self._turns.drain(DRAIN_S)
+        await self.close()
+
+    def end(self) -> None:
+        """Begin nothing any more, from any thread."""
+        self._turns.closed = True
+
+    async def close(self) -> None:
+        """Give the connections back."""
         await self._client.close()
 
     def hear(self, message: object) -> None:
@@ -179,12 +175,14 @@ class RequestDesk:
                     self._epochs[fence.position_id] = fence.epoch
             case Disown(position_id=position_id):
                 self._epochs.pop(position_id, None)
-            case Perform():
-                self._queue(_priority(message), lambda: self._perform(message))
+            case Perform(effect=effect):
+                if isinstance(effect, Place):
+                    self._placing.add(effect.intent.client_id)
+                self._turns.queue(_priority(message), lambda: self._perform(message), _weight(message))
             case AskSnapshot(reply_to=reply_to):
-                self._queue(Priority.QUERY, lambda: self._snapshot(reply_to))
+                self._turns.queue(Priority.QUERY, lambda: self._snapshot(reply_to), SNAPSHOT_WEIGHT)
             case CancelOrphan(ref=ref):
-                self._queue(Priority.QUERY, lambda: self._cancel_orphan(ref))
+                self._turns.queue(Priority.QUERY, lambda: self._cancel_orphan(ref))
             case DatabaseIs(up=up):
                 self._close_entries("database", None if up else "the database cannot be reached")
             case LockIs(held=held, reason=reason):
@@ -198,90 +196,89 @@ class RequestDesk:
         else:
             self._entries_closed[by] = reason
 
-    # Turns.
-
-    def _queue(self, priority: Priority, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        protective = priority in (Priority.PROTECTION, Priority.CLOSING)
-        heapq.heappush(
-            self._waiting, Job(rank=_ORDER[priority], number=next(self._numbers), work=work, protective=protective)
-        )
-        self._next()
-
-    def _next(self) -> None:
-        """Start what may start. Protection and closing wait only for their own kind."""
-        while self._waiting:
-            job = self._waiting[0]
-            others = len(self._running) - self._protective_running
-            if job.protective:
-                if self._protective_running >= AT_ONCE:
-                    return
-            elif others >= AT_ONCE - RESERVED_FOR_PROTECTION or not self._affordable():
-                return
-            heapq.heappop(self._waiting)
-            self._protective_running += job.protective
-            task = asyncio.get_running_loop().create_task(job.work())
-            self._running.add(task)
-            task.add_done_callback(lambda done, job=job: self._done(done, job))  # type: ignore[misc]
-
-    def _affordable(self) -> bool:
-        now = self._actor.clock.monotonic()
-        self._tokens = min(QUESTION_BURST, self._tokens + (now - self._tokens_at) * QUESTIONS_A_SECOND)
-        self._tokens_at = now
-        wait = max(self._paused_until - now, (1 - self._tokens) / QUESTIONS_A_SECOND)
-        if wait <= 0:
-            self._tokens -= 1
-            return True
-        if self._retry is None:
-            self._retry = asyncio.get_running_loop().call_later(wait, self._retry_now)
-        return False
-
-    def _retry_now(self) -> None:
-        self._retry = None
-        self._next()
-
-    def _done(self, task: asyncio.Task[None], job: Job) -> None:
-        self._running.discard(task)
-        self._protective_running -= job.protective
-        if not task.cancelled() and task.exception() is not None:
-            error = task.exception()
-            logger.opt(exception=error).critical("GATEWAY_ERROR account={} error={!r}", self._wiring.account, error)
-        self._next()
-
     # Requests.
 
     async def _perform(self, request: Perform) -> None:
+        """Answer one request, once. An error of ours is an answer too: nobody knows what became of the request."""
+        try:
+            answer = await self._answer(request)
+        except Exception as error:
+            self._reply(request, self._broken(request, f"{type(error).__name__}: {error}"))
+            raise
+        self._reply(request, answer)
+
+    async def _answer(self, request: Perform) -> object:
         match request.effect:
             case Place(intent=intent):
-                await self._place(request, intent)
+                try:
+                    return OutcomeHeard(outcome=await self._place(request, intent))
+                finally:
+                    self._placing.discard(intent.client_id)
             case Cancel(ref=ref):
-                await self._cancel(request, ref)
+                return CancelHeard(outcome=await self._cancel(request, ref))
             case Find(ref=ref):
-                self._reply(request, AnswerHeard(answer=await self._client.find(ref)))
+                return AnswerHeard(answer=await self._find(ref))
             case AskPosition():
-                await self._question(request, "position", self._position(request))
+                return await self._question("position", self._position(request))
             case AskFills(since=since):
-                await self._question(request, "fills", self._fills(request, since))
+                return await self._question("fills", self._fills(request, since))
             case AskCandles(since=since):
-                await self._question(request, "candles", self._candles(request, since))
+                return await self._question("candles", self._candles(request, since))
 
-    async def _place(self, request: Perform, intent: OrderIntent) -> None:
+    def _broken(self, request: Perform, text: str) -> object:
+        now = self._actor.clock.now()
+        match request.effect:
+            case Place(intent=intent):
+                proof = now + timedelta(seconds=PROOF_AFTER_S)
+                unknown = Unknown(client_id=intent.client_id, text=text, sent_at=now, absence_proof_at=proof)
+                return OutcomeHeard(outcome=unknown)
+            case Cancel(ref=ref):
+                return CancelHeard(
+                    outcome=CancelOutcome(
+                        ref=ref, result=CancelResult.UNKNOWN, code="", text=text, answered_at=now
+                    )
+                )
+            case Find(ref=ref):
+                return AnswerHeard(answer=NoAnswer(ref=ref, text=text))
+            case AskPosition():
+                return QuestionFailed(what="position", text=text)
+            case AskFills():
+                return QuestionFailed(what="fills", text=text)
+            case AskCandles():
+                return QuestionFailed(what="candles", text=text)
+
+    async def _place(self, request: Perform, intent: OrderIntent) -> Outcome:
         refusal = self._refusal(request, intent)
         if refusal is None and intent.kind is OrderKind.ENTRY:
             refusal = await self._prepare(intent)
         if refusal is None:
-            await self._durable(request.ticket)
+            durable = await self._durable(request.ticket)
             refusal = self._refusal(request, intent)
+            if refusal is None and not durable and intent.kind is OrderKind.ENTRY:
+                refusal = self._rejected(intent, RejectReason.ENTRIES_CLOSED, "the intent cannot be written anywhere")
         if refusal is not None:
-            self._reply(request, OutcomeHeard(outcome=refusal))
-            return
+            return refusal
         outcome = await self._client.place(intent)
         self._note_limits(outcome)
-        self._reply(request, OutcomeHeard(outcome=outcome))
+        return outcome
+
+    async def _find(self, ref: OrderRef) -> Answer:
+        """What became of an order; 'no such order' proves nothing while we ourselves have yet to send it."""
+        if ref.client_id in self._placing:
+            return NoAnswer(ref=ref, text="the order is still on its way")
+        answer = await self._client.find(ref)
+        if isinstance(answer, NoAnswer) and answer.retry_after_s is not None:
+            self._note_pause(RejectReason.RATE_LIMIT, answer.retry_after_s)
+        return answer
 
     def _refusal(self, request: Perform, intent: OrderIntent) -> Rejected | None:
         """Why an order must not be sent, checked again right before it is."""
         if self._fenced(request):
             return self._rejected(intent, RejectReason.FENCED, "a newer owner has this position")
+        waited = (self._actor.clock.now() - request.asked_at).total_seconds()
+        if waited > STALE_S:
+            why = f"not sent: it waited {waited:.1f} s, {STALE_S} s at most"
+            return self._rejected(intent, RejectReason.TRANSIENT, why)
         if self._wiring.dry_run:
             return self._rejected(intent, RejectReason.ENTRIES_CLOSED, "dry run: nothing is sent")
         if intent.kind is OrderKind.ENTRY and self._entries_closed:
@@ -326,38 +323,54 @@ class RequestDesk:
         try:
             await self._client.set_leverage(intent.symbol, leverage)
         except VenueFailure as failure:
+            self._note_pause(failure.reason, failure.retry_after_s)
             return self._rejected(intent, failure.reason, f"leverage {leverage} could not be set: {failure.text}")
         self._leverage_set.add(intent.symbol)
         return None
 
-    async def _durable(self, ticket: Ticket | None) -> None:
-        """Return once the intent is durable; after 50 ms by our own hand (DESIGN 3, 'Intent first')."""
+    async def _durable(self, ticket: Ticket | None) -> bool:
+        """Return once the intent is durable; after 50 ms by our own hand (DESIGN 3, 'Intent first').
+
+        False: neither journal nor disk takes it. Who protects goes on all the same, and it is shouted about.
+        """
         if ticket is None or ticket.settled or await ticket.wait(DURABLE_WITHIN_S):
-            return
-        await asyncio.get_running_loop().run_in_executor(None, self._wiring.spool.append, [ticket.record])
-        ticket.settle()
-        self._actor.report(EventType.INTENT_SPOOLED, {"record": ticket.record.record_id, "limit_ms": 50})
-
-    async def _cancel(self, request: Perform, ref: OrderRef) -> None:
-        if self._fenced(request) or self._wiring.dry_run:
-            refused = CancelOutcome(
-                ref=ref,
-                result=CancelResult.REFUSED,
-                code="",
-                text="a newer owner has this position" if not self._wiring.dry_run else "dry run: nothing is sent",
-                answered_at=self._actor.clock.now(),
-            )
-            self._reply(request, CancelHeard(outcome=refused))
-            return
-        await self._durable(request.ticket)
-        self._reply(request, CancelHeard(outcome=await self._client.cancel(ref)))
-
-    async def _question(self, request: Perform, what: str, answer: Coroutine[Any, Any, object]) -> None:
+            return True
+        tickets = ticket.unsettled()
+        records = [each.record for each in tickets]
+        written = asyncio.get_running_loop().run_in_executor(None, self._wiring.spool.append, records)
         try:
-            self._reply(request, await answer)
+            await asyncio.wait_for(asyncio.shield(written), DISK_WITHIN_S)
+        except (SpoolFull, OSError) as error:  # a TimeoutError is an OSError
+            if await ticket.wait(0):
+                return True
+            text = f"{type(error).__name__}: {error}"
+            data = {"record": ticket.record.record_id, "error": f"the intent is not durable: {text}"}
+            self._actor.report(EventType.RECORD_POISONED, data, error=text)
+            return False
+        for each in tickets:
+            each.settle()
+        self._actor.report(EventType.INTENT_SPOOLED, {"record": ticket.record.record_id, "limit_ms": 50})
+        return True
+
+    async def _cancel(self, request: Perform, ref: OrderRef) -> CancelOutcome:
+        if not self._wiring.dry_run and not self._fenced(request):
+            await self._durable(request.ticket)
+            if not self._fenced(request):
+                return await self._client.cancel(ref)
+        return CancelOutcome(
+            ref=ref,
+            result=CancelResult.REFUSED,
+            code="",
+            text="a newer owner has this position" if not self._wiring.dry_run else "dry run: nothing is sent",
+            answered_at=self._actor.clock.now(),
+        )
+
+    async def _question(self, what: str, answer: Coroutine[Any, Any, object]) -> object:
+        try:
+            return await answer
         except VenueFailure as failure:
             self._note_pause(failure.reason, failure.retry_after_s)
-            self._reply(request, QuestionFailed(what=what, text=str(failure)))
+            return QuestionFailed(what=what, text=str(failure))
 
     async def _position(self, request: Perform) -> object:
         asked_at = self._actor.clock.now()
@@ -385,6 +398,9 @@ class RequestDesk:
             self._note_pause(failure.reason, failure.retry_after_s)
             self._actor.tell(reply_to, SnapshotFailed(text=str(failure)))
             return
+        except Exception as error:
+            self._actor.tell(reply_to, SnapshotFailed(text=f"{type(error).__name__}: {error}"))
+            raise
         self._actor.tell(reply_to, SnapshotTaken(snapshot=snapshot))
 
     async def _cancel_orphan(self, ref: OrderRef) -> None:
@@ -408,8 +424,14 @@ class RequestDesk:
         if reason not in (RejectReason.RATE_LIMIT, RejectReason.MAINTENANCE):
             return
         pause = retry_after_s or 5
-        self._paused_until = max(self._paused_until, self._actor.clock.monotonic() + pause)
+        self._turns.pause(pause)
         self._actor.report(EventType.RATE_LIMITED, {"reason": reason.value, "pause_s": pause})
+
+
+def _weight(request: Perform) -> int:
+    """What the venue counts for a request (Binance's figures, the highest of the venues)."""
+    return QUESTION_WEIGHT if isinstance(request.effect, AskPosition | AskFills | AskCandles) else 1
+
 
 def _priority(request: Perform) -> Priority:
     match request.effect:

@@ -5,11 +5,12 @@ Rules of this file:
 - A database that is away costs no record: they go to the fsynced spool, which settles tickets just as well, and are
   replayed once and in order before anything newer is written.
 - A record that the database refuses for its data is put aside whole, reported as CRITICAL, and nothing else waits.
+- While neither database nor disk takes anything, records wait in memory, unsettled, and that is shouted about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,13 +20,14 @@ from actors.guard import ActorContext, GuardedActor
 from actors.messages import AlertsRaised, DatabaseIs, Probe, Show, Write
 from actors.recording import Recorder, log, plain_event
 from domain.catalogue import EventType
-from domain.records import Record
+from domain.records import AlertChange, Record
 from persistence.database import DatabaseAway
 from persistence.spool import Spool, SpoolFull
 from persistence.writer import RefusedRecord, Writer
 
 GROUP = 200
 PROBE_S = 1.0
+KEPT_IN_MEMORY = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +62,15 @@ class Journal(GuardedActor):
         self._writer = Writer(wiring.conninfo)
         self._group: list[Write] = []
         self._up = True
+        self._nowhere = False
+        # An earlier incarnation may have said that the database is away: the first commit takes that back.
+        self._doubted = context.incarnation > 1
 
     def started(self) -> None:
         """Replay what an earlier life left in the spool, before anything newer."""
         if self._wiring.spool.count:
             self._replay()
+            self._flush()
 
     def receive(self, message: Any) -> object:
         """Collect while more waits, then write."""
@@ -72,6 +78,7 @@ class Journal(GuardedActor):
             case Write():
                 self._group.append(message)
             case Probe():
+                self._nowhere = False
                 self._replay()
             case Show():
                 return JournalState(
@@ -85,90 +92,137 @@ class Journal(GuardedActor):
 
     def stopping(self) -> None:
         """Write what is left; what the database does not take now waits in the spool for the next start."""
+        self._nowhere = False
         self._flush()
         self._writer.close()
 
     def perished(self) -> None:
-        """A crash must not lose what was collected: it goes to the spool."""
-        group, self._group = self._group, []
-        if group:
-            self._spool([write.record for write in group])
-            self._settle(group)
+        """A crash must not lose what was collected: it goes to the spool, or with `bequeath` to the successor."""
+        group = tuple(self._group)
+        if group and self._spool([write.record for write in group]):
+            del self._group[: len(group)]
+            self._settle(group, tell=self.directory.tell)  # not `self.tell`: a fenced journal must say it too
+        if not self.vitals.fenced:  # one that hangs in the writer would keep whoever fences it waiting
+            self._writer.close()
+
+    def bequeath(self, leftovers: tuple[object, ...]) -> tuple[object, ...]:
+        """What found no place on the disk comes before what was not read yet."""
+        return (*self._group, *leftovers)
 
     def _flush(self) -> None:
-        group = tuple(self._group)
-        if not group:
-            return
+        while self._group and not self._nowhere:
+            self._commit(tuple(self._group[:GROUP]))
+
+    def _commit(self, group: tuple[Write, ...]) -> None:
         records = [write.record for write in group]
-        written, refused_ids = False, frozenset[str]()
+        lost: DatabaseAway | None = None
+        refused: Sequence[RefusedRecord] = ()
         if self._up:
             try:
                 refused = self._writer.write(records)
             except DatabaseAway as away:
-                self._lost(away)
-            else:
-                self._put_aside(refused)
-                written, refused_ids = True, frozenset(each.record.record_id for each in refused)
-        if not written:
-            self._spool(records)
-        del self._group[: len(group)]  # only now: a crash above spools what is collected (`perished`)
-        self._settle(group, refused_ids)
+                lost = away
+        if (lost is not None or not self._up) and not self._spool(records):
+            self._nowhere = True
+            del self._group[:-KEPT_IN_MEMORY]
+        else:
+            del self._group[: len(group)]  # only now: a crash above spools what is collected (`perished`)
+        if lost is not None:
+            self._lost(lost)  # before anybody is told to act: no entry leaves without a database
+        if self._nowhere:
+            return
+        self._put_aside(refused)
+        self._settle(group, frozenset(each.record.record_id for each in refused))
+        if self._up:
+            self._committed()
 
-    def _settle(self, group: Sequence[Write], refused: frozenset[str] = frozenset()) -> None:
+    def _committed(self) -> None:
+        """The database answers: take back what a dead predecessor said, and what gateways spooled beside us."""
+        if self._doubted:
+            self._doubted = False
+            self._tell_state()
+        if self._wiring.spool.count:
+            try:
+                self._drain_spool()
+            except DatabaseAway as away:
+                self._lost(away)
+
+    def _settle(
+        self,
+        group: Sequence[Write],
+        refused: frozenset[str] = frozenset(),
+        tell: Callable[[str, object], bool] | None = None,
+    ) -> None:
         """Tell those who wait. A refused record is durable where it was put aside, but nobody acts upon it."""
+        tell = tell or self.tell
         for write in group:
             if write.ticket is not None:
                 write.ticket.settle()
             if write.then is not None and write.record.record_id not in refused:
-                self.tell(*write.then)
+                tell(*write.then)
         raised = tuple(alert for write in group for alert in write.record.alerts if alert.text is not None)
         if raised:
-            self.tell(messages.NOTIFIER, AlertsRaised(alerts=raised))
+            tell(messages.NOTIFIER, AlertsRaised(alerts=raised))
 
-    def _spool(self, records: Sequence[Record]) -> None:
+    def _spool(self, records: Sequence[Record]) -> bool:
+        """Whether the records need no more care: they are on the disk, or nothing can ever write them."""
         try:
             self._wiring.spool.append(records)
         except (SpoolFull, OSError) as error:
-            # Neither database nor disk: what is left is to shout, and to go on protecting.
-            event = plain_event(EventType.RECORD_POISONED, self.clock.now(), {"error": str(error)}, error=str(error))
-            log([event])
+            self._shout(error, {"waiting": len(self._group)})
+            return False
+        except (ValueError, TypeError) as error:
+            if len(records) > 1:  # the one that has no written form must not take the others with it
+                kept = [self._spool([record]) for record in records]
+                return all(kept)
+            self._shout(error, {"record": records[0].record_id, "lost": repr(records[0])})
+        return True
+
+    def _shout(self, error: Exception, data: dict[str, object]) -> None:
+        """Nothing can be written: what is left is the log and the notifier, and to go on protecting."""
+        text = f"{type(error).__name__}: {error}"
+        event = plain_event(EventType.RECORD_POISONED, self.clock.now(), {"error": text, **data}, error=text)
+        log([event])
+        alerts: tuple[AlertChange, ...] = self._wiring.recorder.record(self.clock.now(), events=[event]).alerts
+        self.tell(messages.NOTIFIER, AlertsRaised(alerts=alerts))
 
     def _lost(self, away: DatabaseAway) -> None:
         self._up = False
         self._tell_state()
         event = plain_event(EventType.DATABASE_LOST, self.clock.now(), {"error": str(away)}, error=str(away))
         log([event])
-        record = self._wiring.recorder.record(self.clock.now(), events=[event])
-        self._spool([record])
-        self.tell(messages.NOTIFIER, AlertsRaised(alerts=record.alerts))
+        self._group.append(Write(record=self._wiring.recorder.record(self.clock.now(), events=[event])))
         self.remind_after(PROBE_S, Probe())
 
     def _replay(self) -> None:
-        """Write the spool in order; when it is empty the database is what it was."""
-        spool = self._wiring.spool
-        replayed = 0
+        """Write the spool in order; when that and the news of it are committed the database is what it was."""
+        restored = not self._up
         try:
-            while batch := self._batch():
-                refused = self._writer.write(batch)
-                self._put_aside(refused)
-                spool.drop([record.record_id for record in batch])
-                replayed += len(batch)
-                self.beat()
-            self._writer.write([])
+            replayed = self._drain_spool()
+            if restored or replayed:
+                event = plain_event(EventType.DATABASE_RESTORED, self.clock.now(), {"replayed": replayed})
+                self._writer.write([self._wiring.recorder.record(self.clock.now(), events=[event])])
+                log([event])
         except DatabaseAway as away:
             if self._up:
                 self._lost(away)
             else:
+                self._tell_state()  # again: who was started meanwhile has not heard it
                 self.remind_after(PROBE_S, Probe())
             return
-        restored = not self._up
         self._up = True
-        if restored:
+        if restored or self._doubted:
+            self._doubted = False
             self._tell_state()
-        if restored or replayed:
-            event = plain_event(EventType.DATABASE_RESTORED, self.clock.now(), {"replayed": replayed})
-            log([event])
-            self._group.append(Write(record=self._wiring.recorder.record(self.clock.now(), events=[event])))
+
+    def _drain_spool(self) -> int:
+        replayed = 0
+        while batch := self._batch():
+            self._put_aside(self._writer.write(batch))
+            self._wiring.spool.drop([record.record_id for record in batch])
+            replayed += len(batch)
+            self.beat()
+        return replayed
 
     def _batch(self) -> list[Record]:
         batch: list[Record] = []
@@ -185,14 +239,18 @@ class Journal(GuardedActor):
     def _put_aside(self, refused: Sequence[RefusedRecord]) -> None:
         if not refused:
             return
-        aside = Spool(self._wiring.refused_dir)
-        aside.append([each.record for each in refused])
-        aside.close()
         for each in refused:
             text = f"{type(each.cause).__name__}: {each.cause}".splitlines()[0]
-            data = {"record": each.record.record_id, "error": text}
+            data: dict[str, object] = {"record": each.record.record_id, "error": text}
+            try:
+                aside = Spool(self._wiring.refused_dir)
+                aside.append([each.record])
+                aside.close()
+            except (SpoolFull, OSError, ValueError, TypeError) as error:
+                data |= {"unkept": f"{type(error).__name__}: {error}", "lost": repr(each.record)}
             event = plain_event(EventType.RECORD_POISONED, self.clock.now(), data, error=text)
             if each.record.position is not None:
                 event = replace(event, symbol=each.record.position.symbol)
             log([event])
-            self._group.append(Write(record=self._wiring.recorder.record(self.clock.now(), events=[event])))
+            if not any(own.type is EventType.RECORD_POISONED for own in each.record.events):  # or it would never end
+                self._group.append(Write(record=self._wiring.recorder.record(self.clock.now(), events=[event])))

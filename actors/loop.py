@@ -11,7 +11,10 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from loguru import logger
+
 T = TypeVar("T")
+GOODBYE_S = 1.0
 
 
 class EventLoop:
@@ -24,6 +27,7 @@ class EventLoop:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
+        self._last: Callable[[], Coroutine[Any, Any, object]] | None = None
 
     def start(self) -> None:
         """Run the loop."""
@@ -41,10 +45,10 @@ class EventLoop:
             return False
         return True
 
-    def close(self, seconds: float = 2.0) -> bool:
-        """Cancel everything on the loop and end its thread; False if it was not done in time."""
+    def close(self, seconds: float = 2.0, last: Callable[[], Coroutine[Any, Any, object]] | None = None) -> bool:
+        """Cancel everything on the loop, run `last` on it and end its thread; False if it was not done in time."""
         if not self._closed:
-            self._closed = True
+            self._closed, self._last = True, last
             self.call(self._cancel_all)
         if threading.current_thread() is not self._thread and self._thread.is_alive():
             self._thread.join(seconds)
@@ -58,12 +62,19 @@ class EventLoop:
 
     async def _stop_after(self, tasks: set[asyncio.Task[Any]]) -> None:
         if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+            await asyncio.wait(tasks, timeout=GOODBYE_S)
+        try:
+            if self._last is not None:
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._last()
+        except Exception as error:  # noqa: BLE001 - the loop ends all the same
+            logger.warning("LOOP_UNCLEAN name={} error={!r}", self._name, error)
         self._loop.stop()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from loguru import logger
+
 from actors import messages
 from actors.guard import ActorContext, GuardedActor
 from actors.loop import EventLoop
@@ -81,6 +83,7 @@ class MarketFeed(ReportingActor):
             case Unwatch(position_id=position_id):
                 self._bands.drop(position_id)
                 self._symbols.pop(position_id, None)
+                self._stale &= set(self._symbols.values())
             case Tick():
                 self._heartbeat()
                 self.remind_after(HEARTBEAT_S, Tick())
@@ -99,6 +102,10 @@ class MarketFeed(ReportingActor):
         self._loop.close(seconds=0)
 
     def _price(self, price: MarkPrice) -> None:
+        if not price.price.is_finite() or price.price <= 0:
+            # Venues say 0 for a contract that does not trade yet; for one that does, silence is judged as silence.
+            logger.debug("PRICE_UNUSABLE account={} symbol={} price={}", self.account, price.symbol, price.price)
+            return
         now = self.clock.now()
         self._last_at = now
         self._wiring.marks.put(

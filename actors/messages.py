@@ -96,10 +96,14 @@ class AlertsRaised:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Perform:
-    """From a position to its gateway: carry out one effect. `ticket` is that of the intent's record."""
+    """From a position to its gateway: carry out one effect. `ticket` is that of the intent's record.
+
+    An order that has waited too long since `asked_at` is not sent any more: its owner may have given it up.
+    """
 
     urgent: ClassVar[bool] = True
     effect: Effect
+    asked_at: datetime
     fence: Fence
     symbol: str
     side: PositionSide

@@ -44,6 +44,9 @@ class Notifier(ReportingActor):
         self._wiring = wiring
         self._sent: dict[str, None] = {}
         self._unsent: dict[str, AlertChange] = {}
+        self._taken: dict[str, set[str]] = {}
+        self._errors: dict[str, str] = {}
+        self._read = False
         self._counts = {"sent": 0, "failed": 0}
 
     def started(self) -> None:
@@ -58,6 +61,8 @@ class Notifier(ReportingActor):
                 for alert in alerts:
                     self._deliver(alert)
             case Tick():
+                if not self._read:
+                    self._load()
                 for alert in tuple(self._unsent.values()):
                     self._deliver(alert)
                 self.remind_after(RETRY_S, Tick())
@@ -73,6 +78,7 @@ class Notifier(ReportingActor):
         except DatabaseAway as away:
             logger.warning("OUTBOX_UNREAD error={!r}", str(away))
             return
+        self._read = True
         for row in rows:
             self._deliver(
                 AlertChange(
@@ -88,21 +94,35 @@ class Notifier(ReportingActor):
     def _deliver(self, alert: AlertChange) -> None:
         if alert.alert_id in self._sent:
             return
-        try:
-            for channel in self._wiring.channels:
+        taken = self._taken.setdefault(alert.alert_id, set())
+        failures: list[str] = []
+        for channel in self._wiring.channels:
+            if channel.name in taken:
+                continue
+            try:
                 channel.deliver(alert)
-        except NotDelivered as failure:
-            self._unsent[alert.alert_id] = alert
-            self._counts["failed"] += 1
-            self._mark(AlertChange(alert_id=alert.alert_id, at=self.clock.now(), error=str(failure)))
+                taken.add(channel.name)
+            except NotDelivered as failure:
+                failures.append(f"{channel.name}: {failure}")
+        if failures:
+            self._failed(alert, "; ".join(failures))
             return
-        self._unsent.pop(alert.alert_id, None)
+        for table in (self._unsent, self._taken, self._errors):
+            table.pop(alert.alert_id, None)
         self._sent[alert.alert_id] = None
         while len(self._sent) > KNOWN_SENT:
             del self._sent[next(iter(self._sent))]
         self._counts["sent"] += 1
         now = self.clock.now()
         self._mark(AlertChange(alert_id=alert.alert_id, at=now, sent_at=now))
+
+    def _failed(self, alert: AlertChange, error: str) -> None:
+        """It stays queued. Written down when it fails in a new way, not at every attempt."""
+        self._unsent[alert.alert_id] = alert
+        self._counts["failed"] += 1
+        if self._errors.get(alert.alert_id) != error:
+            self._errors[alert.alert_id] = error
+            self._mark(AlertChange(alert_id=alert.alert_id, at=self.clock.now(), error=error))
 
     def _mark(self, change: AlertChange) -> None:
         self.tell(messages.JOURNAL, Write(record=self.recorder.record(self.clock.now(), alerts=(change,))))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from loguru import logger
+
 from actors import messages
 from actors.clock import Cancellable
 from actors.guard import ActorContext, GuardedActor
@@ -75,6 +77,7 @@ class PositionActor(GuardedActor):
         self._feed = messages.market_feed(wiring.account)
         self._timer: Cancellable | None = None
         self._band: trailing.Band | None = None
+        self._ticket: Ticket | None = None
         self._passed: PriceRange | None = None
         self._passed_count = 0
         self._position: Position
@@ -82,12 +85,13 @@ class PositionActor(GuardedActor):
     def started(self) -> None:
         """Take the position over: a new one sends its entry, any other is verified against the venue.
 
-        Raises:
-            LookupError: when the table has no such position.
+        One that is no longer in the table ended while its supervisor was being replaced: there is nothing to own.
         """
         state = self._wiring.owners.state(self._id)
         if state is None:
-            raise LookupError(f"position {self._id}: no state was handed over")
+            logger.info("POSITION_OVER position={}: its life ended before this owner began", self._id)
+            self.stop()
+            return
         epoch = Epoch(self._wiring.term, self.incarnation)
         self.tell(self._gateway, Claim(fence=Fence(position_id=self._id, epoch=epoch)))
         self._position = state
@@ -100,6 +104,7 @@ class PositionActor(GuardedActor):
         match message:
             case Prices(range=prices):
                 self._note(prices)
+                self._band = None  # the feed tells a band once: it waits until it is told one again
                 self._hear(prices)
             case WakeUp():
                 self._hear(Wake())
@@ -131,7 +136,8 @@ class PositionActor(GuardedActor):
             self._position = replace(p, mark_price=mark.price, mark_at=mark.at)
 
     def _hear(self, heard: Input) -> None:
-        self._freshen()
+        if not isinstance(heard, Recovered):  # it needs to know since when nobody looked
+            self._freshen()
         transition = machine.handle(self._position, heard, self.clock.now())
         self._position = transition.position
         ticket = self._write(transition) if transition.record else None
@@ -147,6 +153,7 @@ class PositionActor(GuardedActor):
         p = self._position
         return Perform(
             effect=effect,
+            asked_at=self.clock.now(),
             fence=Fence(position_id=p.id, epoch=p.epoch),
             symbol=p.symbol,
             side=p.side,
@@ -169,7 +176,7 @@ class PositionActor(GuardedActor):
         return self._hand_over(record, transition.position)
 
     def _hand_over(self, record: Record, position: Position) -> Ticket:
-        ticket = Ticket(record)
+        ticket = self._ticket = Ticket(record, self._ticket)
         self._wiring.owners.handed_over(position)
         self.tell(messages.JOURNAL, Write(record=record, ticket=ticket))
         return ticket

@@ -1,15 +1,17 @@
 """The reconciler: reads the account, compares, tells the owners. It never writes to a position and sends no order.
 
-A cycle costs a fixed number of requests. What has no owner is looked at again a second later before anything is done.
+A cycle costs a fixed number of requests. A doubtful finding is looked at again a second later, as often as it takes to
+be believed, before anything is done about it; what is done and did not help is done again in the next cycle.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
 
 from actors import messages
 from actors.clock import Cancellable
@@ -30,19 +32,25 @@ from actors.messages import (
 from actors.owners import Owners
 from actors.recording import Recorder
 from actors.reporting import ReportingActor
+from actors.symbol_lists import as_spelled
+from adapters.exchange.symbols import SymbolNames
 from domain.agreement.reconcile import Comparison, Orphan, Untracked, compare
 from domain.catalogue import EventType
 from domain.instrument import Instrument
 from domain.orders import AccountSnapshot, OrderRef
 
+FIRST_LOOK_S = 1.0
 LOOK_AGAIN_S = 1.0
+APART_S = 0.8
 NEEDED = 2
+NEEDED_FOR_ABSENCE = 3
 ANSWER_LIMIT_S = 20.0
+OVERTAKEN = timedelta(seconds=ANSWER_LIMIT_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What a reconciler is given; `interval_s` lies between two readings."""
+    """What a reconciler is given; `interval_s` lies between two readings, `exclude` may spell symbols in any way."""
 
     account: str
     instance: str
@@ -54,6 +62,13 @@ class Wiring:
     recorder: Recorder
 
 
+class Sighting(NamedTuple):
+    """How often a finding was seen, each time a second apart, and when last (monotonic: wall clocks are stepped)."""
+
+    times: int
+    at: float
+
+
 class Reconciler(ReportingActor):
     """One reading after another."""
 
@@ -63,13 +78,15 @@ class Reconciler(ReportingActor):
         self._wiring = wiring
         self._cycle = 0
         self._under_way = False
-        self._seen: dict[str, int] = {}
+        self._wanted: str | None = None
+        self._seen: dict[str, Sighting] = {}
+        self._newest: datetime | None = None
         self._timer: Cancellable | None = None
         self._last = ReconcileReport(account=wiring.account, cycle=0, asked_at=None, positions=0, findings=())
 
     def started(self) -> None:
-        """Look at once: at start before any entry."""
-        self._look("start")
+        """Look before any entry: when the account's stream is up, which asks for it, or without it a second later."""
+        self._again_after(FIRST_LOOK_S)
 
     def receive(self, message: Any) -> object:
         """A reading, a wish to look, or the time."""
@@ -85,7 +102,7 @@ class Reconciler(ReportingActor):
                 self._look("gateway started")
             case Tick():
                 self._under_way = False
-                self._look("interval")
+                self._look("interval" if self._cycle else "start")
             case Show():
                 return self._last
             case _:
@@ -93,9 +110,11 @@ class Reconciler(ReportingActor):
         return None
 
     def _look(self, reason: str) -> None:
+        """Begin a reading. One that is under way began before whatever this one is wanted for: then another follows."""
         if self._under_way:
+            self._wanted = reason
             return
-        self._under_way = True
+        self._under_way, self._wanted = True, None
         self._cycle += 1
         self.report(
             EventType.RECONCILE_STARTED,
@@ -122,35 +141,50 @@ class Reconciler(ReportingActor):
             account=self._wiring.account, cycle=self._cycle, asked_at=None, positions=0, findings=(), error=text
         )
         self._again_after(min(5.0, self._wiring.interval_s))
+        self._wanted = None
 
     def _compare(self, snapshot: AccountSnapshot) -> None:
+        if self._newest is not None and timedelta(0) < self._newest - snapshot.asked_at < OVERTAKEN:
+            return  # overtaken by a reading that was asked for later; much later means that the clock was set back
+        self._newest = snapshot.asked_at
         self._under_way = False
         wiring = self._wiring
-        found = compare(snapshot, wiring.owners.all(wiring.account), wiring.instance, wiring.exclude)
+        exclude = as_spelled(wiring.exclude, SymbolNames(wiring.instruments))
+        found = compare(snapshot, wiring.owners.all(wiring.account), wiring.instance, exclude)
         for position_id, view in found.views.items():
             self.tell(messages.position(position_id), view)
-        strangers = {finding.report.symbol: finding.report.quantity for finding in found.untracked}
-        for row in snapshot.positions:
-            wiring.owners.show_foreign(wiring.account, row.symbol, strangers.get(row.symbol, Decimal(0)))
+        for symbol, quantity in found.foreign.items():
+            wiring.owners.show_foreign(wiring.account, symbol, quantity)
         doubtful = self._doubtful(found)
         self.tell(messages.ENTRY_DESK, Reconciled(account=wiring.account))
         self._report(snapshot, found)
-        self._again_after(LOOK_AGAIN_S if doubtful else wiring.interval_s)
+        if self._wanted is not None:
+            self._look(self._wanted)
+        else:
+            self._again_after(LOOK_AGAIN_S if doubtful else wiring.interval_s)
 
     def _doubtful(self, found: Comparison) -> bool:
         """Count sightings; act on what was seen often enough. True if something has to be seen again."""
-        seen: dict[str, int] = {}
-        findings: tuple[Untracked | Orphan, ...] = (*found.untracked, *found.orphans)
-        for finding in findings:
-            count = self._seen.get(finding.key, 0) + 1
-            seen[finding.key] = count
-            if count <= NEEDED:
-                data = {"finding": finding.key, "seen": f"{count}/{NEEDED}"}
-                self.report(EventType.RECONCILE_FINDING, data, symbol=finding.report.symbol)
-            if count == NEEDED:
-                self._act(finding)
+        now = self.clock.monotonic()
+        seen: dict[str, Sighting] = {}
+        doubtful = False
+        unowned: tuple[Untracked | Orphan, ...] = (*found.untracked, *found.orphans)
+        sightings = [(each.key, each.report.symbol, NEEDED, each) for each in unowned]
+        for key, symbol, needed, finding in (*sightings, *_absences(found)):
+            last = self._seen.get(key)
+            if last is not None and now - last.at < APART_S:
+                seen[key] = last
+            else:
+                count = 1 if last is None else last.times + 1
+                seen[key] = Sighting(count, now)
+                if count <= needed:
+                    data = {"finding": key, "seen": f"{count}/{needed}"}
+                    self.report(EventType.RECONCILE_FINDING, data, symbol=symbol)
+                if count >= needed and finding is not None:
+                    self._act(finding)
+            doubtful = doubtful or seen[key].times < needed
         self._seen = seen
-        return any(count < NEEDED for count in seen.values())
+        return doubtful
 
     def _act(self, finding: Untracked | Orphan) -> None:
         wiring = self._wiring
@@ -200,3 +234,12 @@ class Reconciler(ReportingActor):
             EventType.RECONCILE_FINISHED,
             {"cycle": self._cycle, "positions": len(found.views), "findings": len(findings), "took_ms": took},
         )
+
+
+def _absences(found: Comparison) -> Iterable[tuple[str, str | None, int, None]]:
+    """What the book has and the exchange does not show: nothing is done here, its owner hears of each reading."""
+    for difference in found.differences:
+        if difference["finding"] == "phantom":
+            yield f"phantom {difference['symbol']}", str(difference["symbol"]), NEEDED_FOR_ABSENCE, None
+    for position_id in found.unseen:
+        yield f"unseen {position_id}", None, NEEDED_FOR_ABSENCE, None

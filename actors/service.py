@@ -80,6 +80,8 @@ class Service:
         self._below.callback(reader.close)
         exchanges = self._exchanges(state_dir)
         accounts = self._accounts(conninfo, reader, exchanges, embedded=database is not None)
+        if self._ending.is_set():
+            return  # asked to stop meanwhile, perhaps before the holder before us has fallen silent: send nothing
         spool = Spool(state_dir / "spool")
         self._below.callback(spool.close)
         self._tree = Tree(
@@ -112,6 +114,8 @@ class Service:
 
     def wait(self) -> int:
         """Stand by until somebody asks to stop, watching the root of the tree. Returns the exit code."""
+        if self._ending.is_set():
+            return self._exit_code
         tree = self.tree
         while not self._ending.wait(WATCH_EVERY_S):
             if tree.root is None or not healthy(tree.root, tree.directory, self._clock):
@@ -121,14 +125,18 @@ class Service:
 
     def stop(self, what_stays: Callable[[Tree], str]) -> None:
         """Take everything down in order; positions and stops stay where they are, and the log says so."""
-        if self._tree is not None:
-            stays = what_stays(self._tree)
-            logger.info("SHUTDOWN reason={!r}: {}", self._reason or "asked to", stays)
-            self._tree.write(EventType.SERVICE_STOPPED, {"reason": self._reason, "stays": stays})
-            if not self._tree.stop():
-                logger.error("SHUTDOWN_OVERDUE some actors did not stop in time and were left behind")
-        self._below.close()
+        with self._below:
+            if self._tree is not None:
+                self._stop_tree(self._tree, what_stays)
         logger.info("SHUTDOWN_DONE")
+
+    def _stop_tree(self, tree: Tree, what_stays: Callable[[Tree], str]) -> None:
+        stays = what_stays(tree)
+        logger.info("SHUTDOWN reason={!r}: {}", self._reason or "asked to", stays)
+        if tree.root is not None:
+            tree.write(EventType.SERVICE_STOPPED, {"reason": self._reason, "stays": stays})
+        if not tree.stop():
+            logger.error("SHUTDOWN_OVERDUE some actors did not stop in time and were left behind")
 
     # The ground.
 

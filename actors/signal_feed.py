@@ -1,12 +1,18 @@
 """The signal feed: signals are stored before anybody acts on them; what is no signal is recorded and skipped.
 
-In paper mode without a signal server it serves the built-in demo source and listens to it like to any other.
+In paper mode without a signal server it serves the built-in demo source and listens to it like to any other. Rules of
+this file:
+- What waits in the mailbox is stored as one record, and the server is read no faster than records become durable, so
+  that a flood waits in the server's own socket.
+- A server that sends rubbish without end fills neither journal nor outbox: beyond a quota it is only counted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -15,21 +21,30 @@ from actors import messages
 from actors.guard import ActorContext
 from actors.loop import EventLoop
 from actors.market_feed import read_stream
-from actors.messages import FeedState, FromStream, Health, SignalsStored, StreamBroke, Write
+from actors.messages import FeedState, FromStream, Health, SignalsStored, StreamBroke, Tick, Write
 from actors.recording import Recorder, log, plain_event
 from actors.reporting import ReportingActor
-from adapters.signals.client import BadFrame, FeedDown, FeedUp, SignalClient, Signals
+from actors.ticket import Ticket
+from adapters.signals.client import BadFrame, FeedDown, FeedUp, News, NotReady, SignalClient, Signals
 from adapters.signals.demo_source import DemoSource
 from domain.catalogue import EventType
 from domain.entries.signal import MalformedSignal, Signal, parse_signal
 from domain.records import Event, StoredSignal
+from persistence.database import DatabaseAway
 
 DEGRADED_AFTER = 3
+GROUP = 200
+FRAMES_WAITING = 50
+RECORDS_WAITING = 4
+PACE_S = 0.005
+MAX_SIGNAL = 16_384
+QUOTA = 100
+QUOTA_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What the signal feed is given. `demo` makes the built-in source, or is None. `last_id` reads the database."""
+    """What the signal feed is given. `demo` makes the built-in source, or is None. `last_id` raises DatabaseAway."""
 
     url: str
     token: str
@@ -52,6 +67,9 @@ class SignalFeed(ReportingActor):
         self._failures = 0
         self._last_at: datetime | None = None
         self._last_id: str | None = None
+        self._raw: list[object] = []
+        self._writing: deque[Ticket] = deque()
+        self._malformed = 0
 
     def started(self) -> None:
         """Connect, to the demo source's own server where there is no other."""
@@ -61,15 +79,17 @@ class SignalFeed(ReportingActor):
             self._demo = self._wiring.demo()
             url = self._loop.submit(self._demo.start()).result(timeout=5)
         client = SignalClient(url, self._wiring.token, self._last_stored)
-        self._loop.submit(read_stream(client.watch, self))
+        self._loop.submit(read_stream(lambda: self._paced(client), self))
 
     def receive(self, message: Any) -> object:
         """News of the connection, or frames."""
         match message:
             case FromStream(news=Signals(raw=raw)):
-                self._signals(raw)
+                self._raw.extend(raw)
             case FromStream(news=BadFrame() as bad):
-                self.report(EventType.SIGNAL_MALFORMED, {"error": bad.error, "frame": bad.begins})
+                event = self._wrong(bad.error, bad.begins)
+                if event is not None:
+                    self._write([event], ())
             case FromStream(news=FeedUp(url=url)):
                 self._up_since, self._down, self._failures = self.clock.now(), None, 0
                 self.report(EventType.SIGNAL_FEED_CONNECTED, {"url": url})
@@ -80,14 +100,19 @@ class SignalFeed(ReportingActor):
                 self.report(EventType.SIGNAL_FEED_LOST, data)
             case StreamBroke():
                 raise RuntimeError(message.error) from message.cause
+            case Tick():
+                self._quota_over()
             case FeedState():
                 return self._health()
             case _:
                 raise TypeError(f"{self.name}: no answer to {type(message).__name__}")
+        if len(self._raw) >= GROUP or self.inbox.empty():
+            self._store()
         return None
 
     def stopping(self) -> None:
-        """Close the connection, and the demo source with it."""
+        """Store what has been read, then close the connection, and the demo source with it."""
+        self._store()
         if self._demo is not None:
             self._loop.submit(self._demo.close()).result(timeout=3)
         self._loop.close()
@@ -96,37 +121,81 @@ class SignalFeed(ReportingActor):
         """A dead feed hears nothing any more."""
         self._loop.close(seconds=0)
 
-    def _last_stored(self) -> str | None:
-        return self._last_id or self._wiring.last_id()
+    async def _paced(self, client: SignalClient) -> AsyncIterator[News]:
+        """News no faster than they are dealt with: what is not read waits at the server."""
+        async for news in client.watch():
+            yield news
+            while self.inbox.depth() > FRAMES_WAITING or self._not_durable() > RECORDS_WAITING:  # noqa: ASYNC110
+                await asyncio.sleep(PACE_S)  # a mailbox tells nobody that it has shrunk
 
-    def _signals(self, raw: tuple[object, ...]) -> None:
+    def _not_durable(self) -> int:
+        while self._writing and self._writing[0].settled:
+            self._writing.popleft()
+        return len(self._writing)
+
+    def _last_stored(self) -> str | None:
+        """The database's word, since it knows the order of receipt; ours only while it is away."""
+        try:
+            return self._wiring.last_id()
+        except DatabaseAway as away:
+            if self._last_id is None:
+                raise NotReady(f"the last stored signal cannot be read: {away}") from away
+            return self._last_id
+
+    def _store(self) -> None:
+        """Store what has been collected, a record for each group, and have the desk told of it."""
+        raw, self._raw = self._raw, []
+        for begin in range(0, len(raw), GROUP):
+            self._store_group(raw[begin : begin + GROUP])
+
+    def _store_group(self, raw: Sequence[object]) -> None:
         now = self.clock.now()
         good: list[Signal] = []
         stored: list[StoredSignal] = []
         events: list[Event] = []
         for each in raw:
             try:
-                signal = parse_signal(each)
+                signal = _parsed(each)
             except MalformedSignal as bad:
-                data = {"error": str(bad), "frame": repr(each)[:200]}
-                events.append(plain_event(EventType.SIGNAL_MALFORMED, now, data, error=str(bad)))
+                event = self._wrong(str(bad), repr(each)[:200])
+                events += [event] if event is not None else []
                 continue
             good.append(signal)
             fields = {**asdict(signal), "action": signal.action.value}
             fields["signal_id"] = fields.pop("id")
-            stored.append(StoredSignal(received_at=now, raw=_storable(each), **fields))
+            stored.append(StoredSignal(received_at=now, raw=_as_sent(each), **fields))
             wish = {"signal": signal.id, "action": signal.action.value, "wave": signal.wave}
             received = plain_event(EventType.SIGNAL_RECEIVED, now, wish, symbol=signal.symbol, correlation_id=signal.id)
             events.append(received)
+        if events:
+            self._write(events, stored, good)
+
+    def _write(self, events: list[Event], stored: Sequence[StoredSignal], good: Sequence[Signal] = ()) -> None:
         log(events)
-        if not stored and not events:
-            return
+        now = self.clock.now()
         self._last_at = now
         record = self.recorder.record(now, events=events, signals=tuple(stored))
+        ticket = Ticket(record)
+        self._writing.append(ticket)
         then = (messages.ENTRY_DESK, SignalsStored(signals=tuple(good))) if good else None
-        self.tell(messages.JOURNAL, Write(record=record, then=then))
+        self.tell(messages.JOURNAL, Write(record=record, ticket=ticket, then=then))
         if good:
             self._last_id = good[-1].id
+
+    def _wrong(self, error: str, frame: str) -> Event | None:
+        """The event of something malformed, or None when the quota is used up."""
+        self._malformed += 1
+        if self._malformed == 1:
+            self.remind_after(QUOTA_S, Tick())
+        if self._malformed > QUOTA:
+            return None
+        return plain_event(EventType.SIGNAL_MALFORMED, self.clock.now(), {"error": error, "frame": frame}, error=error)
+
+    def _quota_over(self) -> None:
+        more, self._malformed = self._malformed - QUOTA, 0
+        if more > 0:
+            said = f"{more} more malformed signals or frames within {QUOTA_S:.0f} s"
+            self.report(EventType.SIGNAL_MALFORMED, {"error": said, "count": more}, error=said)
 
     def _health(self) -> Health:
         if self._down is None:
@@ -135,7 +204,16 @@ class SignalFeed(ReportingActor):
         return Health(state=state, reason=self._down, since=self._up_since, last_at=self._last_at)
 
 
-def _storable(raw: object) -> dict[str, object]:
-    """The frame's own object as the database takes it: a NUL is the one character that it refuses."""
-    stored: dict[str, object] = json.loads(json.dumps(raw, default=str).replace("\\u0000", ""))
-    return stored
+def _parsed(raw: object) -> Signal:
+    """A signal of a size that can be kept whole. Raises MalformedSignal."""
+    signal = parse_signal(raw)
+    size = len(json.dumps(raw, default=str))
+    if size > MAX_SIGNAL:
+        raise MalformedSignal(f"signal={signal.id}: {size} characters, at most {MAX_SIGNAL} are taken")
+    return signal
+
+
+def _as_sent(raw: object) -> dict[str, object]:
+    """The frame's own object; its exact numbers as text."""
+    sent: dict[str, object] = json.loads(json.dumps(raw, default=str))
+    return sent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from domain.records import Record
 
@@ -12,9 +13,10 @@ from domain.records import Record
 class Ticket:
     """Settled once, by the journal (database or spool) or by the gateway's own write to the spool. Thread-safe."""
 
-    def __init__(self, record: Record) -> None:
-        """For a record that is on its way to the journal."""
+    def __init__(self, record: Record, before: Ticket | None = None) -> None:
+        """For a record that is on its way to the journal. `before`: that of the same position's record before it."""
         self.record = record
+        self._before = before
         self._lock = threading.Lock()
         self._settled = False
         self._waiting: list[Callable[[], object]] = []
@@ -24,12 +26,26 @@ class Ticket:
         """Whether the record is durable."""
         return self._settled
 
+    def unsettled(self) -> list[Ticket]:
+        """This ticket and those before it that are not durable either, oldest first.
+
+        A state is durable with all that led to it or not at all: what one record alone would tell, a fill or its
+        event, would be lost with the process while the state that knows of it survives.
+        """
+        waiting: list[Ticket] = []
+        ticket: Ticket | None = self
+        while ticket is not None and not ticket.settled:
+            waiting.append(ticket)
+            ticket = ticket._before
+        return waiting[::-1]
+
     def settle(self) -> None:
         """The record is durable: call everybody who waits, in this thread. Twice is once."""
         with self._lock:
             if self._settled:
                 return
             self._settled = True
+            self._before = None
             waiting, self._waiting = self._waiting, []
         for callback in waiting:
             callback()
@@ -40,7 +56,9 @@ class Ticket:
         durable = asyncio.Event()
 
         def wake() -> None:
-            loop.call_soon_threadsafe(durable.set)
+            # Whoever waited may have died with its loop: that is no fault of the one who settles.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(durable.set)
 
         with self._lock:
             if self._settled:

@@ -4,13 +4,13 @@
     ├── journal            the book
     ├── notifier           alerts to humans
     ├── warden             database, paper exchanges, locks
+    ├── gateway/…          for each account: the only way to its exchange
+    ├── entry_desk         wishes to positions
     ├── for each account:
-    │   ├── gateway        the only way to the exchange
     │   ├── market_feed    mark prices
     │   ├── positions      supervisor: one owner a position
     │   ├── account_feed   orders, fills, positions as the venue pushes them
     │   └── reconciler     the book against the exchange
-    ├── entry_desk         wishes to positions
     ├── signal_feed        signals in
     └── admin              the control socket
 """
@@ -57,10 +57,14 @@ from persistence.lock import AccountLock
 from persistence.positions import load_open
 from persistence.reader import Reader
 from persistence.spool import Spool
+from persistence.writer import Writer
 
 # A stop this far from the mark is a mistake whoever decided it; a trailing-less winner's first stop may lag far behind.
 FARTHEST_STOP_PCT = Decimal(60)
 WATCHED_SYMBOLS = 50
+# Nothing is protected without a gateway: when the exchange answers again, it must not sleep.
+GATEWAY_BACKOFF_S = 2.0
+SPOOL_GROUP = 200
 _EVENTS = {
     SupervisionKind.ACTOR_CRASHED: EventType.ACTOR_CRASHED,
     SupervisionKind.ACTOR_HUNG: EventType.ACTOR_HUNG,
@@ -116,6 +120,7 @@ class Tree:
 
     def start(self) -> None:
         """Load the book, then start everybody in order. Raises StartFailedError, DatabaseAway."""
+        self._replay_spool()
         self._load_book()
         self.root = start_root(
             messages.ROOT,
@@ -139,6 +144,19 @@ class Tree:
         self.directory.tell(messages.JOURNAL, Write(record=self.recorder.record(now, events=[told])))
 
     # The book.
+
+    def _replay_spool(self) -> None:
+        """What an earlier life could only spool belongs to the book: it is written before the book is read.
+
+        A record that the database refuses stays in the spool for the journal, which puts it aside and says so.
+        """
+        spool, writer = self._ground.spool, Writer(self._ground.conninfo)
+        batch = list(spool.pending())
+        while batch:
+            group, batch = batch[:SPOOL_GROUP], batch[SPOOL_GROUP:]
+            refused = {each.record.record_id for each in writer.write(group)}
+            spool.drop([record.record_id for record in group if record.record_id not in refused])
+        writer.close()
 
     def _load_book(self) -> None:
         """Everything that was open when the last process ended gets its owner back (SYSTEM D4)."""
@@ -166,12 +184,21 @@ class Tree:
     # Children.
 
     def _specs(self) -> Iterable[ChildSpec]:
-        yield self._spec(messages.JOURNAL, journal.Journal, self._journal(), shutdown_s=10, hang_after_s=30)
+        yield self._spec(messages.JOURNAL, journal.Journal, self._journal(), shutdown_s=10, hang_after_s=15)
         yield self._spec(messages.NOTIFIER, notifier.Notifier, self._notifier(), hang_after_s=30)
-        yield self._spec(messages.WARDEN, warden.Warden, self._warden(), hang_after_s=120)
+        yield self._spec(messages.WARDEN, warden.Warden, self._warden(), hang_after_s=60)
+        for account in self._ground.accounts:
+            yield self._spec(
+                messages.gateway(account.name),
+                gateway.Gateway,
+                self._gateway(account),
+                start_s=60,
+                max_backoff_s=GATEWAY_BACKOFF_S,
+            )
+        # Between the gateways, which know the markets, and the reconcilers, which tell it that an account was read.
+        yield self._spec(messages.ENTRY_DESK, entry_desk.EntryDesk, self._entry_desk(), hang_after_s=15)
         for account in self._ground.accounts:
             yield from self._account_specs(account)
-        yield self._spec(messages.ENTRY_DESK, entry_desk.EntryDesk, self._entry_desk(), hang_after_s=30)
         feed = self._signal_feed()
         if feed is not None:
             yield self._spec(messages.SIGNAL_FEED, signal_feed.SignalFeed, feed)
@@ -180,12 +207,11 @@ class Tree:
 
     def _account_specs(self, account: Account) -> Iterable[ChildSpec]:
         name = account.name
-        yield self._spec(messages.gateway(name), gateway.Gateway, self._gateway(account), start_s=60, hang_after_s=60)
         yield self._spec(messages.market_feed(name), market_feed.MarketFeed, self._market_feed(account))
         yield ChildSpec(
             name=messages.positions(name),
             factory=self._positions(name),
-            hang_after_s=60,
+            hang_after_s=self._settings.supervision.hang_after_s,
             shutdown_s=15,
         )
         yield self._spec(messages.account_feed(name), private_feed.AccountFeed, self._account_feed(account))
@@ -200,6 +226,7 @@ class Tree:
         start_s: float = 20.0,
         shutdown_s: float = 6.0,
         hang_after_s: float | None = None,
+        max_backoff_s: float | None = None,
     ) -> ChildSpec:
         supervision = self._settings.supervision
 
@@ -213,7 +240,7 @@ class Tree:
             shutdown_s=shutdown_s,
             hang_after_s=supervision.hang_after_s if hang_after_s is None else hang_after_s,
             base_backoff_s=supervision.base_backoff_s,
-            max_backoff_s=supervision.max_backoff_s,
+            max_backoff_s=supervision.max_backoff_s if max_backoff_s is None else max_backoff_s,
         )
 
     def _positions(self, account: str) -> Callable[[ActorContext], Any]:

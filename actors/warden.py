@@ -46,6 +46,8 @@ class Warden(ReportingActor):
         self._wiring = wiring
         self._lost: dict[str, str] = {}
         self._failing: dict[str, str] = {}
+        # An earlier incarnation may have said that a lock is lost: the first proof takes that back.
+        self._doubted = set(wiring.locks) if context.incarnation > 1 else set()
 
     def started(self) -> None:
         """Begin to look."""
@@ -96,19 +98,24 @@ class Warden(ReportingActor):
             if account in self._lost:
                 lock.regain()
                 del self._lost[account]
-                self._tell(account, held=True, reason="")
+                self._tell(account, held=True)
                 self.report(EventType.LOCK_TAKEN, {"term": lock.term, "again": True}, account=account)
             else:
                 lock.beat()
+                if account in self._doubted:
+                    self._tell(account, held=True)
         except (LockLost, Held, DatabaseAway) as lost:
             higher = lost.higher_term if isinstance(lost, LockLost) else None
-            if account not in self._lost:
-                self._lost[account] = str(lost)
-                self._tell(account, held=False, reason=f"protection_only: {lost}")
+            known = account in self._lost
+            self._lost[account] = str(lost)
+            # Each time: who was started meanwhile has not heard it.
+            self._tell(account, held=False, reason=f"protection_only: {lost}")
+            if not known:
                 self.report(EventType.LOCK_LOST, {"error": str(lost)}, account=account, error=str(lost))
             if higher is not None:
                 self._wiring.superseded(f"{account}: {lost}")
 
-    def _tell(self, account: str, *, held: bool, reason: str) -> None:
+    def _tell(self, account: str, *, held: bool, reason: str = "") -> None:
+        self._doubted.discard(account)
         for name in (messages.ENTRY_DESK, messages.gateway(account)):
             self.tell(name, LockIs(account=account, held=held, reason=reason))

@@ -85,20 +85,22 @@ class PaperLauncher:
         return True
 
     def stop(self) -> None:
-        """End it in order, harder when it does not obey."""
+        """End it in order, harder when it does not obey; also one that has not announced itself yet."""
         endpoint = self.running()
-        if endpoint is None:
-            return
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(endpoint.pid)
-            process.send_signal(signal.SIGTERM)
+        if endpoint is not None and (self._child is None or self._child.pid != endpoint.pid):
+            with suppress(psutil.NoSuchProcess):
+                _end(psutil.Process(endpoint.pid))
+        self._end_child()
+
+    def _end_child(self) -> None:
+        child, self._child = self._child, None
+        if child is not None and child.poll() is None:
+            child.send_signal(signal.SIGTERM)
             try:
-                process.wait(STOP_LIMIT_S)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(STOP_LIMIT_S)
-        if self._child is not None:
-            self._child.wait(STOP_LIMIT_S)
+                child.wait(STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait(STOP_LIMIT_S)
 
     def _launch(self) -> Endpoint:
         former = self._announced()
@@ -119,6 +121,7 @@ class PaperLauncher:
             if self._child.poll() is not None:
                 raise PaperExchangeFailed(f"the paper exchange ended with {self._child.returncode}: {_tail(said)}")
             self._sleep(LOOK_EVERY_S)
+        self._end_child()
         raise PaperExchangeFailed(f"the paper exchange did not come up in {START_LIMIT_S:.0f} s: {_tail(said)}")
 
     def _announced(self) -> Endpoint | None:
@@ -138,6 +141,15 @@ class PaperLauncher:
             return str(self._directory) in process.cmdline() and "paper-exchange" in process.cmdline()
         except psutil.Error:
             return False
+
+
+def _end(process: psutil.Process) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_LIMIT_S)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_LIMIT_S)
 
 
 def own_program() -> tuple[str, ...]:

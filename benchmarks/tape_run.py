@@ -20,9 +20,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from benchmarks.drawing import busiest_window, draw_run, read_run
+from adapters.drawing import busiest_window, draw_run
+from benchmarks.drawing import read_run
 from tests.end_to_end.agreement import differences
-from tests.end_to_end.service import ROOT, ServiceProcess, running
+from tests.end_to_end.command import ROOT
+from tests.end_to_end.service import ServiceProcess, running
 from tests.end_to_end.signal_source import SignalSource
 from tests.oracle.facts import By, Life
 from tests.oracle.judge import Verdict
@@ -100,7 +102,7 @@ def settings_for(
         "signals": {"url": source.url, "max_age_s": 10_000_000},
         "entries": {"cooldown_s": 0, "spread_action": "warn"},
         "trailing": {"min_interval_s": 0.3, "activation_pct": 1, "callback_pct": 0.5, "breakeven_pct": 0.7},
-        "log": {"terminal": False},
+        "reconciler": {"interval_s": 30},
         "paper": {
             "tape": tapes, "tape_speed": speed, "only_tape": True, "bar_order": bar_order, "balance": 1_000_000,
             "control": True, "demo_signals": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,13 @@ def set_up(settings: Log, directory: Path, secrets: Iterable[str]) -> None:
     hidden = tuple(sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True))
 
     def redact(record: Record) -> None:
+        error = record["exception"]
+        if error is not None:
+            trace = "".join(traceback.format_exception(error.type, error.value, error.traceback))
+            if any(secret in trace for secret in hidden):
+                # The sinks would write the error itself out: its text takes its place.
+                record["exception"] = None
+                record["message"] += f"\n{trace}"
         for secret in hidden:
             record["message"] = record["message"].replace(secret, HIDDEN)
 

@@ -27,8 +27,18 @@ METHODS = (
         positional="symbol",
     ),
     Method(name="position.close", usage="ID [fraction=1]", line="close a position, or a part of it"),
+    Method(name="position.set_stop", usage="ID price=", line="move the stop, looser or tighter"),
+    Method(
+        name="position.set_trailing",
+        usage="ID [enabled=true|false] [activation_pct=] [callback_pct=]",
+        line="change how a position trails",
+    ),
+    Method(name="position.release", usage="ID", line="hand a position back to a human; its stop stays"),
+    Method(name="close_all", usage="[account=]", line="close all positions of the service", positional="account"),
     Method(name="entries.pause", usage="[account=] [reason=]", line="no new positions", positional="account"),
     Method(name="entries.resume", usage="[account=] [reason=]", line="new positions again", positional="account"),
+    Method(name="signal.show", usage="ID", line="what became of a signal, and why"),
+    Method(name="signals", usage="[limit=] [symbol=] [outcome=]", line="the latest signals", positional="symbol"),
     Method(name="reconcile", usage="[account=]", line="compare with the exchange now", positional="account"),
     Method(
         name="events",

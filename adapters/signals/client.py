@@ -10,17 +10,23 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
-MAX_FRAME = 1 << 20
+# A source may send all that was missed in one frame: some 15,000 signals fit.
+MAX_FRAME = 4 << 20
+MAX_DEPTH = 16
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 30.0
+
+
+class NotReady(Exception):
+    """`last_id` cannot be told at present: the client does not connect before it can, so that nothing is missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +68,7 @@ class SignalClient:
     def __init__(
         self, url: str, token: str, last_id: Callable[[], str | None], rng: random.Random | None = None
     ) -> None:
-        """`last_id` is asked at each connect; it may block for a moment (it is called on a thread)."""
+        """`last_id` is asked at each connect, on a thread: it may block for a moment, and raise NotReady."""
         self._url = url
         self._token = token
         self._last_id = last_id
@@ -77,6 +83,7 @@ class SignalClient:
             reason = "the server closed the connection"
             try:
                 headers = {"Authorization": f"Bearer {self._token}"} if self._token else None
+                hello = json.dumps({"type": "hello", "last_id": await asyncio.to_thread(self._last_id)})
                 async with connect(
                     self._url,
                     additional_headers=headers,
@@ -86,21 +93,17 @@ class SignalClient:
                     ping_timeout=10,
                     close_timeout=2,
                 ) as connection:
-                    await self._hello(connection)
+                    await connection.send(hello)
                     yield FeedUp(url=self._url)
                     async for frame in connection:
                         yield decode(frame)
-            except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, InvalidURI) as error:
+            except (OSError, TimeoutError, WebSocketException, NotReady) as error:
                 reason = f"{type(error).__name__}: {error}"
             failures = 0 if loop.time() - began > STEADY_S else failures + 1
             ceiling = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures, 10))
             pause = self._rng.uniform(ceiling / 2, ceiling)
             yield FeedDown(reason=reason, pause_s=round(pause, 2))
             await asyncio.sleep(pause)
-
-    async def _hello(self, connection: ClientConnection) -> None:
-        last = await asyncio.to_thread(self._last_id)
-        await connection.send(json.dumps({"type": "hello", "last_id": last}))
 
 
 def decode(frame: str | bytes) -> Signals | BadFrame:
@@ -111,12 +114,28 @@ def decode(frame: str | bytes) -> Signals | BadFrame:
         message = json.loads(frame, parse_float=Decimal, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         return BadFrame(error=f"not JSON: {error}", begins=frame[:60])
+    if _deep(message):
+        return BadFrame(error=f"nested more than {MAX_DEPTH} deep", begins=frame[:60])
     if not isinstance(message, Mapping) or message.get("type") != "signals":
         return BadFrame(error='must be an object with "type": "signals"', begins=frame[:60])
     signals = message.get("signals")
     if not isinstance(signals, list):
         return BadFrame(error='"signals" must be a list', begins=frame[:60])
     return Signals(raw=tuple(signals))
+
+
+def _deep(message: object) -> bool:
+    """Whether it is nested deeper than any signal: what writes it down later could not follow."""
+    level = [message]
+    for _ in range(MAX_DEPTH):
+        level = [below for each in level if isinstance(each, dict | list) for below in _inside(each)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: dict[str, object] | list[object]) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _no_constant(name: str) -> object:

@@ -7,12 +7,13 @@ is to be seen again at once before anything is done about it (DESIGN 2, 'Reconci
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 
 from domain.identity import PositionId, parse_client_id
 from domain.instrument import PositionSide
-from domain.orders import AccountSnapshot, OrderReport, PositionReport
+from domain.orders import AccountSnapshot, OrderReport, OrderStatus, PositionReport
 from domain.position import ledger
 from domain.position.inputs import View
 from domain.position.state import Position
@@ -33,7 +34,7 @@ class Untracked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """An order of ours whose position is over."""
+    """An order of ours whose position is over, on a symbol where it protects nobody any more."""
 
     report: OrderReport
 
@@ -45,19 +46,27 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What a reading means: a view for each owner, findings, differences for the operator's eyes."""
+    """What a reading means: a view for each owner, findings, differences for the operator's eyes.
+
+    `foreign` is what stands on each symbol read without an owner of ours, signed; 0 is nothing.
+    """
 
     views: Mapping[PositionId, View]
     untracked: tuple[Untracked, ...]
     orphans: tuple[Orphan, ...]
     differences: tuple[Mapping[str, object], ...]
     unseen: tuple[PositionId, ...]
+    foreign: Mapping[str, Decimal]
 
 
 def compare(
     snapshot: AccountSnapshot, owned: Iterable[Position], instance: str, exclude: frozenset[str]
 ) -> Comparison:
-    """Sort what the venue shows by owner. A position without an explicit row is unseen: that proves nothing (S11)."""
+    """Sort what the venue shows by owner. A position without an explicit row is unseen: that proves nothing (S11).
+
+    Nothing is found on the symbols of `exclude`: neither untracked positions nor orphans. An order of ours whose
+    position is over stays while somebody else holds the symbol: it may be the stop of a released position.
+    """
     owners = list(owned)
     rows = {(row.symbol, row.position_side): row for row in snapshot.positions}
     views: dict[PositionId, View] = {}
@@ -72,12 +81,18 @@ def compare(
         views[p.id] = View(report=row, orders=orders, asked_at=snapshot.asked_at)
         differences.extend(_differences(p, row, orders))
     taken = {(p.symbol, p.side) for p in owners}
+    unowned = tuple(_unowned(snapshot, taken))
+    foreign = {row.symbol: Decimal(0) for row in snapshot.positions}
+    for found in unowned:
+        foreign[found.report.symbol] += found.report.quantity
+    held_by_others = {found.report.symbol for found in unowned}
     return Comparison(
         views=views,
-        untracked=tuple(_untracked(snapshot, taken, exclude)),
-        orphans=tuple(_orphans(snapshot, {p.id for p in owners}, instance)),
+        untracked=tuple(found for found in unowned if found.report.symbol not in exclude),
+        orphans=tuple(_orphans(snapshot, {p.id for p in owners}, instance, held_by_others | exclude)),
         differences=tuple(differences),
         unseen=tuple(unseen),
+        foreign=foreign,
     )
 
 
@@ -94,26 +109,29 @@ def _differences(p: Position, row: PositionReport, orders: tuple[OrderReport, ..
     if shown != book:
         kind = "phantom" if shown == 0 else "side" if shown < 0 else "quantity"
         found.append({"finding": kind, "symbol": p.symbol, "book": str(book), "exchange": str(shown)})
-    cover = sum((_cover(report, shown) for report in orders if _is_stop(report, p)), Decimal(0))
+    cover = sum((_cover(report, shown) for report in orders if _is_stop(report, p, row.mark_price)), Decimal(0))
     if shown > 0 and cover < shown:
         found.append({"finding": "cover", "symbol": p.symbol, "exchange": str(shown), "cover": str(cover)})
     return found
 
 
-def _is_stop(report: OrderReport, p: Position) -> bool:
-    closing = report.side is p.side.closing and (report.reduce_only or report.close_position)
-    return report.conditional and not report.status.terminal and closing
+def _is_stop(report: OrderReport, p: Position, mark: Decimal | None) -> bool:
+    """Whether an order is cover: live, closing, and triggered on the losing side (a take-profit is none)."""
+    live = not report.status.terminal and report.status is not OrderStatus.TRIGGERED
+    reducing = report.reduce_only or report.close_position or report.position_side is p.side
+    if not (report.conditional and live and reducing and report.side is p.side.closing):
+        return False
+    trigger = report.trigger_price
+    return trigger is not None and (mark is None or not p.side.better(trigger, mark))
 
 
 def _cover(report: OrderReport, shown: Decimal) -> Decimal:
     return shown if report.close_position else report.quantity
 
 
-def _untracked(
-    snapshot: AccountSnapshot, taken: set[tuple[str, PositionSide]], exclude: frozenset[str]
-) -> Iterable[Untracked]:
+def _unowned(snapshot: AccountSnapshot, taken: set[tuple[str, PositionSide]]) -> Iterable[Untracked]:
     for row in snapshot.positions:
-        if row.quantity == 0 or row.symbol in exclude:
+        if row.quantity == 0:
             continue
         side = row.position_side or (PositionSide.LONG if row.quantity > 0 else PositionSide.SHORT)
         other = PositionSide.SHORT if side is PositionSide.LONG else PositionSide.LONG
@@ -122,8 +140,11 @@ def _untracked(
             yield Untracked(report=row, side=side)
 
 
-def _orphans(snapshot: AccountSnapshot, owned: set[PositionId], instance: str) -> Iterable[Orphan]:
+def _orphans(
+    snapshot: AccountSnapshot, owned: set[PositionId], instance: str, untouched: AbstractSet[str]
+) -> Iterable[Orphan]:
     for report in snapshot.orders:
         ours = parse_client_id(report.client_id)
-        if ours is not None and ours.instance == instance and ours.position_id not in owned:
+        over = ours is not None and ours.instance == instance and ours.position_id not in owned
+        if over and not report.status.terminal and report.symbol not in untouched:
             yield Orphan(report=report)

@@ -6,6 +6,7 @@ order of the code below: what costs nothing and explains most comes first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from decimal import Decimal
 from domain.instrument import Instrument, PositionSide
 
 STALE_MARK_S = 15
+AHEAD_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What the desk knows when it decides."""
+    """What the desk knows when it decides. `entry_usd` is the value of the entry wished for."""
 
     now: datetime
     closed_because: str | None
@@ -63,6 +65,8 @@ class Situation:
     mark_price: Decimal | None
     mark_heard_at: datetime | None
     foreign_quantity: Decimal | None
+    entry_usd: Decimal = Decimal(0)
+    excluded: bool = False
 
 
 Check = Callable[[Wish, Rules, Situation], Refusal | None]
@@ -75,13 +79,16 @@ def entries_open(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
 
 def fresh(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     """The signal is not older than its set age, and not from the future."""
-    if wish.created_at is None:
-        return None
-    age = (now.now - wish.created_at).total_seconds()
+    return None if wish.created_at is None else out_of_time(wish.created_at, rules, now.now)
+
+
+def out_of_time(created_at: datetime, rules: Rules, now: datetime) -> Refusal | None:
+    """Why a signal of `created_at` is not to be acted on at `now`, be it an entry or a close."""
+    age = (now - created_at).total_seconds()
     if age > rules.max_age_s:
-        return Refusal(code="stale_signal", figures={"age_s": int(age), "max_age_s": int(rules.max_age_s)})
-    if age < -60:
-        return Refusal(code="signal_from_future", figures={"ahead_s": int(-age), "limit_s": 60})
+        return Refusal(code="stale_signal", figures={"age_s": math.ceil(age), "max_age_s": _plain(rules.max_age_s)})
+    if age < -AHEAD_S:
+        return Refusal(code="signal_from_future", figures={"ahead_s": math.ceil(-age), "limit_s": AHEAD_S})
     return None
 
 
@@ -93,7 +100,9 @@ def once(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
 
 
 def allowed(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
-    """The stop list and the allow list."""
+    """The account's excluded symbols, the stop list and the allow list."""
+    if now.excluded:
+        return Refusal(code="excluded", figures={"symbol": wish.symbol, "account": wish.account})
     if wish.symbol in rules.stop_list:
         return Refusal(code="stop_list", figures={"symbol": wish.symbol})
     if rules.allow_list and wish.symbol not in rules.allow_list:
@@ -135,8 +144,13 @@ def rested(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     until = now.last_order_at + timedelta(seconds=rules.cooldown_s)
     if now.now >= until:
         return None
-    remaining = int((until - now.now).total_seconds()) + 1
-    return Refusal(code="cooldown", figures={"base": wish.instrument.base, "seconds_remaining": remaining})
+    remaining = math.ceil((until - now.now).total_seconds())
+    figures = {
+        "seconds_remaining": remaining,
+        "base": wish.instrument.base,
+        "cooldown_s": _plain(rules.cooldown_s),
+    }
+    return Refusal(code="cooldown", figures=figures)
 
 
 def few_enough(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
@@ -148,10 +162,14 @@ def few_enough(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
 
 
 def small_enough(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
-    """The exposure is below the set limit."""
-    if rules.max_exposure_usd <= 0 or now.exposure_usd < rules.max_exposure_usd:
+    """The exposure with this entry stays within the set limit."""
+    if rules.max_exposure_usd <= 0 or now.exposure_usd + now.entry_usd <= rules.max_exposure_usd:
         return None
-    figures = {"exposure_usd": str(now.exposure_usd), "max_exposure_usd": str(rules.max_exposure_usd)}
+    figures = {
+        "exposure_usd": str(now.exposure_usd),
+        "entry_usd": str(now.entry_usd),
+        "max_exposure_usd": str(rules.max_exposure_usd),
+    }
     return Refusal(code="too_much_exposure", figures=figures)
 
 
@@ -161,8 +179,13 @@ def priced(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
         return Refusal(code="no_mark_price", figures={"symbol": wish.symbol})
     age = (now.now - now.mark_heard_at).total_seconds()
     if age > STALE_MARK_S:
-        return Refusal(code="stale_mark_price", figures={"age_s": int(age), "limit_s": STALE_MARK_S})
+        return Refusal(code="stale_mark_price", figures={"age_s": math.ceil(age), "limit_s": STALE_MARK_S})
     return None
+
+
+def _plain(limit_s: float) -> int | str:
+    """Whole seconds as such, parts of one as text."""
+    return int(limit_s) if limit_s == int(limit_s) else f"{limit_s:g}"
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from typing import Any
 
 MAX_TEXT = 128
+MAX_DIGITS = 40
 
 
 class Action(StrEnum):
@@ -39,31 +41,27 @@ class Signal:
 
 
 class MalformedSignal(Exception):
-    """A signal that cannot be understood: names the field, the value and the rule."""
+    """A signal that cannot be understood: names each wrong field with its value and the rule."""
 
 
 def parse_signal(raw: object) -> Signal:
-    """One signal of a frame. Raises MalformedSignal."""
+    """One signal of a frame. Raises MalformedSignal with everything that is wrong with it."""
     if not isinstance(raw, Mapping):
         raise MalformedSignal(f"signal={_shown(raw)}: must be an object")
-    return Signal(
-        id=_text(raw, "id", required=True) or "",
-        symbol=_text(raw, "symbol", required=True) or "",
-        exchange=_text(raw, "exchange", required=True) or "",
-        account=_text(raw, "account"),
-        action=_action(raw),
-        score_week=_number(raw, "score_week"),
-        score_month=_number(raw, "score_month"),
-        wave=_text(raw, "wave"),
-        created_at=_time(raw),
-    )
+    fields: dict[str, Any] = {}
+    wrong: list[str] = []
+    for name, read in _FIELDS.items():
+        try:
+            fields[name] = read(raw.get(name), name)
+        except MalformedSignal as bad:
+            wrong.append(str(bad))
+    if wrong:
+        raise MalformedSignal("; ".join(wrong))
+    return Signal(**fields)
 
 
-def _text(raw: Mapping[str, object], field: str, *, required: bool = False) -> str | None:
-    value = raw.get(field)
+def _text(value: object, field: str) -> str | None:
     if value is None or value == "":
-        if required:
-            raise MalformedSignal(f"{field}: missing")
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -74,15 +72,20 @@ def _text(raw: Mapping[str, object], field: str, *, required: bool = False) -> s
     return value
 
 
-def _action(raw: Mapping[str, object]) -> Action:
-    value = raw.get("action")
+def _needed(value: object, field: str) -> str:
+    text = _text(value, field)
+    if text is None or not text.strip():
+        raise MalformedSignal(f"{field}={_shown(value)}: is required")
+    return text
+
+
+def _action(value: object, field: str) -> Action:
     if not isinstance(value, str) or value.upper() not in Action.__members__:
-        raise MalformedSignal(f"action={_shown(value)}: must be one of {', '.join(Action)}")
+        raise MalformedSignal(f"{field}={_shown(value)}: must be one of {', '.join(Action)}")
     return Action(value.upper())
 
 
-def _number(raw: Mapping[str, object], field: str) -> Decimal | None:
-    value = raw.get(field)
+def _number(value: object, field: str) -> Decimal | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
@@ -91,24 +94,37 @@ def _number(raw: Mapping[str, object], field: str) -> Decimal | None:
         number = Decimal(value)
     except InvalidOperation:
         raise MalformedSignal(f"{field}={_shown(value)}: must be a number") from None
-    if not number.is_finite() or abs(number.adjusted()) > 20:
+    sensible = number.is_finite() and abs(number.adjusted()) <= 20 and len(number.as_tuple().digits) <= MAX_DIGITS
+    if not sensible:
         raise MalformedSignal(f"{field}={_shown(value)}: must be a finite number of sensible size")
     return number
 
 
-def _time(raw: Mapping[str, object]) -> datetime:
-    value = raw.get("created_at")
+def _time(value: object, field: str) -> datetime:
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**14:
         return datetime.fromtimestamp(value // 1000, UTC).replace(microsecond=value % 1000 * 1000)
     if not isinstance(value, str):
-        raise MalformedSignal(f"created_at={_shown(value)}: must be an ISO-8601 time or milliseconds since 1970")
+        raise MalformedSignal(f"{field}={_shown(value)}: must be an ISO-8601 time or milliseconds since 1970")
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise MalformedSignal(f"created_at={_shown(value)}: must be an ISO-8601 time") from None
-    if moment.tzinfo is None:
-        raise MalformedSignal(f"created_at={_shown(value)}: must carry a time zone")
-    return moment.astimezone(UTC)
+        if moment.tzinfo is None:
+            raise MalformedSignal(f"{field}={_shown(value)}: must carry a time zone")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise MalformedSignal(f"{field}={_shown(value)}: must be an ISO-8601 time") from None
+
+
+_FIELDS: Mapping[str, Callable[[object, str], object]] = {
+    "id": _needed,
+    "symbol": _needed,
+    "exchange": _needed,
+    "account": _text,
+    "action": _action,
+    "score_week": _number,
+    "score_month": _number,
+    "wave": _text,
+    "created_at": _time,
+}
 
 
 def _shown(value: object) -> str:

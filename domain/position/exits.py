@@ -97,6 +97,9 @@ def _send(turn: Turn, quantity: Decimal, reason: CloseReason, final: bool) -> No
 def refused(turn: Turn, order: ExitOrder, outcome: Rejected, data: dict[str, object]) -> None:
     """An exit was refused: a reduce-only refusal means that the position is not what we think, all else is retried."""
     p = turn.position
+    if outcome.reason is RejectReason.FENCED:
+        turn.set(exit_retry_at=None)  # our predecessor's, never sent: decided anew at once
+        return
     refusals = p.exit_refusals + 1
     wait = min(EXIT_PAUSE_S * 2 ** min(refusals, 6), EXIT_PAUSE_LIMIT_S)
     turn.set(exit_refusals=refusals, exit_retry_at=turn.now + timedelta(seconds=wait))

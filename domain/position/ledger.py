@@ -16,7 +16,7 @@ from domain.catalogue import EventType
 from domain.identity import parse_client_id
 from domain.instrument import MONEY
 from domain.orders import Fill, OrderReport, PositionReport
-from domain.position.effects import AskPosition
+from domain.position.effects import AskFills, AskPosition
 from domain.position.state import (
     ZERO,
     OrderFills,
@@ -30,6 +30,7 @@ from domain.records import Trade
 SETTLE_S = 0.5
 ASK_AGAIN_S = 1
 ANSWER_LIMIT_S = 6
+FILLS_BEFORE_S = 5
 NEEDED = 2
 NEEDED_FOR_FLAT = 3
 
@@ -69,6 +70,11 @@ def agreed(p: Position) -> bool:
 def flat(p: Position) -> bool:
     """Whether the position is proven gone: executions and the venue's own explicit figure say so."""
     return agreed(p) and book(p) <= 0
+
+
+def itemised(p: Position) -> bool:
+    """Whether the executions that the venue listed account for all that its orders reported."""
+    return all(fills.traded >= fills.reported for fills in p.fills)
 
 
 def entry_price(p: Position) -> Decimal | None:
@@ -212,11 +218,12 @@ def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None)
     p = turn.position
     pushed = asked_at is None
     if not pushed:
-        turn.note(verify_at=None)
-    turn.note(
-        liquidation_price=report.liquidation_price or p.liquidation_price,
-        mark_price=p.mark_price if p.mark_price is not None else report.mark_price,
-    )
+        turn.note(verify_at=turn.now + timedelta(seconds=ASK_AGAIN_S))
+    # A position the other way round has its own liquidation price, on the other side of the mark.
+    liquidation_price = report.liquidation_price or p.liquidation_price
+    turn.note(liquidation_price=liquidation_price if report.quantity * p.side.sign > 0 else None)
+    if p.mark_price is None and report.mark_price is not None:
+        turn.note(mark_price=report.mark_price, mark_at=report.at)
     if asked_at is not None and p.last_activity_at is not None and asked_at <= p.last_activity_at:
         return
     before = p.reported
@@ -243,6 +250,7 @@ def _adjust(turn: Turn, report: PositionReport, shown: Decimal) -> None:
     if any(o.state in (OrderState.SENDING, OrderState.UNKNOWN) for o in market_orders):
         return  # what is under way may explain the difference: its own outcome is asked for
     if p.disagreements < needed:
+        ask_fills(turn)
         turn.say(
             EventType.RECONCILE_FINDING,
             {
@@ -252,7 +260,6 @@ def _adjust(turn: Turn, report: PositionReport, shown: Decimal) -> None:
                 "seen": f"{p.disagreements}/{needed}",
             },
         )
-        turn.note(verify_at=turn.now + timedelta(seconds=ASK_AGAIN_S))
         return
     difference = shown - book(p)
     turn.say(
@@ -268,6 +275,17 @@ def _adjust(turn: Turn, report: PositionReport, shown: Decimal) -> None:
     )
 
 
+def filled_by(p: Position, exchange_id: str | None) -> Decimal:
+    """What one order has executed, as far as we heard."""
+    fills = _fills(p, exchange_id) if exchange_id is not None else None
+    return ZERO if fills is None else fills.filled
+
+
+def ask_fills(turn: Turn) -> None:
+    """Ask the venue for all executions since the opening: they explain what no stream of ours told."""
+    turn.want(AskFills(since=turn.position.opened_at - timedelta(seconds=FILLS_BEFORE_S)))
+
+
 def settle(turn: Turn) -> None:
     """Ask the venue for the size while book and report go on differing, or a flat book lacks its proof."""
     p = turn.position
@@ -276,8 +294,8 @@ def settle(turn: Turn) -> None:
     reported = trusted_report(p)
     unsettled = has_history(p) and book(p) <= 0 if reported is None else reported.quantity != book(p)
     if not (unsettled or p.verify_wanted):
-        if p.disagreed_since is not None:
-            turn.note(disagreed_since=None, disagreements=0)
+        if p.disagreed_since is not None or p.verify_at is not None:
+            turn.note(disagreed_since=None, disagreements=0, verify_at=None)
         return
     since = p.disagreed_since
     if since is None:

@@ -20,7 +20,7 @@ from domain.catalogue import EventType
 from domain.identity import OrderKind
 from domain.orders import OrderIntent, OrderReport
 from domain.position import exits, ledger, stops, tracking, trailing
-from domain.position.effects import AskCandles, AskFills, Transition
+from domain.position.effects import AskCandles, Transition
 from domain.position.inputs import (
     AnswerHeard,
     Begin,
@@ -126,7 +126,7 @@ def _recovered(turn: Turn, heard: Recovered) -> None:
     turn.set(epoch=heard.epoch, verify_at=None, verify_wanted=True, disagreements=0, reported=None)
     for order in turn.tracked():
         if order.state is OrderState.SENDING:
-            proof = order.sent_at + timedelta(seconds=tracking.RECEIVE_WINDOW_S)
+            proof = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)  # from now on older epochs are refused
             turn.put(replace(order, state=OrderState.UNKNOWN, absence_proof_at=proof, ask_at=turn.now, questions=0))
         elif isinstance(order, StopOrder) and order.state is OrderState.CANCELLING:
             turn.put(replace(order, state=OrderState.LIVE, cancel_at=None, ask_at=turn.now))
@@ -136,20 +136,24 @@ def _recovered(turn: Turn, heard: Recovered) -> None:
     turn.set(last_activity_at=turn.now, disagreed_since=turn.now, fills_ask_at=None)
     turn.say(EventType.POSITION_RECOVERED, {"phase": p.phase, "epoch": f"{heard.epoch.term}_{heard.epoch.incarnation}"})
     _ask_candles(turn)
+    # The last price may be hours old: nothing is decided on it before a fresh one is heard (SYSTEM B11).
+    turn.set(mark_price=None, beyond_stop_since=None)
 
 
 def _ask_candles(turn: Turn) -> None:
     p = turn.position
     if p.trail.state in (TrailState.OFF, TrailState.TRIGGERED) or p.mark_at is None:
+        turn.note(candles_ask_at=None, candles_since=None)
         return
-    turn.set(candles_ask_at=turn.now + timedelta(seconds=QUESTION_LIMIT_S))
-    turn.want(AskCandles(since=max(p.mark_at, p.opened_at)))
+    since = p.candles_since or max(p.mark_at, p.opened_at)
+    turn.set(candles_ask_at=turn.now + timedelta(seconds=QUESTION_LIMIT_S), candles_since=since)
+    turn.want(AskCandles(since=since))
 
 
 def _candles(turn: Turn, heard: CandlesHeard) -> None:
     """The extreme made while nobody watched counts; that the stop was touched meanwhile the venue itself tells."""
     p = turn.position
-    turn.set(candles_ask_at=None)
+    turn.set(candles_ask_at=None, candles_since=None)
     price = heard.high if p.side.sign > 0 else heard.low
     before = p.trail.extreme
     trailing.advance(turn, price)
@@ -227,7 +231,10 @@ def _fills_listed(turn: Turn, heard: FillsListed) -> None:
             before = ledger.book(turn.position)
             ledger.hear_fill(turn, fill)
             _explain(turn, ledger.book(turn.position) - before)
-    turn.set(fills_confirmed=True, fills_ask_at=None)
+    p = turn.position
+    flat, whole = ledger.flat(p), ledger.itemised(p)
+    again = turn.now + tracking.pause(p.fills_questions) if flat and not whole else None
+    turn.set(fills_confirmed=flat and whole, fills_ask_at=again)
 
 
 def _explain(turn: Turn, change: Decimal) -> None:
@@ -263,7 +270,8 @@ def _stop_wanted(turn: Turn, heard: StopWanted) -> None:
     p = turn.position
     price = p.instrument.stop_price(p.side, heard.price)
     current = trailing.stop_in_force(p)
-    turn.set(operator_stop=price, trail=replace(p.trail, wanted=None))
+    # Trailing goes on from the next new extreme: the old one would only undo what the operator has just set.
+    turn.set(operator_stop=price, trail=replace(p.trail, wanted=None, hold=p.trail.extreme))
     turn.say(EventType.STOP_OVERRIDDEN, {"old_stop": current.trigger if current else None, "new_stop": price})
 
 
@@ -333,6 +341,8 @@ def _finish(turn: Turn) -> None:
     if p.candles_ask_at is not None:
         turn.wake_at(p.candles_ask_at)
     entry_over = p.entry is None or p.entry.state.over
+    if ledger.exposure(p) > 0 and p.flat_at is not None:
+        turn.set(flat_at=None, fills_confirmed=False, fills_questions=0)  # it was not the end after all
     if not entry_over or not _orders_over(p) or ledger.exposure(p) > 0:
         return
     if not ledger.has_history(p):
@@ -343,7 +353,7 @@ def _finish(turn: Turn) -> None:
         return
     if p.flat_at is None:
         turn.set(flat_at=turn.now)
-    if not p.fills_confirmed and p.fills_questions < MAX_FILLS_QUESTIONS:
+    if not (p.fills_confirmed and ledger.itemised(p)) and p.fills_questions < MAX_FILLS_QUESTIONS:
         _ask_fills(turn)
         return
     reason = _reason(p)
@@ -368,7 +378,7 @@ def _ask_fills(turn: Turn) -> None:
         return
     limit = turn.now + timedelta(seconds=QUESTION_LIMIT_S)
     turn.set(fills_ask_at=limit, fills_questions=p.fills_questions + 1)
-    turn.want(AskFills(since=p.opened_at - timedelta(seconds=5)))
+    ledger.ask_fills(turn)
     turn.wake_at(limit)
 
 

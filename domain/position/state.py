@@ -169,13 +169,17 @@ class TrailState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trail:
-    """How far the trailing stop has come. `extreme` is the best mark price seen since the entry."""
+    """How far the trailing stop has come. `extreme` is the best mark price seen since the entry.
+
+    `hold`: the extreme at which an operator set the stop; only a better one moves it again.
+    """
 
     state: TrailState
     extreme: Decimal | None = None
     updates: int = 0
     moved_at: datetime | None = None
     wanted: Decimal | None = None
+    hold: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +246,7 @@ class Position:
     liquidation_price: Decimal | None = None
     beyond_stop_since: datetime | None = None
     candles_ask_at: datetime | None = None
+    candles_since: datetime | None = None
 
     unprotected_since: datetime | None = None
     unprotected_seconds: Decimal = ZERO

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from domain.catalogue import EventType, Severity
 from domain.identity import ClientOrderId, OrderKind
-from domain.orders import OrderIntent, OrderReport, OrderStatus, Rejected, RejectReason
+from domain.orders import OrderIntent, OrderReport, OrderStatus, Rejected, RejectReason, Source
 from domain.position import ledger, trailing
 from domain.position.effects import Cancel
 from domain.position.state import (
@@ -109,7 +109,8 @@ def decide(turn: Turn) -> None:
 def _best(p: Position, live: list[StopOrder]) -> StopOrder:
     """The stop to keep: one that covers everything before one that does not, then the best trigger, then the newest.
 
-    The operator's is the best while it is the wanted one, not once the trailing stop has passed it.
+    The operator's is the best while it is the wanted one, not once the trailing stop has passed it. One that we have
+    tried to cancel is not relied on beside its equal: that request may still arrive.
     """
     needed = ledger.exposure(p)
     forced = p.operator_stop if wanted_trigger(p) == p.operator_stop else None
@@ -117,6 +118,7 @@ def _best(p: Position, live: list[StopOrder]) -> StopOrder:
         live,
         key=lambda s: (
             min(s.quantity, needed),
+            s.cancels == 0,
             s.trigger == forced,
             s.trigger * p.side.sign,
             s.sent_at,
@@ -139,10 +141,12 @@ def _first(turn: Turn, busy: list[StopOrder]) -> None:
     if p.stop_retry_at is not None and turn.now < p.stop_retry_at:
         turn.wake_at(p.stop_retry_at)
         return
-    trigger = _emergency_trigger(p) if p.emergency_wanted else wanted_trigger(p)
+    trigger = wanted_trigger(p)
+    purpose = Purpose.GUARD if p.protected_once or p.adopted else Purpose.FIRST
+    if p.emergency_wanted and (trigger is None or p.stop_refusals > 0 or not on_safe_side(p, trigger)):
+        trigger, purpose = _emergency_trigger(p), Purpose.EMERGENCY
     if trigger is None:
         return
-    purpose = Purpose.EMERGENCY if p.emergency_wanted else Purpose.GUARD if p.protected_once else Purpose.FIRST
     if not on_safe_side(p, trigger):
         nearest = _nearest_trigger(p)
         if purpose is not Purpose.GUARD or nearest is None or p.stop_refusals > p.plan.protection.retries:
@@ -170,11 +174,18 @@ def _emergency_trigger(p: Position) -> Decimal | None:
 
 
 def _nearest_trigger(p: Position) -> Decimal | None:
-    """The nearest valid stop for one whose own place the mark has passed while nobody watched."""
+    """The nearest valid stop for one whose own place the mark has passed while nobody watched.
+
+    Not looser than the stop that was lost, nor than the first one, as long as the mark has not passed those (S3).
+    """
     if p.mark_price is None:
         return None
     wished = trailing.offset(p.side, p.mark_price, -p.plan.protection.nearest_stop_pct)
-    return p.instrument.stop_price_outward(p.side, wished)
+    nearest = p.instrument.stop_price_outward(p.side, wished)
+    for known in (first_trigger(p), *(s.trigger for s in p.stops if s.accepted_at is not None)):
+        if known is not None and on_safe_side(p, known):
+            nearest = p.side.best(nearest, known)
+    return nearest
 
 
 def _improve(turn: Turn, keep: StopOrder) -> None:
@@ -193,10 +204,12 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
     move = forced or better
     if not (resize or move):
         return
+    too_small = keep.quantity < needed
+    if p.verify_wanted and not too_small:
+        return  # the size is being asked for: a stop of the old size beside this one would have to be undone
     if p.stop_retry_at is not None and turn.now < p.stop_retry_at:
         turn.wake_at(p.stop_retry_at)
         return
-    too_small = keep.quantity < needed
     interval = timedelta(seconds=float(p.plan.trailing.min_interval_s))
     if not too_small and not forced and p.trail.moved_at is not None and turn.now < p.trail.moved_at + interval:
         turn.wake_at(p.trail.moved_at + interval)
@@ -229,7 +242,8 @@ def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose) -> 
         state=OrderState.SENDING,
         sent_at=turn.now,
     )
-    turn.set(stops=(*(s for s in p.stops if not s.state.over), stop), stop_retry_at=None)
+    lost = [s for s in p.stops if s.state.over and s.accepted_at is not None][-1:]
+    turn.set(stops=(*lost, *(s for s in p.stops if not s.state.over), stop), stop_retry_at=None)
     turn.say(
         EventType.STOP_LOSS_SENT, {"stop_price": trigger, "quantity": quantity, "purpose": purpose}, order_id=client_id
     )
@@ -253,6 +267,10 @@ def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose) -> 
 
 
 def _cancel_others(turn: Turn, live: list[StopOrder], keep: StopOrder) -> None:
+    """Cancel all but one; not while that one is in question or triggering, nor while the size is unverified."""
+    p = turn.position
+    if keep.ask_at is not None or p.verify_wanted or not on_safe_side(p, keep.trigger):
+        return
     for stop in live:
         if stop.client_id != keep.client_id and stop.purpose is not Purpose.FOREIGN:
             _cancel(turn, stop)
@@ -271,7 +289,8 @@ def _cancel(turn: Turn, stop: StopOrder) -> None:
         turn.wake_at(stop.cancel_at)
         return
     limit = turn.now + timedelta(seconds=8)
-    turn.put(replace(stop, state=OrderState.CANCELLING, cancels=stop.cancels + 1, cancel_at=None, ask_at=limit))
+    sent = replace(stop, state=OrderState.CANCELLING, cancels=stop.cancels + 1, cancel_at=None)
+    turn.put(replace(sent, ask_at=limit, questions=0))
     turn.say(EventType.STOP_LOSS_CANCEL_SENT, {"stop_price": stop.trigger}, order_id=stop.client_id)
     turn.want(Cancel(ref=turn.ref(stop), client_id=stop.client_id))
     turn.wake_at(limit)
@@ -338,6 +357,8 @@ def refused(turn: Turn, stop: StopOrder, outcome: Rejected, data: dict[str, obje
     """A stop was refused: what follows depends on why it was sent and whether anything else covers (DESIGN 3)."""
     p = turn.position
     data = {**data, "purpose": stop.purpose, "stop_price": stop.trigger}
+    if outcome.reason is RejectReason.FENCED:
+        return  # sent by our predecessor and never left: decided anew at once, it was no refusal of the venue
     still_covered = any(s.covers for s in p.stops)
     if still_covered:
         turn.say(EventType.TRAILING_MOVE_FAILED, data, order_id=stop.client_id)
@@ -395,10 +416,12 @@ def triggered(turn: Turn, stop: StopOrder, report: OrderReport) -> None:
             ask_at=turn.now + timedelta(seconds=TRIGGERED_ASK_S) if child is None else None,
         )
     )
-    turn.set(last_activity_at=turn.now)
+    turn.set(last_activity_at=turn.now, fills_confirmed=False, fills_ask_at=None)
     turn.order_changed(stop.client_id, OrderStatus.TRIGGERED, exchange_id=report.exchange_id)
     if p.trail.state is TrailState.TRAILING:
         turn.set(trail=replace(p.trail, state=TrailState.TRIGGERED))
+    if report.source is not Source.STREAM:
+        ledger.ask_fills(turn)  # it may have fired long ago: what it filled is in no stream of ours
     turn.say(
         EventType.STOP_LOSS_TRIGGERED,
         {"stop_price": stop.trigger, "mark_price": p.mark_price, "child_order_id": child},
@@ -407,11 +430,18 @@ def triggered(turn: Turn, stop: StopOrder, report: OrderReport) -> None:
 
 
 def _watch_triggered(turn: Turn) -> None:
-    """A stop that triggered and left something open is finished by us (LAWS S1: it counts for a second)."""
+    """A stop that triggered and left something open is finished by us: at once when it has filled whole (more of the
+    entry came after it), else after the second for which it counts (LAWS S1).
+    """
     p = turn.position
     for stop in p.stops:
         if stop.state is not OrderState.TRIGGERED or stop.triggered_at is None:
             continue
+        if p.close_wanted is None and ledger.book(p) > 0 and ledger.filled_by(p, stop.child_id) >= stop.quantity:
+            turn.set(close_wanted=CloseReason.STOP_LOSS)
+            data: dict[str, object] = {"reason": CloseReason.STOP_LOSS, "quantity": ledger.book(p)}
+            turn.say(EventType.CLOSE_REQUESTED, data)
+            return
         limit = stop.triggered_at + timedelta(seconds=TRIGGERED_LIMIT_S)
         if turn.now < limit:
             turn.wake_at(limit)
@@ -434,8 +464,9 @@ def _watch_stuck(turn: Turn) -> None:
     if turn.now < ask:
         turn.wake_at(ask)
         return
-    if stop.ask_at is None and turn.now < close:
-        turn.put(replace(stop, ask_at=turn.now))
+    if stop.ask_at is None and turn.now < ask + timedelta(seconds=STUCK_ASK_S):
+        turn.find(stop)
+        turn.put(replace(stop, ask_at=close, questions=stop.questions + 1))
     if turn.now < close:
         turn.wake_at(close)
     elif p.close_wanted is None:

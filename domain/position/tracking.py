@@ -23,6 +23,7 @@ from domain.orders import (
     OrderStatus,
     Outcome,
     Rejected,
+    Source,
     Unknown,
 )
 from domain.position import exits, ledger, stops
@@ -30,6 +31,7 @@ from domain.position.state import ExitOrder, OrderState, Purpose, StopOrder, Tra
 from domain.position.turn import Turn
 
 UNANSWERED_S = 8
+UNANSWERED_FIRST_STOP_S = 1.2
 FIRST_QUESTION_S = 1.0
 CANCEL_RETRY_S = 0.5
 RECEIVE_WINDOW_S = 3
@@ -114,7 +116,7 @@ def hear_cancel(turn: Turn, outcome: CancelOutcome) -> None:
                 replace(
                     order,
                     state=OrderState.LIVE,
-                    cancel_at=turn.now + timedelta(seconds=CANCEL_RETRY_S),
+                    cancel_at=turn.now + pause(order.cancels),
                     ask_at=turn.now,
                 )
             )
@@ -141,10 +143,10 @@ def hear_answer(turn: Turn, answer: Answer) -> None:
 
 
 def _still_there(turn: Turn, report: OrderReport) -> None:
-    """A stop that we thought cancelled rests after all: cancel it again."""
+    """A stop that we thought cancelled rests after all: cancel it again. An answer from before says nothing."""
     order = turn.order(report.client_id, report.exchange_id)
     resting = report.status in (OrderStatus.NEW, OrderStatus.ACK)
-    if isinstance(order, StopOrder) and order.state is OrderState.CANCELLING and resting:
+    if isinstance(order, StopOrder) and order.state is OrderState.CANCELLING and resting and order.questions:
         again = turn.now + timedelta(seconds=CANCEL_RETRY_S)
         turn.put(replace(order, state=OrderState.LIVE, cancel_at=again, ask_at=None))
 
@@ -231,11 +233,17 @@ def _stop_report(turn: Turn, stop: StopOrder, report: OrderReport) -> None:
 
 
 def _unheld(turn: Turn, report: OrderReport) -> None:
-    """An order with an id of this position that it does not hold: made by an earlier life, taken back as ours."""
+    """An order with an id of this position that it does not hold: made by an earlier life, taken back as ours.
+
+    It is asked about before it is relied on. Of our own life it is one that is over and forgotten, and late news of the
+    stream do not bring it back; should it rest after all, the next reading shows it.
+    """
     ours = parse_client_id(report.client_id)
     if ours is None or ours.position_id != turn.position.id or report.client_id is None:
         return
     if not report.conditional or report.status.terminal or report.trigger_price is None:
+        return
+    if report.source is Source.STREAM and ours.epoch == turn.position.epoch:
         return
     stop = StopOrder(
         client_id=ClientOrderId(report.client_id),
@@ -246,6 +254,7 @@ def _unheld(turn: Turn, report: OrderReport) -> None:
         state=OrderState.LIVE,
         sent_at=report.at,
         accepted_at=turn.now,
+        ask_at=turn.now,
     )
     turn.set(stops=(*turn.position.stops, stop))
     turn.say(
@@ -253,6 +262,7 @@ def _unheld(turn: Turn, report: OrderReport) -> None:
         {"order_id": report.exchange_id, "stop_price": report.trigger_price},
         order_id=report.client_id,
     )
+    _stop_report(turn, stop, report)
 
 
 def ask_open_questions(turn: Turn) -> None:
@@ -262,11 +272,12 @@ def ask_open_questions(turn: Turn) -> None:
         if order.state.over:
             continue
         if order.state is OrderState.SENDING:
-            limit = order.sent_at + timedelta(seconds=UNANSWERED_S)
+            limit = order.sent_at + _patience(turn, order)
             if turn.now < limit:
                 turn.wake_at(limit)
                 continue
-            order = replace(order, state=OrderState.UNKNOWN, absence_proof_at=turn.now, ask_at=turn.now)
+            proof = max(turn.now, order.sent_at + timedelta(seconds=UNANSWERED_S))
+            order = replace(order, state=OrderState.UNKNOWN, absence_proof_at=proof, ask_at=turn.now)
             turn.put(order)
         if order.ask_at is None:
             continue
@@ -277,3 +288,9 @@ def ask_open_questions(turn: Turn) -> None:
         again = turn.now + timedelta(seconds=UNANSWERED_S)
         turn.put(replace(order, ask_at=again, questions=order.questions + 1))
         turn.wake_at(again)
+
+
+def _patience(turn: Turn, order: TrackedOrder) -> timedelta:
+    """How long to wait for an outcome. What is open without a stop does not wait for the network to give up."""
+    bare = isinstance(order, StopOrder) and not stops.covered(turn)
+    return timedelta(seconds=UNANSWERED_FIRST_STOP_S if bare else UNANSWERED_S)

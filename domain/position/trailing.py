@@ -92,7 +92,8 @@ def adverse_end(p: Position, prices: PriceRange) -> Decimal:
 def hear_price(turn: Turn, prices: PriceRange) -> None:
     """Take a range of mark prices in."""
     p = turn.position
-    turn.note(mark_price=prices.last, mark_at=prices.at)
+    if p.mark_at is None or prices.at >= p.mark_at:
+        turn.note(mark_price=prices.last, mark_at=prices.at)
     if touched(p, adverse_end(p, prices)):
         return
     advance(turn, favourable_end(p, prices))
@@ -139,6 +140,8 @@ def _activate(turn: Turn, extreme: Decimal) -> None:
         return
     if rules.breakeven_pct is not None and profit >= rules.breakeven_pct:
         wanted = p.instrument.stop_price(p.side, entry)
+        if trail.wanted is not None:
+            wanted = p.side.best(wanted, trail.wanted)  # it may have trailed further before its rules were changed
         turn.set(trail=replace(trail, state=TrailState.WAITING, wanted=wanted))
         turn.say(EventType.TRAILING_BREAKEVEN, {"extreme_price": extreme, "stop_price": wanted})
 
@@ -146,12 +149,12 @@ def _activate(turn: Turn, extreme: Decimal) -> None:
 def _follow(turn: Turn, extreme: Decimal) -> None:
     p = turn.position
     trail = p.trail
-    if trail.state is not TrailState.TRAILING:
+    if trail.state is not TrailState.TRAILING or (trail.hold is not None and not p.side.better(extreme, trail.hold)):
         return
     percent = callback(p.plan.trailing, profit_pct(p, extreme))
     wanted = p.instrument.stop_price(p.side, offset(p.side, extreme, -percent))
     if trail.wanted is None or p.side.better(wanted, trail.wanted):
-        turn.note(trail=replace(trail, wanted=wanted))
+        turn.note(trail=replace(trail, wanted=wanted, hold=None))
 
 
 def worth_moving(p: Position, current: Decimal, wanted: Decimal) -> bool:
@@ -188,9 +191,11 @@ def _next_favourable(p: Position, current: Decimal) -> Decimal | None:
     extreme = trail.extreme if trail.extreme is not None else current
     step = rules.min_step_pct if trail.updates else Decimal(0)
     percent = callback(rules, profit_pct(p, extreme))
+    tick = p.instrument.tick * p.side.sign
     with localcontext(MONEY):
-        goal = offset(p.side, current, step)
-        level = goal / (1 - p.side.sign * percent / 100)
+        # A stop is rounded towards the mark: it reaches a tick as soon as its exact place passes the tick before.
+        goal = p.side.best(p.instrument.stop_price(p.side, offset(p.side, current, step)), current + tick)
+        level = (goal - tick) / (1 - p.side.sign * percent / 100)
     candidates = [p.side.best(level, extreme)]
     entry = ledger.entry_price(p)
     if entry is not None:

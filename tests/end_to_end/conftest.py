@@ -29,6 +29,7 @@ def source() -> Iterator[SignalSource]:
 def shared_service(source: SignalSource, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """One service in a quiet market for every test that keeps to a symbol of its own."""
     with running(tmp_path_factory.mktemp("shared"), {"signals": {"url": source.url}}) as service:
+        service.wait_price("BTCUSDT")
         yield service
 
 

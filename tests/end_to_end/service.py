@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -25,12 +24,12 @@ import psutil
 
 from adapters.admin.client import AdminClient, NoService
 from adapters.admin.protocol import AdminError
+from tests.end_to_end.command import ROOT, environment, run_main
 from tests.oracle.__main__ import filters_of
 from tests.oracle.court import Absence, Disturbance, OperatorAct, Terms
 from tests.oracle.judge import Verdict, judge_file
 from tests.oracle.report import breach_text
 
-ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 30.0
 POLL_S = 0.05
@@ -205,16 +204,21 @@ class ServiceProcess:
 
     def open(self, symbol: str = "BTCUSDT", side: str = "long", usd: str = "500", **more: object) -> dict[str, Any]:
         """Open a position, as soon as there is a price to open it at, and wait until it is protected."""
+        self.wait_price(symbol)
+        opened = self.ctl("position.open", account="main", symbol=symbol, side=side, usd=usd, **more)
+        return self.wait_state(opened["id"], "ACTIVE")
 
-        def ask() -> Any:
+    def wait_price(self, symbol: str, limit_s: float = 10) -> None:
+        """Wait until the service knows the mark price: then it refuses so tiny a position for its size."""
+
+        def known() -> bool:
             try:
-                return self.ctl("position.open", account="main", symbol=symbol, side=side, usd=usd, **more)
+                self.ctl("position.open", account="main", symbol=symbol, side="long", usd="0.001")
             except AdminError as refusal:
-                if "no_mark_price" in refusal.message:
-                    return None
-                raise
+                return "no_mark_price" not in refusal.message
+            raise AssertionError("a position of a thousandth of a dollar was opened")
 
-        return self.wait_state(self._await(ask, 10, f"a price of {symbol}")["id"], "ACTIVE")
+        self._await(known, limit_s, f"a price of {symbol}")
 
     def control(self, command: str, **body: object) -> dict[str, Any]:
         """Do something to the exchange; what leaves no line of its own is told to the oracle."""
@@ -339,29 +343,6 @@ def running(
         yield service
     finally:
         service.clean_up()
-
-
-def run_main(
-    *words: str, environ: Mapping[str, str] | None = None, cwd: Path = ROOT
-) -> subprocess.CompletedProcess[str]:
-    """Run `python main.py …` to its end."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), *words],
-        cwd=cwd,
-        env=environment(environ or {}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Our environment without anything that would change the service's settings."""
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_") and k not in ("DRY_RUN", "DEBUG_TRADING")
-    }
-    return {**kept, "COLUMNS": "240", **more}
 
 
 def settings_text(sections: Sections) -> str:

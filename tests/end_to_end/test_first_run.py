@@ -10,8 +10,9 @@ from decimal import Decimal
 
 import pytest
 
+from tests.end_to_end.command import run_main
 from tests.end_to_end.conftest import judge
-from tests.end_to_end.service import ServiceProcess, run_main, running
+from tests.end_to_end.service import ServiceProcess, running
 
 FIRST_POSITION_LIMIT_S = 20
 FIELDS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.service import run_main
+from tests.end_to_end.command import run_main
 
 SECRET = "dont-print-this-9b1c"
 FINE = '[service]\nstate_dir = "{state}"\n[accounts.main]\nexchange = "binanceusdm"\n'

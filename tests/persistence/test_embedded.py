@@ -57,7 +57,9 @@ def own_server(state_dir: Path) -> Iterator[EmbeddedPostgres]:
     server.stop()
 
 
-def starter(base: Path, interpreter: str = sys.executable, user: int | None = None) -> subprocess.Popen[str]:
+def starter(
+    base: Path, interpreter: str = sys.executable, user: int | None = None, groups: list[int] | None = None
+) -> subprocess.Popen[str]:
     """A process that runs the server of `base`; `user` None: as ourselves."""
     return subprocess.Popen(
         [interpreter, "-c", STARTER, str(base), str(ROOT)],
@@ -67,7 +69,7 @@ def starter(base: Path, interpreter: str = sys.executable, user: int | None = No
         cwd="/",
         user=user,
         group=user,
-        extra_groups=None if user is None else [],
+        extra_groups=groups if user is None else [],
         env=LIBRARIES,
     )
 
@@ -101,7 +103,8 @@ def test_the_first_start_makes_a_private_careful_server(state_dir: Path) -> None
     server = EmbeddedPostgres(state_dir / "pg")
     conninfo = server.start()
     try:
-        assert server.alive()
+        assert server.pid is not None
+        assert os.getsid(server.pid) == server.pid
         assert ask(conninfo, "SHOW data_checksums") == "on"
         assert ask(conninfo, "SHOW listen_addresses") == ""
         assert ask(conninfo, "SHOW timezone") == "UTC"
@@ -120,18 +123,18 @@ def test_the_first_start_makes_a_private_careful_server(state_dir: Path) -> None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to give up")
-def test_as_root_the_server_is_nobody_with_one_right(own_server: EmbeddedPostgres) -> None:
-    assert own_server.pid is not None
+def test_as_root_the_server_is_nobody_with_one_right(state_dir: Path) -> None:
+    process = starter(state_dir / "pg", groups=[4, 20])
+    pid = int(str(said(process)["pid"]))
     status = dict(
-        line.split(":\t", 1)
-        for line in Path(f"/proc/{own_server.pid}/status").read_text().splitlines()
-        if ":\t" in line
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
     )
-    assert status["Uid"].split() == [str(psutil.Process(own_server.pid).uids().real)] * 4
-    assert status["Uid"].split()[0] != "0"
+    assert set(status["Uid"].split()) == {str((state_dir / "pg" / "pgdata").stat().st_uid)} != {"0"}
+    assert "0" not in status["Gid"].split()
     assert int(status["CapEff"], 16) in (1 << 1, 1 << 2)
     assert status["Groups"].strip() == ""
-    assert status["NoNewPrivs"] == "1"
+    assert status["NoNewPrivs"].strip() == "1"
+    end(process)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become an ordinary user")
@@ -194,8 +197,15 @@ def test_a_killed_parent_leaves_nothing_that_stops_the_next_start(state_dir: Pat
 
 def test_a_stale_pid_file_of_a_living_stranger_is_no_server(own_server: EmbeddedPostgres, state_dir: Path) -> None:
     own_server.stop()
-    (state_dir / "pg" / "pgdata" / "postmaster.pid").write_text(f"{os.getpid()}\n/elsewhere\n1\n5432\n\n\n  1 2\n")
-    assert ask(own_server.start(), "SELECT 1") == 1
+    data = state_dir / "pg" / "pgdata"
+    owner = (
+        data.stat().st_uid if os.geteuid() == 0 else None
+    )  # a stranger of the server's own user: plain postgres stops
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, cwd="/", user=owner) as stranger:
+        (data / "postmaster.pid").write_text(f"{stranger.pid}\n{data}\n1\n5432\n\n\n  1 2\n")
+        assert ask(own_server.start(), "SELECT 1") == 1
+        assert stranger.poll() is None
+        stranger.communicate()
 
 
 def test_of_two_starters_one_is_told_who_the_other_is(own_server: EmbeddedPostgres, state_dir: Path) -> None:

@@ -111,6 +111,12 @@ def test_an_older_position_never_replaces_a_newer_one(writer: Writer, rows: Any)
         assert seen["mark_price"] == seen["version"]
 
 
+def test_of_two_with_one_version_the_first_stays(writer: Writer, rows: Any) -> None:
+    writer.write([record(position=samples.protected(mark_price=Decimal(1)))])
+    writer.write([record(position=samples.protected(mark_price=Decimal(2)))])
+    assert rows.one("SELECT mark_price FROM monitoring.positions")["mark_price"] == 1
+
+
 def test_a_late_old_version_leaves_the_trailing_state_alone(writer: Writer, rows: Any) -> None:
     newer = samples.protected(version=5)
     older = samples.position(version=4)

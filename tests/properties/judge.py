@@ -38,10 +38,7 @@ class Judge:
         self.passed_at: datetime | None = None
         self.outside_at: datetime | None = None
         self.grown_at: datetime | None = None
-        self.cancel_cover = ZERO
-        self.cancel_best: Decimal | None = None
         self.last_size = ZERO
-        self.last_cover = ZERO
         self.blind = False
 
     def watcher(self) -> Watcher:
@@ -76,13 +73,11 @@ class Judge:
             return None
         return max(triggers) if self.side is PositionSide.LONG else min(triggers)
 
-    def cover(self) -> Decimal:
-        """What the live stops would close."""
-        return sum((o.quantity for o in self.stops()), ZERO)
-
     def allow(self, price: Decimal) -> None:
-        """An operator said that the stop may be here."""
+        """The stop may be here: an operator said so, or it is the journalled emergency stop."""
         self.allowed_stops.add(price)
+        if self.best is not None:
+            self.best = self.side.worst(self.best, price)
 
     # What is heard.
 
@@ -111,7 +106,7 @@ class Judge:
             self.best = self.side.best(self.best, order.trigger)
 
     def _looser(self, trigger: Decimal, what: str) -> None:
-        if trigger in self.allowed_stops:
+        if self._allowed([trigger]):
             self.excuses["operator's stop"] += 1
         elif self.passed_at is not None or self.refused_at is not None:
             self.excuses["the better price was refused or passed"] += 1
@@ -127,17 +122,23 @@ class Judge:
 
     def cancelling(self, order: VenueOrder) -> None:
         """We are about to cancel this order: remember what it is good for."""
-        self.cancel_cover = self.cover()
-        self.cancel_best = self.in_force()
         if self.size() > 0 and order.trigger is not None:
             left = [o for o in self.stops() if o is not order]
-            enough = sum((o.quantity for o in left), ZERO) >= min(self.size(), self.cancel_cover)
+            # While two overlap their sum says little: the better of the two has to be left.
+            held = max((o.quantity for o in self.stops()), default=ZERO)
+            enough = sum((o.quantity for o in left), ZERO) >= min(self.size(), held)
             if not enough and not self._excused("cancelled too much"):
                 self.breach("S1/S4", f"we cancelled {order.client_id}: {left} stay for {self.size()}")
             triggers = [o.trigger for o in left if o.trigger is not None]
             worse = triggers and all(self.side.better(order.trigger, t) for t in triggers)
-            if worse and not (self.allowed_stops & set(triggers)) and not self._excused("kept a worse stop"):
+            if worse and order.quantity < min(self.size(), max(o.quantity for o in left)):
+                self.excuses["kept a worse stop: it covers more"] += 1
+            elif worse and not self._allowed(triggers) and not self._excused("kept a worse stop"):
                 self.breach("S3", f"we cancelled {order.client_id} at {order.trigger} and kept {triggers}")
+
+    def _allowed(self, triggers: list[Decimal]) -> bool:
+        """Whether one of these is not looser than what an operator asked for."""
+        return any(not self.side.better(asked, t) for asked in self.allowed_stops for t in triggers)
 
     def _excused(self, what: str) -> bool:
         if self.blind:
@@ -152,7 +153,7 @@ class Judge:
 
     def changed(self, cause: str) -> None:
         """Anything happened at the venue."""
-        size, cover = self.size(), self.cover()
+        size = self.size()
         if cause in ("human", "liquidation", "venue"):
             self.outside_at = self.venue.now
         if size > self.last_size:
@@ -161,7 +162,7 @@ class Judge:
             self.passed_at = self.venue.now
         if size == 0:
             self.best = None if self.entries else self.best
-        self.last_size, self.last_cover = size, cover
+        self.last_size = size
 
     def ended(self, *, proven_gone: bool) -> None:
         """The owner says that the life is over."""

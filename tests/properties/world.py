@@ -10,95 +10,40 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from domain.identity import ClientOrderId, Epoch, OrderKind, mint_position_id
+from domain.catalogue import EventType
+from domain.identity import ClientOrderId, Epoch, mint_position_id
 from domain.instrument import Instrument, PositionSide
 from domain.market.bands import BandIndex
 from domain.orders import (
-    Accepted,
-    CancelOutcome,
-    CancelResult,
     Fill,
-    Found,
-    NoAnswer,
-    NotFound,
-    OrderIntent,
-    OrderRef,
     OrderReport,
-    Outcome,
-    PositionReport,
-    Rejected,
-    RejectReason,
-    Source,
-    Unknown,
 )
 from domain.position import ledger, machine, trailing
-from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, Effect, Find, Place, Transition
+from domain.position.effects import Cancel, Place, Transition
 from domain.position.inputs import (
-    AnswerHeard,
     Begin,
-    CancelHeard,
-    CandlesHeard,
     FillHeard,
-    FillsListed,
     Input,
     OrderHeard,
-    OutcomeHeard,
     PositionHeard,
     PriceRange,
-    QuestionFailed,
     Recovered,
-    View,
     Wake,
 )
 from domain.position.plan import Plan
-from domain.position.state import Phase, Position
-from domain.sanity import check_intent
+from domain.position.state import Phase, Position, Purpose
 from tests.properties.judge import Breach, Judge
-from tests.properties.venue import News, Refused, Venue, VenueOrder
+from tests.properties.venue import News, Venue, VenueOrder
+from tests.properties.weather import CALM, Weather
+from tests.properties.wire import Life, Wire
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
-RECEIVE_WINDOW = 2.0
-SKEW = 1.0
 EFFECTS_A_MINUTE = 240
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weather:
-    """How the network and the venue behave: seconds, and chances between 0 and 1."""
-
-    latency: tuple[float, float] = (0.01, 0.06)
-    stream_latency: tuple[float, float] = (0.005, 0.08)
-    patience: float = 3.0
-    lose_request: float = 0.0
-    lose_reply: float = 0.0
-    unreachable: float = 0.0
-    drop_news: float = 0.0
-    repeat_news: float = 0.0
-    refuse_stop: float = 0.0
-    refuse_exit: float = 0.0
-    refuse_entry: float = 0.0
-    cancel_fails: float = 0.0
-    deny_young: float = 0.0
-    stale_reading: float = 0.0
-    part_fill: float = 0.0
-    stuck_trigger: float = 0.0
-    refuse_trigger: float = 0.0
-    feed_stops: float = 0.0
-
-
-CALM = Weather()
-
-
-@dataclass(slots=True)
-class Life:
-    """One incarnation of the owner. A dead one hears nothing."""
-
-    number: int
-    alive: bool = True
+WAKES_IN_TEN_SECONDS = 150
 
 
 class World:
@@ -121,11 +66,13 @@ class World:
         self.judge.venue = self.venue
         self._heap: list[tuple[datetime, int, Callable[[], None]]] = []
         self._count = 0
+        self.wire = Wire(self)
         self._bands: BandIndex[int] = BandIndex()
-        self._life = Life(1)
+        self.life = Life(1)
         self._wake: int = 0
         self._effects_at: list[datetime] = []
-        self._past: list[tuple[datetime, str, Decimal]] = []
+        self._wakes_at: list[datetime] = []
+        self.past: list[tuple[datetime, str, Decimal]] = []
         self.position = Position(
             id=mint_position_id(self.now, 1),
             account="main",
@@ -147,7 +94,7 @@ class World:
     @property
     def alive(self) -> bool:
         """Whether the owner runs."""
-        return self._life.alive
+        return self.life.alive
 
     # Time.
 
@@ -174,15 +121,12 @@ class World:
         """Whether something of this probability happens."""
         return probability > 0 and self.chance.random() < probability
 
-    def _delay(self) -> float:
-        return self.chance.uniform(*self.weather.latency)
-
     # The owner.
 
     def hear(self, heard: Input) -> None:
         """Let the owner hear something, as the position actor would."""
         p = self.position
-        if p.phase.final or not self._life.alive:
+        if p.phase.final or not self.life.alive:
             return
         marks = self.venue.marks
         if marks and not self.chosen(self.weather.feed_stops) and (p.mark_at is None or marks[-1][0] > p.mark_at):
@@ -192,31 +136,34 @@ class World:
         self._tell(heard, p, transition.position)
         for happening in transition.happenings:
             self.say(f"        {happening.type.value} {happening.data}")
+            if happening.type is EventType.STOP_LOSS_SENT and happening.data["purpose"] == Purpose.EMERGENCY:
+                self.judge.allow(Decimal(str(happening.data["stop_price"])))
         self._check(transition, p)
         if transition.record:
             self.durable.append(transition.position)
         for effect in transition.effects:
-            self._carry_out(effect)
+            self.wire.carry_out(effect)
         if self.position.phase.final:
-            self._bands.drop(self._life.number)
+            self._bands.drop(self.life.number)
             self.judge.ended(proven_gone=self.position.phase is not Phase.RELEASED)
             return
         self._watch()
         if transition.wake_at is not None:
             self._wake += 1
-            wake, life = self._wake, self._life
+            wake, life = self._wake, self.life
             self.after((transition.wake_at - self.now).total_seconds(), lambda: self._woken(wake, life))
 
     def _woken(self, wake: int, life: Life) -> None:
-        if wake == self._wake and life is self._life:
+        if wake == self._wake and life is self.life:
+            self._wakes_at = [at for at in self._wakes_at if at > self.now - timedelta(seconds=10)] + [self.now]
+            if len(self._wakes_at) > WAKES_IN_TEN_SECONDS:
+                raise Breach("L6: it goes on waking itself")
             self.hear(Wake())
 
     def _check(self, transition: Transition, before: Position) -> None:
         sends = [e for e in transition.effects if isinstance(e, Place | Cancel)]
         if not transition.record and (sends or transition.happenings or transition.orders or transition.trades):
             raise Breach("S10: something was done or said that no record holds")
-        if transition.wake_at is not None and transition.wake_at <= self.now:
-            raise Breach(f"L6: wants to be woken at {transition.wake_at}, now is {self.now}")
         if transition.record is (transition.position.version == before.version):
             raise Breach("version: moves with a record and only then")
         self._effects_at = [at for at in self._effects_at if at > self.now - timedelta(minutes=1)]
@@ -233,217 +180,28 @@ class World:
 
     def _watch(self) -> None:
         band = trailing.band(self.position)
-        missed = self._bands.register(self._life.number, self.position.symbol, band.low, band.high)
+        missed = self._bands.register(self.life.number, self.position.symbol, band.low, band.high)
         if missed is not None:
             self._price_later(missed)
 
     def _price_later(self, prices: PriceRange) -> None:
-        life = self._life
-        self.after(self.chance.uniform(0.001, 0.02), lambda: self.hear(prices) if life is self._life else None)
+        life = self.life
+        self.after(self.chance.uniform(0.001, 0.02), lambda: self.hear(prices) if life is self.life else None)
 
     def crash(self, down: float) -> None:
         """Kill the process: what was not durable is forgotten, what had not left is not sent."""
-        if not self._life.alive:
+        if not self.life.alive:
             return
-        self._bands.drop(self._life.number)
-        self._life.alive = False
+        self._bands.drop(self.life.number)
+        self.life.alive = False
         self.position = self.chance.choice(self.durable)
         self.say(f"CRASH, down for {down:.2f} s; version {self.position.version} is what the database has")
         self.after(down, self._restart)
 
     def _restart(self) -> None:
-        self._life = Life(self._life.number + 1)
+        self.life = Life(self.life.number + 1)
         self.durable = [self.position]
-        self.hear(Recovered(epoch=Epoch(self._life.number, 1)))
-
-    # The wire.
-
-    def _carry_out(self, effect: Effect) -> None:
-        life, record = self._life, self.position
-        if isinstance(effect, Place):
-            if effect.intent.client_id in self.sent_ids:
-                raise Breach(f"S7: {effect.intent.client_id} was sent twice")
-            self.sent_ids.add(effect.intent.client_id)
-            rule = check_intent(
-                effect.intent, record.instrument, None, record.liquidation_price, max_distance_pct=Decimal(25)
-            )
-            if rule is not None:
-                raise Breach(f"S13: {rule}")
-            shown = f"{effect.intent.quantity} at {effect.intent.trigger_price}"
-            self.say(f"        PLACE {effect.intent.client_id[-8:]} {effect.intent.side} {shown}")
-        else:
-            self.say(f"        {effect}"[:160])
-        # The intent is made durable first, then it leaves; a process that dies before sends nothing.
-        self.after(self.chance.uniform(0.001, 0.03), lambda: self._leave(effect, life, record))
-
-    def _leave(self, effect: Effect, life: Life, record: Position) -> None:
-        if not life.alive:
-            return
-        if isinstance(effect, Place | Cancel):
-            self.durable = [p for p in self.durable if p.version >= record.version] or [record]
-        sent_at, weather = self.now, self.weather
-        if self.chosen(weather.unreachable):
-            self._reply(effect, life, self._failed(effect, sent_at, certain=True), self._delay())
-            return
-        there, back = self._delay(), self._delay()
-        lost = self.chosen(weather.lose_request)
-        deaf = self.chosen(weather.lose_reply)
-        late = there + back > weather.patience
-        if lost or deaf or late:
-            self._reply(effect, life, self._failed(effect, sent_at, certain=False), weather.patience)
-        if not lost:
-            self.after(there, lambda: self._arrive(effect, life, sent_at, None if deaf or late else back))
-
-    def _reply(self, effect: Effect, life: Life, answer: Input, delay: float) -> None:
-        del effect
-        self.after(delay, lambda: self.hear(answer) if life is self._life else None)
-
-    def _failed(self, effect: Effect, sent_at: datetime, *, certain: bool) -> Input:
-        match effect:
-            case Place(intent=intent) if certain:
-                return OutcomeHeard(outcome=self._rejected(intent, RejectReason.TRANSIENT, sent_at))
-            case Place(intent=intent):
-                proof = sent_at + timedelta(seconds=RECEIVE_WINDOW + SKEW)
-                unknown = Unknown(
-                    client_id=intent.client_id, text="timed out", sent_at=sent_at, absence_proof_at=proof
-                )
-                return OutcomeHeard(outcome=unknown)
-            case Cancel(ref=ref):
-                result = CancelResult.REFUSED if certain else CancelResult.UNKNOWN
-                return CancelHeard(outcome=self._cancelled(ref, result))
-            case Find(ref=ref):
-                return AnswerHeard(answer=NoAnswer(ref=ref, text="timed out"))
-            case AskPosition():
-                return QuestionFailed(what="position", text="timed out")
-            case AskFills():
-                return QuestionFailed(what="fills", text="timed out")
-            case AskCandles():
-                return QuestionFailed(what="candles", text="timed out")
-
-    def _rejected(self, intent: OrderIntent, reason: RejectReason, sent_at: datetime) -> Rejected:
-        return Rejected(client_id=intent.client_id, reason=reason, code="", text=reason.value, sent_at=sent_at)
-
-    def _cancelled(self, ref: OrderRef, result: CancelResult) -> CancelOutcome:
-        return CancelOutcome(ref=ref, result=result, code="", text="", answered_at=self.now)
-
-    def _arrive(self, effect: Effect, life: Life, sent_at: datetime, back: float | None) -> None:
-        """The request is at the venue; the answer takes `back` seconds or never comes."""
-        answer: Input
-        match effect:
-            case Place(intent=intent):
-                answer = OutcomeHeard(outcome=self._placed(intent, sent_at))
-            case Cancel(ref=ref):
-                answer = CancelHeard(outcome=self._cancel(ref))
-            case Find(ref=ref):
-                answer = self._found(ref, sent_at)
-            case AskPosition():
-                report = self._reading(sent_at)
-                answer = PositionHeard(report=report, asked_at=sent_at)
-            case AskFills(since=since):
-                answer = FillsListed(
-                    fills=tuple(replace(f, client_id=None) for f in self.venue.trades if f.at >= since)
-                )
-            case AskCandles(since=since):
-                marks = [mark for at, mark in self.venue.marks if at >= since] or [self.venue.mark]
-                answer = CandlesHeard(low=min(marks), high=max(marks))
-        if back is not None:
-            self._reply(effect, life, answer, back)
-
-    def _placed(self, intent: OrderIntent, sent_at: datetime) -> Outcome:
-        weather = self.weather
-        refusals = {
-            OrderKind.STOP: weather.refuse_stop,
-            OrderKind.EXIT: weather.refuse_exit,
-            OrderKind.ENTRY: weather.refuse_entry,
-        }
-        try:
-            if self.now > sent_at + timedelta(seconds=RECEIVE_WINDOW):
-                raise Refused(RejectReason.CLOCK)
-            if self.chosen(refusals[intent.kind]):
-                raise Refused(self.chance.choice([RejectReason.OTHER, RejectReason.LIMIT, RejectReason.TRANSIENT]))
-            order = self.venue.place(intent, sent_at)
-        except Refused as refusal:
-            self.say(f"VENUE refuses {intent.client_id[-8:]}: {refusal}")
-            self.judge.refused(intent, refusal.reason)
-            return self._rejected(intent, refusal.reason, sent_at)
-        self.say(f"VENUE takes {intent.client_id[-8:]} as {order.exchange_id}")
-        report = None
-        if order.trigger is None:
-            self._execute(order)
-            report = self.venue.shown(order, Source.REPLY) if self.chosen(0.7) else None
-        return Accepted(
-            client_id=intent.client_id,
-            exchange_id=order.exchange_id,
-            report=report,
-            sent_at=sent_at,
-            answered_at=self.now,
-        )
-
-    def _execute(self, order: VenueOrder) -> None:
-        """Fill an order at once, or in pieces, or in part only."""
-        if not self.chosen(self.weather.part_fill):
-            self.venue.execute(order, order.quantity, last=True)
-            return
-        step = self.position.instrument.step
-        steps = int(order.quantity / step)
-        first = step * self.chance.randint(0, steps)
-        self.venue.execute(order, first, last=False) if first else None
-        expires = self.chosen(0.5)
-        rest = step * self.chance.randint(0, steps) if expires else order.quantity
-
-        def finish() -> None:
-            self.venue.execute(order, rest, last=True)
-
-        self.after(self.chance.uniform(0.05, 3), finish)
-
-    def _cancel(self, ref: OrderRef) -> CancelOutcome:
-        if self.chosen(self.weather.cancel_fails):
-            return self._cancelled(ref, CancelResult.REFUSED)
-        done = self.venue.cancel(ref.exchange_id, ref.client_id)
-        self.say(f"VENUE {'cancels' if done else 'cannot cancel'} {str(ref.client_id)[-8:]}")
-        return self._cancelled(ref, CancelResult.DONE if done else CancelResult.GONE)
-
-    def _found(self, ref: OrderRef, sent_at: datetime) -> Input:
-        order = self.venue.find(ref.exchange_id, ref.client_id)
-        young = order is not None and order.sent_at is not None and sent_at <= order.sent_at + timedelta(seconds=2)
-        if order is None or (young and self.chosen(self.weather.deny_young)):
-            return AnswerHeard(answer=NotFound(ref=ref, asked_at=sent_at))
-        return AnswerHeard(answer=Found(ref=ref, report=self.venue.shown(order, Source.QUERY)))
-
-    def _reading(self, asked_at: datetime) -> PositionReport:
-        """The position as a query shows it; a replica may lag by up to a second."""
-        report = self.venue.report(Source.QUERY, at=asked_at)
-        if self.chosen(self.weather.stale_reading):
-            limit = self.now - timedelta(seconds=self.chance.uniform(0, 0.9))
-            older = [quantity for at, what, quantity in self._past if at <= limit]
-            return replace(report, quantity=older[-1] if older else Decimal(0))
-        return report
-
-    def view(self) -> None:
-        """One cycle of the reconciler: positions and open orders, read at different moments."""
-        life, asked_at = self._life, self.now
-        if not life.alive or self.chosen(self.weather.unreachable):
-            return
-        read: list[PositionReport] = []
-        orders: list[OrderReport] = []
-
-        def position() -> None:
-            read.append(self._reading(asked_at))
-
-        def listing() -> None:
-            orders.extend(self.venue.shown(o, Source.SNAPSHOT) for o in self.venue.resting())
-
-        one, other = self._delay(), self._delay()
-        self.after(one, position)
-        self.after(other, listing)
-        answered = max(one, other) + self._delay()
-
-        def answer() -> None:
-            if life is self._life:
-                self.judge.blind = False
-                self.hear(View(report=read[0], orders=tuple(orders), asked_at=asked_at))
-
-        self.after(answered, answer)
+        self.hear(Recovered(epoch=Epoch(self.life.number, 1)))
 
     # The stream.
 
@@ -451,7 +209,7 @@ class World:
         """The venue says something on its private stream."""
         self.say(f"VENUE says {_shown(news)}")
         if not isinstance(news, Fill | OrderReport):
-            self._past.append((self.now, "position", news.quantity))
+            self.past.append((self.now, "position", news.quantity))
         heard: Input
         if isinstance(news, Fill):
             heard = FillHeard(fill=news)
@@ -459,15 +217,21 @@ class World:
             heard = OrderHeard(report=news)
         else:
             heard = PositionHeard(report=news)
-        life = self._life
+        life = self.life
         for _ in range(2 if self.chosen(self.weather.repeat_news) else 1):
             if not self.chosen(self.weather.drop_news):
                 delay = self.chance.uniform(*self.weather.stream_latency)
-                self.after(delay, lambda: self.hear(heard) if life is self._life else None)
+                self.after(delay, lambda: self.hear(heard) if life is self.life else None)
             else:
                 self.judge.blind = True
 
     # What happens in the world.
+
+    def change(self, weather: Weather) -> None:
+        """From now on the network and the venue behave like this."""
+        self.weather = weather
+        odd = {name: value for name, value in asdict(weather).items() if value != getattr(CALM, name)}
+        self.say(f"WEATHER {odd or 'calm'}")
 
     def mark(self, price: Decimal) -> None:
         """A new mark price."""
@@ -480,7 +244,7 @@ class World:
         if self.chosen(self.weather.feed_stops):
             return
         for key, prices in self._bands.price(self.venue.symbol, price, self.now):
-            if key == self._life.number:
+            if key == self.life.number:
                 self._price_later(prices)
 
     def _touched(self, order: VenueOrder) -> None:
@@ -491,13 +255,13 @@ class World:
         def fire() -> None:
             child = self.venue.fire(order, refuse=refuse)
             if child is not None:
-                self._execute(child)
+                self.wire.execute(child)
 
         self.after(pause, fire)
 
     def heartbeat(self) -> None:
         """What the position has not heard of the prices, now and then."""
-        prices = self._bands.heartbeat(self._life.number) if self._life.alive else None
+        prices = self._bands.heartbeat(self.life.number) if self.life.alive else None
         if prices is not None:
             self._price_later(prices)
 
@@ -527,12 +291,12 @@ class World:
         self.say("HEALED")
         self.weather = CALM
         for _ in range(90):
-            self.view()
+            self.wire.view()
             self.heartbeat()
             self.advance(1)
-            if self._life.alive and self.position.phase.final and not self._heap:
+            if self.life.alive and self.position.phase.final and not self._heap:
                 break
-        if not self._life.alive:
+        if not self.life.alive:
             raise Breach("the owner was not started again")
         p = self.position
         self.judge.at_rest(final=p.phase.final, released=p.phase is Phase.RELEASED)

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import tape_run
 from benchmarks.drawing import Run, busiest_window, draw_run, read_run
-from tests.unit.oracle.test_seeded_bugs import trails_and_stops_out
+from tests.unit.oracle.clean_lives import trails_and_stops_out
 from tests.unit.oracle.tiny_exchange import SYMBOL, TinyExchange
 
 

@@ -17,7 +17,8 @@ from tests.oracle.measures import percentile
 from tests.oracle.ours import identify
 from tests.oracle.reader import TimelineError, parse_line, read_lines
 from tests.oracle.report import report
-from tests.unit.oracle.test_seeded_bugs import opened, s4_cancel_before_accept, trails_and_stops_out
+from tests.unit.oracle.bugs_of_protection import s4_cancel_before_accept
+from tests.unit.oracle.clean_lives import opened, trails_and_stops_out
 from tests.unit.oracle.tiny_exchange import TinyExchange
 
 ROOT = Path(__file__).parents[3]

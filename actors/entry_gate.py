@@ -1,0 +1,143 @@
+"""Whether entries are open, and why not: what the entry desk remembers about accounts, from one life to the next.
+
+It decides nothing and sends nothing. 'Not yet' (`undecidable`) is kept apart from 'no' (`closed_because`): a signal
+that meets a 'not yet' waits, one that meets a 'no' is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from actors.entry_judgement import AccountDesk
+from actors.owners import Owners
+from persistence.reader import Reader
+
+PAUSES_FACT = "entries_paused"
+RELEASED_FACT = "released_positions"
+RELEASE_SETTLES_S = 5.0
+EVERY_ACCOUNT = "*"
+
+
+class EntryGate:
+    """Used by the desk's thread alone."""
+
+    def __init__(self, accounts: Iterable[str]) -> None:
+        """Nothing is known of any account yet, so all are closed."""
+        self.journal_up = True
+        self.readable = True
+        self.loaded = False
+        self._unread = set(accounts)
+        self._locks_lost: dict[str, str] | None = None
+        self._paused: dict[str, str] = {}
+        self._released: dict[str, str] = {}
+        self._last_order: dict[tuple[str, str], datetime] = {}
+
+    # The answer.
+
+    def undecidable(self, account: str) -> str | None:
+        """Why nothing can be decided on yet, which is no refusal."""
+        if not self.journal_up or not self.readable or not self.loaded:
+            return "the database cannot be reached"
+        if account in self._unread:
+            return "the account has not been read yet"
+        if self._locks_lost is None:
+            return "the warden has not said yet whether the account's lock is held"
+        return None
+
+    def closed_because(self, account: str) -> str | None:
+        """Why there are no entries on the account; None: open."""
+        not_yet = self.undecidable(account)
+        if not_yet is not None:
+            return not_yet
+        lost = (self._locks_lost or {}).get(account)
+        return lost or self._paused.get(account, self._paused.get(EVERY_ACCOUNT))
+
+    # What it learns.
+
+    def load(self, reader: Reader, accounts: Mapping[str, AccountDesk], owners: Owners) -> None:
+        """Read, once, what outlives a desk; what was ordered meanwhile stays in force. Raises DatabaseAway."""
+        paused, released = reader.fact(PAUSES_FACT), reader.fact(RELEASED_FACT)
+        for name, account in accounts.items():
+            bases = sorted({instrument.base for instrument in account.instruments.values()})
+            for base, at in reader.last_order_at(name, bases).items():
+                self.ordered(name, base, at)
+        self._paused = {**(paused or {}), **self._paused}
+        self._released = {**(released or {}), **self._released}
+        for position in owners.all():  # the newest may not have reached the database yet
+            if not position.adopted:
+                self.ordered(position.account, position.instrument.base, position.opened_at)
+        self.loaded = self.readable = True
+
+    def account_read(self, account: str) -> bool:
+        """The account was read whole; True the first time."""
+        first = account in self._unread
+        self._unread.discard(account)
+        return first
+
+    @property
+    def locks_known(self) -> bool:
+        """Whether the warden has told about the locks."""
+        return self._locks_lost is not None
+
+    def locks(self, lost: Mapping[str, str]) -> None:
+        """All that the warden knows: the accounts whose lock is lost, and why."""
+        self._locks_lost = {name: f"protection_only: {reason}" for name, reason in lost.items()}
+
+    def lock(self, account: str, held: bool, reason: str) -> None:
+        """One lock was lost or is held again."""
+        if self._locks_lost is None:
+            return  # the warden's full answer is still to come and includes this
+        if held:
+            self._locks_lost.pop(account, None)
+        else:
+            self._locks_lost[account] = reason
+
+    def pause(self, account: str | None, reason: str) -> dict[str, object]:
+        """An operator closes one account or all; returns the facts to keep."""
+        self._paused[account or EVERY_ACCOUNT] = reason
+        return {PAUSES_FACT: dict(self._paused)}
+
+    def resume(self, account: str | None) -> dict[str, object]:
+        """An operator opens one account or all; returns the facts to keep."""
+        if account is None:
+            self._paused.clear()
+        else:
+            self._paused.pop(account, None)
+        return {PAUSES_FACT: dict(self._paused)}
+
+    # Cooldown.
+
+    def ordered(self, account: str, base: str, at: datetime) -> None:
+        """An order for this base currency was decided."""
+        known = self._last_order.get((account, base))
+        self._last_order[account, base] = at if known is None else max(at, known)
+
+    def last_order_at(self, account: str, base: str) -> datetime | None:
+        """When an order for this base currency was decided last."""
+        return self._last_order.get((account, base))
+
+    # Positions handed back to a human.
+
+    def release(self, account: str, symbol: str, now: datetime) -> dict[str, object]:
+        """A human has the position now: it is not adopted again before it is flat; returns the facts to keep."""
+        self._released[f"{account} {symbol}"] = now.isoformat()
+        return {RELEASED_FACT: dict(self._released)}
+
+    def is_released(self, account: str, symbol: str) -> bool:
+        """Whether a human has the position on this symbol."""
+        return f"{account} {symbol}" in self._released
+
+    def forget_flat(self, account: str, owners: Owners, now: datetime) -> dict[str, object] | None:
+        """Released positions that are gone by now are over; returns the facts to keep if any was."""
+        settled = now - timedelta(seconds=RELEASE_SETTLES_S)
+        over = [
+            key
+            for key, at in self._released.items()
+            if key.startswith(f"{account} ")
+            and owners.foreign(account, key.removeprefix(f"{account} ")) is None
+            and datetime.fromisoformat(at) < settled
+        ]
+        for key in over:
+            del self._released[key]
+        return {RELEASED_FACT: dict(self._released)} if over else None

@@ -1,0 +1,209 @@
+"""What the entry desk decides by: the account that a signal means, the situation of a wish, the checks, the size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from loguru import logger
+
+from actors.intake import Intake, as_stored
+from actors.marks import Marks
+from actors.owners import Owners
+from actors.position import Wiring as PositionWiring
+from actors.recording import Recorder
+from actors.symbol_lists import as_spelled
+from adapters.exchange.symbols import SymbolNames
+from domain.entries.checks import Refusal, Rules, Situation, Wish, judge
+from domain.entries.opening import checked_quantity
+from domain.entries.signal import Signal
+from domain.entries.sizing import size_usd
+from domain.identity import PositionId
+from domain.instrument import Instrument
+from domain.position import ledger
+from domain.position.plan import Plan, Protection, TrailingRules
+from domain.position.state import Phase, Position
+from persistence.reader import Reader
+
+REMEMBERED = timedelta(hours=24)
+EXCHANGE_NAMES = {"binance": "binanceusdm", "binance_futures": "binanceusdm", "binance-futures": "binanceusdm"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountDesk:
+    """What the desk knows of one account. `exclude`: symbols never touched, in any spelling."""
+
+    exchange: str
+    instance: str
+    instruments: dict[str, Instrument]
+    positions: PositionWiring
+    exclude: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What the desk is given. Sizes in quote currency, percents of the wanted size."""
+
+    accounts: Mapping[str, AccountDesk]
+    owners: Owners
+    marks: Marks
+    reader: Reader
+    recorder: Recorder
+    rules: Rules
+    protection: Protection
+    trailing: TrailingRules
+    position_size_usd: Decimal
+    overshoot_pct: Decimal
+    dry_run: bool
+
+
+class Judgement:
+    """Used by the desk's thread alone."""
+
+    def __init__(self, wiring: Wiring, intake: Intake) -> None:
+        """`intake` knows what was acted on and may not be in the database yet."""
+        self._wiring = wiring
+        self._intake = intake
+        self._names: dict[str, tuple[int, SymbolNames]] = {}
+
+    def symbols(self, account: str) -> SymbolNames:
+        """How the account's venue spells its instruments."""
+        instruments = self._wiring.accounts[account].instruments
+        size, names = self._names.get(account, (-1, None))
+        if names is None or size != len(instruments):
+            names = SymbolNames(instruments)
+            self._names[account] = (len(instruments), names)
+        return names
+
+    def account_of(self, signal: Signal) -> str | Refusal:
+        """The one account that a signal means (INTERFACE 'Signals')."""
+        accounts = self._wiring.accounts
+        if signal.account is not None:
+            if signal.account in accounts:
+                return signal.account
+            return Refusal(code="unknown_account", figures={"account": signal.account, "known": ",".join(accounts)})
+        wanted = EXCHANGE_NAMES.get(signal.exchange.lower(), signal.exchange.lower())
+        fitting = [name for name, desk in accounts.items() if desk.exchange == wanted]
+        if len(fitting) == 1:
+            return fitting[0]
+        figures = {"exchange": signal.exchange, "fitting": ",".join(fitting) or None, "known": ",".join(accounts)}
+        return Refusal(code="ambiguous_account", figures=figures)
+
+    def consider(
+        self,
+        wish: Wish,
+        closed_because: str | None,
+        last_order_at: datetime | None,
+        now: datetime,
+        *,
+        usd: Decimal | None = None,
+        quantity: Decimal | None = None,
+    ) -> Decimal | Refusal:
+        """The quantity to open, or why not; the set size unless one is given. Raises DatabaseAway."""
+        situation = self._situation(wish, closed_because, last_order_at, now, usd, quantity)
+        for name, found in judge(wish, self._rules(wish.account), situation):
+            _guard(name, wish, found)
+            if found is not None:
+                return found
+        granted = self._sized(wish, situation, usd, quantity)
+        _guard("sizing", wish, granted if isinstance(granted, Refusal) else None)
+        return granted
+
+    def closed_by(self, account: str, symbol: str, signal: Signal) -> PositionId | None:
+        """The position that another signal with this close's key has closed already. Raises DatabaseAway."""
+        key = signal.key(symbol)
+        known = self._intake.acted_by(account, key)
+        if known is not None:
+            return known
+        for row in self._wiring.reader.signals(symbol=signal.symbol, outcome="closing", limit=20):
+            other = as_stored(row)
+            if other.key(symbol) == key and self.account_of(other) == account:
+                return PositionId(row["position_id"])
+        return None
+
+    def figures(self, plan: Plan) -> dict[str, object]:
+        """What decided the size of a signal's position."""
+        price = plan.reference_price
+        return {
+            "quantity": str(plan.quantity),
+            "price": None if price is None else str(price),
+            "usd": str(self._wiring.position_size_usd),
+            "notional": None if price is None else str(plan.quantity * price),
+        }
+
+    def _rules(self, account: str) -> Rules:
+        rules = self._wiring.rules
+        names = self.symbols(account)
+        return replace(
+            rules, stop_list=as_spelled(rules.stop_list, names), allow_list=as_spelled(rules.allow_list, names)
+        )
+
+    def _situation(
+        self,
+        wish: Wish,
+        closed_because: str | None,
+        last_order_at: datetime | None,
+        now: datetime,
+        usd: Decimal | None,
+        quantity: Decimal | None,
+    ) -> Situation:
+        wiring = self._wiring
+        owned = wiring.owners.all(wish.account)
+        mark = wiring.marks.get(wish.account, wish.symbol)
+        seen = None
+        if wish.key is not None:
+            seen = self._intake.acted_by(wish.account, wish.key)
+            seen = seen or next((p.id for p in owned if p.signal_key == wish.key), None)
+            seen = seen or wiring.reader.signal_key_seen(wish.account, wish.key, now - REMEMBERED)
+        value = quantity * mark.price if quantity is not None and mark is not None else None
+        excluded = as_spelled(wiring.accounts[wish.account].exclude, self.symbols(wish.account))
+        return Situation(
+            now=now,
+            closed_because=closed_because,
+            held={p.symbol: p.side for p in owned},
+            open_positions=len(owned),
+            exposure_usd=sum((_value(p) for p in owned), Decimal(0)),
+            last_order_at=last_order_at,
+            key_seen_by=None if seen is None else str(seen),
+            mark_price=None if mark is None else mark.price,
+            mark_heard_at=None if mark is None else mark.heard_at,
+            foreign_quantity=wiring.owners.foreign(wish.account, wish.symbol),
+            entry_usd=value or usd or wiring.position_size_usd,
+            excluded=wish.symbol in excluded,
+        )
+
+    def _sized(
+        self, wish: Wish, situation: Situation, usd: Decimal | None, quantity: Decimal | None
+    ) -> Decimal | Refusal:
+        price = situation.mark_price
+        if price is None:
+            return Refusal(code="no_mark_price", figures={"symbol": wish.symbol})
+        if quantity is not None:
+            return checked_quantity(wish.instrument, quantity, price)
+        return size_usd(usd or self._wiring.position_size_usd, price, wish.instrument, self._wiring.overshoot_pct)
+
+
+def _value(position: Position) -> Decimal:
+    """What a position is worth, or will be once its entry is filled."""
+    quantity = ledger.exposure(position)
+    if position.phase in (Phase.PENDING_ENTRY, Phase.ENTRY_PLACED):
+        quantity = max(quantity, position.plan.quantity)
+    return quantity * (position.mark_price or ledger.entry_price(position) or Decimal(0))
+
+
+def _guard(name: str, wish: Wish, found: Refusal | None) -> None:
+    """One line for each check, as INTERFACE names them. An operator's wish has no key to be judged by."""
+    if name == "idempotency" and wish.key is None:
+        return
+    known = {"signal_key": wish.key} if name == "idempotency" else {"symbol": wish.symbol}
+    figures = {**known, **(found.figures if found is not None else {})}
+    said = " ".join(f"{key}={_quoted(value)}" for key, value in figures.items())
+    level = "INFO" if found is not None or name in ("idempotency", "cooldown") else "DEBUG"
+    logger.log(level, "GUARD {}_{} {}", name, "passed" if found is None else "blocked", said)
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return f'"{text}"' if " " in text else text

@@ -1,0 +1,143 @@
+"""How a position begins: minted, claimed, written down, its owner started, in this order.
+
+What becomes of it is its owner's; nothing here sends anything.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from decimal import Decimal
+
+from actors import messages
+from actors.entry_judgement import Wiring
+from actors.messages import Adopt, Write
+from actors.owners import Place
+from actors.position import position_spec
+from actors.recording import log, position_event
+from actors.reporting import ReportingActor
+from actors.supervision import StartChild
+from domain.catalogue import EventType, Happening
+from domain.entries.checks import Wish
+from domain.entries.opening import adopted_position, new_position
+from domain.entries.signal import Signal
+from domain.identity import Epoch, mint_position_id
+from domain.position.plan import Plan
+from domain.position.state import Position
+from domain.records import SignalOutcome
+
+
+class Openings:
+    """Used by the desk's thread alone."""
+
+    def __init__(self, desk: ReportingActor, wiring: Wiring) -> None:
+        """`desk` is who tells journal and supervisors."""
+        self._desk = desk
+        self._wiring = wiring
+        self._numbers = itertools.count()
+
+    def plan(self, wish: Wish, quantity: Decimal) -> Plan:
+        """What a position of this size will live by, at the mark price of now."""
+        mark = self._wiring.marks.get(wish.account, wish.symbol)
+        return Plan(
+            quantity=quantity,
+            protection=self._wiring.protection,
+            trailing=self._wiring.trailing,
+            reference_price=None if mark is None else mark.price,
+        )
+
+    def open(
+        self,
+        wish: Wish,
+        plan: Plan,
+        by: str,
+        signal: Signal | None = None,
+        figures: Mapping[str, object] | None = None,
+    ) -> Position:
+        """A position that its owner will enter; a signal's answer, with the figures, is in the same record."""
+        desk = self._wiring.accounts[wish.account]
+        now = self._desk.clock.now()
+        position_id = mint_position_id(now, next(self._numbers))
+        position = new_position(
+            position_id=position_id,
+            account=wish.account,
+            exchange=desk.exchange,
+            instance=desk.instance,
+            instrument=wish.instrument,
+            side=wish.side,
+            plan=plan,
+            epoch=Epoch(desk.positions.term, 1),
+            now=now,
+            correlation_id=signal.id if signal is not None else f"operator-{position_id}",
+            signal_id=signal.id if signal is not None else None,
+            signal_key=wish.key if signal is not None else None,
+        )
+        happening = Happening(
+            EventType.POSITION_CREATED,
+            {
+                "side": wish.side.value,
+                "quantity": str(plan.quantity),
+                "stop_pct": str(plan.protection.stop_pct),
+                "stop_price": None if plan.stop_price is None else str(plan.stop_price),
+                "by": by,
+            },
+        )
+        self._start(position, happening, signal, figures or {})
+        return position
+
+    def adopt(self, adopt: Adopt) -> Position:
+        """A position that somebody else opened, with an owner from now on."""
+        desk = self._wiring.accounts[adopt.account]
+        now = self._desk.clock.now()
+        position_id = mint_position_id(now, next(self._numbers))
+        position = adopted_position(
+            position_id=position_id,
+            account=adopt.account,
+            exchange=desk.exchange,
+            instance=desk.instance,
+            instrument=adopt.instrument,
+            side=adopt.side,
+            quantity=adopt.quantity,
+            entry_price=adopt.entry_price,
+            mark_price=adopt.mark_price,
+            plan=Plan(quantity=adopt.quantity, protection=self._wiring.protection, trailing=self._wiring.trailing),
+            epoch=Epoch(desk.positions.term, 1),
+            now=now,
+            correlation_id=f"adopted-{position_id}",
+        )
+        happening = Happening(
+            EventType.POSITION_ADOPTED,
+            {
+                "side": adopt.side.value,
+                "quantity": str(adopt.quantity),
+                "entry_price": None if adopt.entry_price is None else str(adopt.entry_price),
+            },
+        )
+        self._start(position, happening)
+        return position
+
+    def _start(
+        self,
+        position: Position,
+        happening: Happening,
+        signal: Signal | None = None,
+        figures: Mapping[str, object] | None = None,
+    ) -> None:
+        """Raises RuntimeError when the place has an owner: the desk asks before it opens."""
+        if not self._wiring.owners.claim(Place(position.account, position.symbol), position):
+            raise RuntimeError(f"{position.symbol} on {position.account} has an owner already")
+        now = self._desk.clock.now()
+        events = [position_event(happening, position, now)]
+        outcomes: tuple[SignalOutcome, ...] = ()
+        if signal is not None:
+            accepted = Happening(EventType.SIGNAL_ACCEPTED, {"signal": signal.id, "action": signal.action.value})
+            events.insert(0, position_event(accepted, position, now))
+            answer = SignalOutcome(
+                signal_id=signal.id, outcome="opened", at=now, figures=figures or {}, position_id=position.id
+            )
+            outcomes = (answer,)
+        log(events)
+        record = self._desk.recorder.record(now, events=events, position=position, outcomes=outcomes)
+        self._desk.tell(messages.JOURNAL, Write(record=record))
+        spec = position_spec(self._wiring.accounts[position.account].positions, position.id)
+        self._desk.tell(messages.positions(position.account), StartChild(spec=spec))

@@ -1,0 +1,1 @@
+"""`python main.py replay`: the protection rules over a recorded market, in virtual time."""

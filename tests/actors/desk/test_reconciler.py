@@ -1,0 +1,266 @@
+"""The reconciler as an actor: when it looks, when it looks again, what it does after how many sightings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal
+
+import pytest
+
+from actors import messages, reconciler
+from actors.messages import (
+    Adopt,
+    AskSnapshot,
+    CancelOrphan,
+    GatewayStarted,
+    Reconciled,
+    ReconcileNow,
+    ReconcileReport,
+    Show,
+    SnapshotFailed,
+    SnapshotTaken,
+    Write,
+)
+from actors.owners import Place
+from actors.reconciler import Reconciler, Wiring
+from domain.catalogue import EventType
+from domain.orders import AccountSnapshot, OrderReport, PositionReport
+from domain.position.inputs import View
+from tests.actors.desk.scene import instrument
+from tests.actors.order_path.stage import WAIT_S, Heard, Stage
+from tests.unit.agreement.test_compare import MINE, OVER, order, owned, row
+
+ACCOUNT = "main"
+D = Decimal
+Policy = Literal["adopt", "alert", "close"]
+
+
+class Account:
+    """What the exchange shows, and the reconciler that looks at it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.gateway = stage.ear(messages.gateway(ACCOUNT))
+        self.desk = stage.ear(messages.ENTRY_DESK)
+        self.journal = stage.ear(messages.JOURNAL)
+        self.owner = stage.ear(messages.position(MINE))
+        self.asked = 0
+
+    def start(self, untracked: Policy = "adopt", exclude: frozenset[str] = frozenset(), interval_s: float = 60) -> None:
+        wiring = Wiring(
+            account=ACCOUNT,
+            instance="ab12",
+            interval_s=interval_s,
+            untracked=untracked,
+            exclude=exclude,
+            instruments={symbol: instrument(symbol) for symbol in ("BTCUSDT", "ETHUSDT")},
+            owners=self.stage.owners,
+            recorder=self.stage.recorder,
+        )
+        self.stage.add(messages.reconciler(ACCOUNT), lambda context: Reconciler.start(context, wiring))
+        self.stage.start()
+
+    def tell(self, message: object) -> None:
+        self.stage.tell(messages.reconciler(ACCOUNT), message)
+
+    def expect_look(self, seconds: float = 5) -> None:
+        """One more reading is asked for."""
+        self.asked += 1
+        self.gateway.count(AskSnapshot, self.asked, seconds=seconds)
+
+    def show(self, rows: list[PositionReport], orders: list[OrderReport] | None = None, *, late_s: float = 0) -> None:
+        """The exchange's answer to the look that is under way."""
+        now = self.stage.clock.now() - timedelta(seconds=late_s)
+        snapshot = AccountSnapshot(
+            account=ACCOUNT, asked_at=now, answered_at=now, positions=tuple(rows), orders=tuple(orders or [])
+        )
+        self.tell(SnapshotTaken(snapshot=snapshot))
+        if not late_s:
+            self.report(lambda report: report.asked_at == now)
+
+    def findings(self) -> list[tuple[object, object]]:
+        """What was told of findings, in order."""
+        events = [event for write in self.journal.of(Write) for event in write.record.events]
+        return [(e.data["finding"], e.data["seen"]) for e in events if e.type is EventType.RECONCILE_FINDING]
+
+    def report(self, fits: Callable[[ReconcileReport], bool]) -> ReconcileReport:
+        """The report that comes with the end of a reading. (A question overtakes what waits: ask until it is there.)"""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            report: ReconcileReport = self.stage.ask(messages.reconciler(ACCOUNT), Show())
+            if fits(report):
+                return report
+            assert time.monotonic() < deadline, f"the last report is {report}"
+            time.sleep(0.002)
+
+    def quiet(self) -> None:
+        """Everything told so far has been heard: what is told to the journal last is heard last."""
+        self.tell(SnapshotFailed(text="quiet"))
+        self.report(lambda report: report.error == "quiet")
+
+
+@pytest.fixture
+def account(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """With a tenth of the pauses."""
+    assert reconciler.LOOK_AGAIN_S == 1
+    monkeypatch.setattr(reconciler, "LOOK_AGAIN_S", 0.1)
+    monkeypatch.setattr(reconciler, "APART_S", reconciler.APART_S / 10)
+    return Account(stage)
+
+
+def none_of(heard: Heard, kind: type) -> bool:
+    return heard.of(kind) == []
+
+
+def test_owner_and_desk_hear_of_a_reading(account: Account) -> None:
+    account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), owned())
+    account.start()
+    account.expect_look()
+    account.show([row(), row("ETHUSDT", "-3")], [order()])
+    account.desk.wait(Reconciled)
+    assert len(account.owner.messages) == 1
+    assert account.stage.owners.foreign(ACCOUNT, "ETHUSDT") == -3
+    report = account.report(lambda report: report.positions == 1)
+    assert [finding["finding"] for finding in report.findings] == ["untracked"]
+
+
+@pytest.mark.parametrize("policy", ["adopt", "close", "alert"])
+def test_untracked_is_seen_twice_a_second_apart(account: Account, policy: Policy) -> None:
+    account.start(untracked=policy)
+    account.expect_look()
+    account.show([row(quantity="-2")])
+    account.expect_look(seconds=3)
+    assert none_of(account.desk, Adopt)
+    account.show([row(quantity="-2")])
+    assert account.findings() == [("untracked BTCUSDT short -2", "1/2"), ("untracked BTCUSDT short -2", "2/2")]
+    account.quiet()
+    if policy == "alert":
+        assert none_of(account.desk, Adopt)
+        assert none_of(account.gateway, CancelOrphan)
+    else:
+        adopt = account.desk.wait(Adopt)
+        assert (adopt.close, adopt.quantity, adopt.side.value) == (policy == "close", D(2), "short")
+
+
+def test_two_readings_within_the_same_second_are_one_sighting(account: Account) -> None:
+    account.start()
+    account.expect_look()
+    account.tell(ReconcileNow(reason="stream connected"))
+    account.show([row(quantity="-2")])
+    account.expect_look()
+    account.show([row(quantity="-2")])
+    assert account.findings() == [("untracked BTCUSDT short -2", "1/2")]
+    assert none_of(account.desk, Adopt)
+    account.expect_look(seconds=3)
+
+
+def test_what_was_gone_the_second_time_is_forgotten(account: Account) -> None:
+    account.start()
+    for quantity in ("-2", "0", "-2"):
+        account.expect_look(seconds=3)
+        account.show([row(quantity=quantity)])
+        if quantity == "0":
+            account.tell(ReconcileNow(reason="test"))
+    account.quiet()
+    assert none_of(account.desk, Adopt)
+
+
+def test_an_orphan_is_cancelled_after_two_sightings_and_again_while_it_is_there(account: Account) -> None:
+    account.start(interval_s=0.1)
+    strangers = order(None, exchange_id="77")
+    for sighting in (1, 2, 3):
+        account.expect_look(seconds=3)
+        account.show([row(quantity="0")], [order(OVER), strangers])
+        if sighting > 1:
+            account.gateway.count(CancelOrphan, sighting - 1)
+        else:
+            assert none_of(account.gateway, CancelOrphan)
+    assert {cancel.ref.exchange_id for cancel in account.gateway.of(CancelOrphan)} == {"900"}
+    assert len(account.findings()) == 2
+
+
+def test_absence_is_looked_at_three_times_and_nothing_is_done(account: Account) -> None:
+    account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), owned())
+    account.start()
+    for _ in range(3):
+        account.expect_look(seconds=3)
+        account.show([])
+    assert account.findings() == [(f"unseen {MINE}", f"{n}/3") for n in (1, 2, 3)]
+    assert account.owner.messages == []
+    assert none_of(account.gateway, CancelOrphan)
+    assert none_of(account.desk, Adopt)
+
+
+def test_a_phantom_is_shown_to_its_owner_each_time(account: Account) -> None:
+    account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), owned())
+    account.start()
+    for seen in (1, 2, 3):
+        account.expect_look(seconds=3)
+        account.show([row(quantity="0")])
+        account.owner.count(View, seen)
+    assert account.findings() == [("phantom BTCUSDT", f"{n}/3") for n in (1, 2, 3)]
+
+
+def test_excluded_in_any_spelling(account: Account) -> None:
+    account.start(exclude=frozenset({"btc/usdt:usdt"}), interval_s=0.1)
+    for _ in range(3):
+        account.expect_look(seconds=3)
+        account.show([row(quantity="-2")], [order(OVER)])
+    account.quiet()
+    assert none_of(account.desk, Adopt)
+    assert none_of(account.gateway, CancelOrphan)
+    assert account.stage.owners.foreign(ACCOUNT, "BTCUSDT") == -2
+
+
+def test_a_wish_during_a_reading_gets_one_of_its_own(account: Account) -> None:
+    """The reading under way began before the wish."""
+    account.start()
+    account.expect_look()
+    account.tell(ReconcileNow(reason="operator"))
+    account.show([])
+    account.expect_look()
+    account.show([])
+    account.quiet()
+    assert len(account.gateway.of(AskSnapshot)) == 2
+
+
+def test_an_overtaken_reading_is_dropped(account: Account) -> None:
+    account.start()
+    account.expect_look()
+    account.show([row("ETHUSDT", "0")])
+    account.quiet()
+    account.tell(ReconcileNow(reason="operator"))
+    account.expect_look()
+    account.show([row("ETHUSDT", "5")], late_s=5)
+    account.quiet()
+    assert account.stage.owners.foreign(ACCOUNT, "ETHUSDT") is None
+
+
+def test_a_clock_that_was_set_back_does_not_make_every_reading_an_old_one(account: Account) -> None:
+    account.start()
+    account.expect_look()
+    account.show([row("ETHUSDT", "0")])
+    account.show([row("ETHUSDT", "5")], late_s=3_600)
+    account.quiet()
+    assert account.stage.owners.foreign(ACCOUNT, "ETHUSDT") == 5
+
+
+def test_a_failed_reading_concludes_nothing_and_is_tried_again(account: Account) -> None:
+    account.start(interval_s=0.2)
+    account.expect_look()
+    account.tell(SnapshotFailed(text="502 bad gateway"))
+    account.report(lambda report: report.error == "502 bad gateway")
+    assert none_of(account.desk, Reconciled)
+    account.expect_look()
+
+
+def test_a_new_gateway_is_asked_at_once(account: Account) -> None:
+    account.start()
+    account.expect_look()
+    account.tell(GatewayStarted(account=ACCOUNT))
+    account.expect_look()
+
+

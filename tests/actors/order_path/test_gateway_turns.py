@@ -1,0 +1,245 @@
+"""Who goes first, and what never leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.messages import (
+    CancelOrphan,
+    DatabaseIs,
+    LockIs,
+)
+from adapters.exchange.interface import VenueFailure
+from domain.catalogue import EventType
+from domain.identity import OrderKind
+from domain.orders import (
+    Accepted,
+    CancelResult,
+    NoAnswer,
+    OrderIntent,
+    Rejected,
+    RejectReason,
+)
+from domain.position.effects import AskFills, AskPosition, Cancel, Find, Place
+from domain.position.inputs import (
+    AnswerHeard,
+    CancelHeard,
+    FillsListed,
+    PositionHeard,
+    QuestionFailed,
+)
+from tests.actors.order_path.gateway_bench import NAME, Bench, hang, waiting_ticket
+from tests.actors.order_path.scripted import Owner, ref_of
+from tests.actors.order_path.stage import until
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that a test hangs do not hold up its end."""
+    monkeypatch.setattr("actors.gateway.DRAIN_S", 0.6)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.stop()
+
+
+def test_protection_overtakes_queries_and_never_waits_for_them(bench: Bench) -> None:
+    bench.client.script["position"] = hang
+    for _ in range(50):
+        bench.perform(AskPosition())
+    bench.client.wait("position", 1)
+    intents = [bench.place(owner=Owner(number=100 + n)) for n in range(5)]
+    exits = [bench.place(OrderKind.EXIT, owner=Owner(number=200 + n)) for n in range(5)]
+    bench.client.wait("place", 10)
+    assert set(bench.sent()) == {intent.client_id for intent in intents + exits}
+    assert len(bench.client.called("position")) <= 6
+
+
+def test_protection_goes_before_closing_before_entry_before_queries(bench: Bench) -> None:
+    gate: asyncio.Future[None] | None = None
+
+    def closed(_: object) -> asyncio.Future[None]:
+        nonlocal gate
+        gate = gate or asyncio.get_running_loop().create_future()
+        return asyncio.shield(gate)
+
+    bench.client.script.update(place=closed, position=closed)
+    for number in range(12):
+        bench.place(owner=Owner(number=100 + number))
+    for _ in range(6):
+        bench.perform(AskPosition())
+    bench.client.wait("place", 12)
+    bench.client.wait("position", 6)
+    bench.perform(AskFills(since=datetime.now(UTC)))
+    entry = bench.place(OrderKind.ENTRY)
+    leave = bench.place(OrderKind.EXIT)
+    stop = bench.place(OrderKind.STOP)
+    bench.settle()
+    before = len(bench.client.calls)
+    actor = bench.stage.actor(NAME)
+    actor._loop.call(lambda: gate.set_result(None))  # type: ignore[union-attr]
+    bench.position.wait(FillsListed)
+    after = [(name, getattr(about, "client_id", None)) for name, about in bench.client.calls[before:]]
+    assert after.index(("place", stop.client_id)) < after.index(("place", leave.client_id))
+    assert after.index(("place", leave.client_id)) < after.index(("place", entry.client_id))
+    assert after.index(("place", entry.client_id)) < after.index(("fills", None))
+
+
+def test_a_hung_order_stops_nobody_else(bench: Bench) -> None:
+    hung = bench.owner.intent()
+    bench.client.script["place"] = lambda intent: hang(intent) if intent.client_id == hung.client_id else None
+    bench.perform(Place(intent=hung))
+    bench.client.wait("place")
+    assert isinstance(bench.outcome(bench.place()), Accepted)
+    bench.perform(AskPosition())
+    bench.position.wait(PositionHeard)
+
+
+@pytest.mark.parametrize("by", ["place", "question", "find", "leverage"])
+def test_a_venue_that_says_too_much_gets_stops_only(tmp_path: Path, by: str) -> None:
+    bench = Bench(tmp_path, leverage=5 if by == "leverage" else 0)
+    try:
+        limited = VenueFailure(RejectReason.RATE_LIMIT, "-1003", "too many", certain=True, retry_after_s=1)
+
+        def fail(_: object) -> object:
+            bench.client.script.clear()
+            raise limited
+
+        def refuse(intent: OrderIntent) -> Rejected:
+            bench.client.script.clear()
+            now = datetime.now(UTC)
+            return Rejected(
+                client_id=intent.client_id, reason=RejectReason.RATE_LIMIT, code="", text="", sent_at=now,
+                retry_after_s=1,
+            )  # fmt: skip
+
+        if by == "place":
+            bench.client.script["place"] = refuse
+            bench.outcome(bench.place())
+        elif by == "question":
+            bench.client.script["position"] = fail
+            bench.perform(AskPosition())
+            bench.position.wait(QuestionFailed)
+        elif by == "leverage":
+            bench.client.script["leverage"] = fail
+            assert bench.outcome(bench.place(OrderKind.ENTRY)).reason is RejectReason.RATE_LIMIT
+        else:
+            ref = ref_of(bench.owner.intent().client_id)
+            bench.client.script["find"] = lambda _: NoAnswer(ref=ref, text="too many", retry_after_s=1)
+            bench.perform(Find(ref=ref))
+            bench.position.wait(AnswerHeard)
+        begun = bench.stage.clock.monotonic()
+        bench.client.calls.clear()
+        bench.perform(AskFills(since=datetime.now(UTC)))
+        entry = bench.place(OrderKind.ENTRY)
+        stop = bench.place(OrderKind.STOP)
+        assert isinstance(bench.outcome(stop), Accepted)
+        assert bench.stage.clock.monotonic() - begun < 0.8
+        assert [name for name, _ in bench.client.calls] == ["place"]
+        assert isinstance(bench.outcome(entry), Accepted)
+        bench.position.wait(FillsListed)
+        assert bench.stage.clock.monotonic() - begun >= 0.8
+        assert until(lambda: len(bench.events(EventType.RATE_LIMITED)) == 1)
+    finally:
+        bench.stop()
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [DatabaseIs(up=False), LockIs(account="main", held=False, reason="protection_only: no connection holds the lock")],
+)
+def test_no_entry_while_database_or_lock_is_away(bench: Bench, closed: Any) -> None:
+    bench.stage.tell(NAME, closed)
+    refused = bench.outcome(bench.place(OrderKind.ENTRY))
+    assert refused.reason is RejectReason.ENTRIES_CLOSED
+    assert "database" in refused.text or "protection_only" in refused.text
+    assert isinstance(bench.outcome(bench.place(OrderKind.STOP)), Accepted)
+    assert isinstance(bench.outcome(bench.place(OrderKind.EXIT)), Accepted)
+    opened = DatabaseIs(up=True) if isinstance(closed, DatabaseIs) else LockIs(account="main", held=True)
+    bench.stage.tell(NAME, opened)
+    assert isinstance(bench.outcome(bench.place(OrderKind.ENTRY)), Accepted)
+
+
+def test_both_must_be_back(bench: Bench) -> None:
+    bench.stage.tell(NAME, DatabaseIs(up=False))
+    bench.stage.tell(NAME, LockIs(account="main", held=False, reason="protection_only"))
+    bench.stage.tell(NAME, DatabaseIs(up=True))
+    assert bench.outcome(bench.place(OrderKind.ENTRY)).reason is RejectReason.ENTRIES_CLOSED
+
+
+def test_an_entry_that_waits_is_refused_when_the_database_goes(bench: Bench) -> None:
+    ticket = waiting_ticket()
+    entry = bench.place(OrderKind.ENTRY, ticket=ticket)
+    bench.settle()
+    bench.stage.tell(NAME, DatabaseIs(up=False))
+    bench.settle()
+    ticket.settle()
+    assert bench.outcome(entry).reason is RejectReason.ENTRIES_CLOSED
+    assert bench.sent() == []
+
+
+INSANE: list[tuple[OrderKind, dict[str, Any], RejectReason]] = [
+    (OrderKind.STOP, {"trigger_price": Decimal(50_001)}, RejectReason.WOULD_TRIGGER),
+    (OrderKind.STOP, {"trigger_price": Decimal(10_000)}, RejectReason.INSANE),
+    (OrderKind.STOP, {"trigger_price": Decimal("49000.05")}, RejectReason.INSANE),
+    (OrderKind.STOP, {"reduce_only": False}, RejectReason.INSANE),
+    (OrderKind.STOP, {"quantity": Decimal("NaN")}, RejectReason.INSANE),
+    (OrderKind.ENTRY, {"quantity": Decimal(0)}, RejectReason.INSANE),
+    (OrderKind.EXIT, {"symbol": "DOGE/USDT:USDT"}, RejectReason.SYMBOL),
+]
+
+
+@pytest.mark.parametrize(("kind", "changes", "reason"), INSANE)
+def test_what_is_not_sane_never_reaches_the_client(
+    bench: Bench, kind: OrderKind, changes: dict[str, Any], reason: RejectReason
+) -> None:
+    assert bench.outcome(bench.place(kind, **changes)).reason is reason
+    assert bench.client.called("place") == []
+    if reason is not RejectReason.SYMBOL:
+        told = until(lambda: bench.events(EventType.ORDER_REFUSED_UNSAFE))
+        assert told[0].severity == "critical"
+
+
+def test_the_newest_mark_is_judged_by_at_the_last_moment(bench: Bench) -> None:
+    ticket = waiting_ticket()
+    stop = bench.place(ticket=ticket)
+    bench.settle()
+    bench.mark(Decimal(48_900))
+    ticket.settle()
+    assert bench.outcome(stop).reason is RejectReason.WOULD_TRIGGER
+
+
+def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, dry_run=True)
+    try:
+        assert isinstance(bench.outcome(bench.place(OrderKind.ENTRY)), Rejected)
+        stop = bench.owner.intent()
+        bench.perform(Cancel(ref=ref_of(stop.client_id), client_id=stop.client_id))
+        assert bench.position.wait(CancelHeard).outcome.result is CancelResult.REFUSED
+        bench.stage.tell(NAME, CancelOrphan(ref=ref_of(stop.client_id)))
+        bench.settle()
+        assert {name for name, _ in bench.client.calls} == {"connect"}
+    finally:
+        bench.stop()
+
+
+def test_leverage_is_set_once_a_symbol_and_for_entries_only(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, leverage=5)
+    try:
+        bench.outcome(bench.place(OrderKind.STOP))
+        assert bench.client.called("leverage") == []
+        bench.outcome(bench.place(OrderKind.ENTRY))
+        bench.outcome(bench.place(OrderKind.ENTRY))
+        assert bench.client.called("leverage") == [5]
+    finally:
+        bench.stop()

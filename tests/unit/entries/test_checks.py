@@ -1,0 +1,188 @@
+"""The checks of an entry: code, figures and limits of each, and their order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.entries.checks import CHECKS, Refusal, Rules, Situation, Wish, judge
+from domain.instrument import PositionSide
+from tests.unit.domain.samples import BTC
+
+D = Decimal
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+WISH = Wish(
+    account="main",
+    symbol="BTCUSDT",
+    instrument=BTC,
+    side=PositionSide.LONG,
+    key="BTCUSDT:BUY:2026-11-21T12:00",
+    created_at=NOON,
+)
+RULES = Rules(
+    max_age_s=600,
+    cooldown_s=300,
+    max_positions=2,
+    max_exposure_usd=D(1000),
+    sessions=((8, 12), (12, 13)),
+    stop_list=frozenset({"DOGEUSDT"}),
+    allow_list=frozenset(),
+)
+NOW = Situation(
+    now=NOON,
+    closed_because=None,
+    held={},
+    open_positions=0,
+    exposure_usd=D(0),
+    last_order_at=None,
+    key_seen_by=None,
+    mark_price=D(50_000),
+    mark_heard_at=NOON,
+    foreign_quantity=None,
+    entry_usd=D(250),
+)
+LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
+
+
+ORDER = ["entries_open", "age", "idempotency", "lists", "trading", "session", "position", "cooldown", "max_positions",
+         "exposure", "price"]  # fmt: skip
+
+
+def ago(**span: float) -> datetime:
+    return NOON - timedelta(**span)
+
+
+def refusal(wish: dict[str, Any], rules: dict[str, Any], now: dict[str, Any]) -> Refusal | None:
+    return judge(replace(WISH, **wish), replace(RULES, **rules), replace(NOW, **now))[-1][1]
+
+
+# Each refusal stands beside the nearest situation in which it is none.
+CASES: list[tuple[str, str, dict[str, object], dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]] = [
+    ("entries_open", "entries_closed", {"reason": "lunch"}, {}, {}, {"closed_because": "lunch"}, {}),
+    (
+        "age", "stale_signal", {"age_s": 601, "max_age_s": 600},
+        {"created_at": ago(seconds=600.001)}, {}, {}, {"wish": {"created_at": ago(seconds=600)}},
+    ),
+    (
+        "age", "stale_signal", {"age_s": 1, "max_age_s": "0.5"},
+        {"created_at": ago(seconds=0.6)}, {"max_age_s": 0.5}, {}, {"wish": {"created_at": None}},
+    ),
+    (
+        "age", "signal_from_future", {"ahead_s": 61, "limit_s": 60},
+        {"created_at": NOON + timedelta(seconds=60.5)}, {}, {}, {"wish": {"created_at": NOON + timedelta(seconds=60)}},
+    ),
+    (
+        "idempotency", "duplicate_signal", {"signal_key": WISH.key, "existing_order_id": "7"},
+        {}, {}, {"key_seen_by": "7"}, {},
+    ),
+    ("lists", "excluded", {"symbol": "BTCUSDT", "account": "main"}, {}, {}, {"excluded": True}, {}),
+    (
+        "lists", "stop_list", {"symbol": "BTCUSDT"},
+        {}, {"stop_list": frozenset({"BTCUSDT"})}, {}, {},
+    ),
+    (
+        "lists", "not_in_allow_list", {"symbol": "BTCUSDT"},
+        {}, {"allow_list": frozenset({"ETHUSDT"})}, {}, {"rules": {"allow_list": frozenset({"BTCUSDT"})}},
+    ),
+    (
+        "trading", "symbol_not_trading", {"symbol": "BTCUSDT"},
+        {"instrument": replace(BTC, trading=False)}, {}, {}, {},
+    ),
+    (
+        "session", "outside_session", {"hour_utc": 13, "sessions": "8-12,12-13"},
+        {"created_at": None}, {}, {"now": NOON + timedelta(hours=1), "mark_heard_at": NOON + timedelta(hours=1)},
+        {
+            "wish": {"created_at": None},
+            "now": {"now": NOON + timedelta(minutes=59, seconds=59), "mark_heard_at": NOON + timedelta(hours=1)},
+        },
+    ),
+    (
+        "session", "outside_session", {"hour_utc": 7, "sessions": "8-12,12-13"},
+        {"created_at": None}, {}, {"now": ago(hours=4, seconds=1), "mark_heard_at": ago(hours=5)},
+        {"wish": {"created_at": None}, "now": {"now": ago(hours=4), "mark_heard_at": ago(hours=4)}},
+    ),
+    (
+        "position", "duplicate_position", {"symbol": "BTCUSDT", "side": "long"},
+        {}, {}, {"held": {"BTCUSDT": LONG}}, {"now": {"held": {"ETHUSDT": LONG}}},
+    ),
+    (
+        "position", "opposite_position", {"symbol": "BTCUSDT", "side": "short"},
+        {}, {}, {"held": {"BTCUSDT": SHORT}}, {},
+    ),
+    (
+        "position", "untracked_position", {"symbol": "BTCUSDT", "quantity": "-0.5"},
+        {}, {}, {"foreign_quantity": D("-0.5")}, {"now": {"foreign_quantity": D(0)}},
+    ),
+    (
+        "cooldown", "cooldown", {"seconds_remaining": 300, "base": "BTC", "cooldown_s": 300},
+        {}, {}, {"last_order_at": NOON}, {"rules": {"cooldown_s": 0}, "now": {"last_order_at": NOON}},
+    ),
+    (
+        "cooldown", "cooldown", {"seconds_remaining": 1, "base": "BTC", "cooldown_s": 300},
+        {}, {}, {"last_order_at": ago(seconds=299.5)}, {"now": {"last_order_at": ago(seconds=300)}},
+    ),
+    (
+        "max_positions", "too_many_positions", {"open_positions": 2, "max_positions": 2},
+        {}, {}, {"open_positions": 2}, {"now": {"open_positions": 1}},
+    ),
+    (
+        "exposure", "too_much_exposure", {"exposure_usd": "750.01", "entry_usd": "250", "max_exposure_usd": "1000"},
+        {}, {}, {"exposure_usd": D("750.01")}, {"now": {"exposure_usd": D(750)}},
+    ),
+    (
+        "exposure", "too_much_exposure", {"exposure_usd": "0", "entry_usd": "1001", "max_exposure_usd": "1000"},
+        {}, {}, {"entry_usd": D(1001)}, {"rules": {"max_exposure_usd": D(0)}, "now": {"entry_usd": D(1001)}},
+    ),
+    ("price", "no_mark_price", {"symbol": "BTCUSDT"}, {}, {}, {"mark_price": None}, {}),
+    (
+        "price", "stale_mark_price", {"age_s": 16, "limit_s": 15},
+        {}, {}, {"mark_heard_at": ago(seconds=15.1)}, {"now": {"mark_heard_at": ago(seconds=15)}},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "code", "figures", "wish", "rules", "now", "near"), CASES)
+def test_refused_with_code_and_figures_at_its_limit(
+    check: str,
+    code: str,
+    figures: dict[str, object],
+    wish: dict[str, Any],
+    rules: dict[str, Any],
+    now: dict[str, Any],
+    near: dict[str, dict[str, Any]],
+) -> None:
+    found = judge(replace(WISH, **wish), replace(RULES, **rules), replace(NOW, **now))
+    assert [name for name, refused in found if refused is not None] == [check]
+    assert found[-1][1] == Refusal(code=code, figures=figures)
+    assert refusal(near.get("wish", {}), near.get("rules", {}), near.get("now", {})) is None
+
+
+def test_all_is_well() -> None:
+    assert [name for name, _ in judge(WISH, RULES, NOW)] == ORDER
+    assert all(found is None for _, found in judge(WISH, RULES, NOW))
+
+
+def test_every_check_is_in_the_table() -> None:
+    assert {case[0] for case in CASES} == {name for name, _ in CHECKS}
+
+
+@given(st.sets(st.sampled_from(ORDER), min_size=1))
+def test_the_first_of_several_reasons_is_told(reasons: set[str]) -> None:
+    """In the order in which what costs nothing and explains most comes first."""
+    wish: dict[str, Any] = {}
+    rules: dict[str, Any] = {}
+    now: dict[str, Any] = {}
+    for name in reasons:
+        if name == "session":
+            rules["sessions"] = ((0, 1),)
+            continue
+        case = next(case for case in CASES if case[0] == name)
+        wish, rules, now = wish | case[3], rules | case[4], now | case[5]
+    found = judge(replace(WISH, **wish), replace(RULES, **rules), replace(NOW, **now))
+    assert [name for name, refused in found if refused is not None] == [min(reasons, key=ORDER.index)]
