@@ -4,6 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 PYTEST_ARGS ?=
+MINUTES ?= 1
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -14,10 +15,11 @@ INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -r
 # ccxt takes seconds to compile when no bytecode may be kept.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports clean
+.PHONY: help run simulate test lint types imports clean
 
 help:
 	@echo 'make run     the service, with the settings of settings.toml (Ctrl-C stops it in order)'
+	@echo 'make simulate MINUTES=n   random schedules of faults over the real actors, in virtual time'
 	@echo 'make test    ruff, mypy, import directions, pytest'
 	@echo 'make clean   removes .venv and caches; state/ stays'
 
@@ -27,6 +29,9 @@ run: $(RUN_READY)
 
 test: lint types imports
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+simulate: $(DEV_READY)
+	$(PY) -m tests.simulation --minutes $(MINUTES)
 
 lint: $(DEV_READY)
 	$(PY) -m ruff check .

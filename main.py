@@ -6,7 +6,6 @@ import argparse
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -60,20 +59,15 @@ def run(settings_file: Path | None, *, confirm_live: bool = False) -> int:
 
     from actors.admin import what_stays
     from actors.service import AccountHeld, Service, thread_dump
-    from config.live import LiveUnconfirmed, confirmed_live
+    from config.live import LiveUnconfirmed
     from config.load import load_settings
     from config.log import set_up
 
     settings = load_settings(settings_file, os.environ)
-    try:
-        confirmed_live(settings, lambda _: None, confirm=confirm_live, at=datetime.now(UTC))
-    except LiveUnconfirmed as refusal:
-        print(refusal, file=sys.stderr)
-        return USAGE
     set_up(settings.log, settings.service.state_dir / "logs", settings.secrets())
     for sentence in settings.without_effect():
         logger.warning("SETTINGS {}", sentence)
-    service = Service(settings, VERSION)
+    service = Service(settings, VERSION, confirm_live=confirm_live)
 
     def stop(number: int, _: FrameType | None) -> None:
         service.request_stop(signal.Signals(number).name, DONE)
@@ -89,6 +83,9 @@ def run(settings_file: Path | None, *, confirm_live: bool = False) -> int:
     except AccountHeld as held:
         logger.error("RUN_LOCKED account={} holder={!r}", ",".join(settings.accounts), str(held))
         code = HELD
+    except LiveUnconfirmed as refusal:
+        logger.error("LIVE_UNCONFIRMED {}", refusal)
+        code = USAGE
     except Exception as error:  # noqa: BLE001 - whatever could not be had ends the start, said plainly
         logger.opt(exception=error).critical("START_FAILED error={!r}", f"{type(error).__name__}: {error}")
         code = FAILED

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 
 from actors import messages
 from actors.directory import Unanswered, Unavailable
+from actors.entry_desk import NOT_YET
 from actors.guard import ActorContext
 from actors.journal import JournalState
 from actors.marks import Marks
@@ -357,12 +358,24 @@ class Admin(ReportingActor):
             trailing=None if trails is None else replace(self._wiring.trailing, enabled=trails),
             uid=caller.uid,
         )
-        answer: Position | EntriesRefused = self.directory.ask(messages.ENTRY_DESK, order, ANSWER_S)
+        answer = self._opened(order)
+        if isinstance(answer, EntriesRefused) and answer.code == NOT_YET:
+            raise AdminError(NOT_NOW, f"position.open: {answer.figures['reason']}", answer.figures)
         if isinstance(answer, EntriesRefused):
             figures = ", ".join(f"{key} {value}" for key, value in answer.figures.items())
             data = {"code": answer.code, **answer.figures}
             raise AdminError(REFUSED, f"position.open refused: {answer.code} ({figures})", data)
         return self._position(answer, self.clock.now())
+
+    def _opened(self, order: OpenByHand) -> Position | EntriesRefused:
+        """The desk's answer; right after a start it may take a moment to know enough for one."""
+        deadline = self.clock.monotonic() + ANSWER_S
+        while True:
+            answer: Position | EntriesRefused = self.directory.ask(messages.ENTRY_DESK, order, ANSWER_S)
+            refused_yet = isinstance(answer, EntriesRefused) and answer.code == NOT_YET
+            if not refused_yet or self.clock.monotonic() > deadline:
+                return answer
+            threading.Event().wait(LOOK_EVERY_S)
 
     def _operate(self, position_id: int, wanted: object, method: str, caller: Caller) -> object:
         """Have the owner hear an operator's wish."""

@@ -96,7 +96,7 @@ class SteadyTime:
     """
 
     def __init__(self, wall: datetime, elapsed: float) -> None:
-        """Begin at `wall` (aware); `elapsed`: seconds by a clock that never jumps and goes on while the machine sleeps."""
+        """Begin at `wall` (aware); `elapsed`: seconds by a clock that never jumps, the machine's sleep included."""
         self._at, self._elapsed = wall, elapsed
         self._lock = threading.Lock()
 

@@ -59,8 +59,9 @@ from domain.position.state import CloseReason, Phase, Position
 from domain.records import Event, SignalOutcome
 from persistence.database import DatabaseAway
 
-__all__ = ["AccountDesk", "EntryDesk", "Wiring"]
+__all__ = ["NOT_YET", "AccountDesk", "EntryDesk", "Wiring"]
 
+NOT_YET = "not_yet"
 LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 1.0
 PRICES_KNOWN_AFTER_S = 10.0
@@ -354,6 +355,9 @@ class EntryDesk(ReportingActor):
         if desk is None:
             known = ",".join(self._wiring.accounts)
             return EntriesRefused(code="unknown_account", figures={"account": order.account, "known": known})
+        not_yet = self._gate.not_yet(order.account)
+        if not_yet is not None:
+            return EntriesRefused(code=NOT_YET, figures={"reason": not_yet})
         try:
             symbol = self._judgement.symbols(order.account).canonical(order.symbol)
         except UnknownSymbol as unknown:

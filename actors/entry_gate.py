@@ -1,7 +1,7 @@
 """Whether entries are open, and why not: what the entry desk remembers about accounts, from one life to the next.
 
-It decides nothing and sends nothing. 'Not yet' (`undecidable`) is kept apart from 'no' (`closed_because`): a signal
-that meets a 'not yet' waits, one that meets a 'no' is refused.
+It decides nothing and sends nothing. What cannot be said yet (`undecidable`) is kept apart from a 'no'
+(`closed_because`): a signal that meets the first waits, one that meets the second is refused.
 """
 
 from __future__ import annotations
@@ -37,13 +37,19 @@ class EntryGate:
 
     def undecidable(self, account: str) -> str | None:
         """Why nothing can be decided on yet, which is no refusal."""
-        if not self.journal_up or not self.readable or not self.loaded:
-            return "the database cannot be reached"
+        return self._database_away() or self.not_yet(account)
+
+    def not_yet(self, account: str) -> str | None:
+        """What will be known of the account in a moment, after a start."""
         if account in self._unread:
             return "the account has not been read yet"
         if self._locks_lost is None:
             return "the warden has not said yet whether the account's lock is held"
         return None
+
+    def _database_away(self) -> str | None:
+        known = self.journal_up and self.readable and self.loaded
+        return None if known else "the database cannot be reached"
 
     def closed_because(self, account: str) -> str | None:
         """Why there are no entries on the account; None: open."""

@@ -22,6 +22,7 @@ from actors.root import healthy
 from actors.tree import Account, Ground, Tree
 from adapters.exchange.access import AccountAccess
 from adapters.paper_launcher import PaperLauncher, own_program
+from config.live import confirmed_live
 from config.settings import Account as AccountSettings
 from config.settings import Settings
 from domain.catalogue import EventType
@@ -47,9 +48,10 @@ class AccountHeld(Exception):
 class Service:
     """One running service. `start` raises what is wrong; after it `wait` returns the exit code, `stop` cleans up."""
 
-    def __init__(self, settings: Settings, version: str) -> None:
-        """Nothing is touched yet."""
+    def __init__(self, settings: Settings, version: str, *, confirm_live: bool = False) -> None:
+        """Nothing is touched yet. `confirm_live`: the operator has said yes to trading these accounts' real money."""
         self._settings = settings
+        self._confirm_live = confirm_live
         self._version = version
         self._clock = SystemClock()
         self._ending = threading.Event()
@@ -66,7 +68,10 @@ class Service:
         return self._tree
 
     def start(self) -> None:
-        """Bring everything up. Raises AccountHeld, or the error of what could not be had; `stop` is due either way."""
+        """Bring everything up; `stop` is due either way.
+
+        Raises AccountHeld, LiveUnconfirmed, or the error of whatever could not be had.
+        """
         configure_threads()
         self._clock.start()
         self._below.callback(self._clock.stop)
@@ -78,6 +83,9 @@ class Service:
         ensure_partitions(conninfo, self._clock.now())
         reader = Reader(conninfo)
         self._below.callback(reader.close)
+        confirmed = confirmed_live(
+            self._settings, reader.fact, confirm=self._confirm_live, at=self._clock.now()
+        )
         exchanges = self._exchanges(state_dir)
         accounts = self._accounts(conninfo, reader, exchanges, embedded=database is not None)
         if self._ending.is_set():
@@ -104,6 +112,7 @@ class Service:
         self._tree.write(
             EventType.SERVICE_STARTED,
             {"mode": self._settings.service.mode, "version": self._version, "pid": os.getpid()},
+            facts=confirmed or None,
         )
 
     def request_stop(self, reason: str, exit_code: int) -> None:

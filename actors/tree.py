@@ -9,8 +9,8 @@
     ├── for each account:
     │   ├── market_feed    mark prices
     │   ├── positions      supervisor: one owner a position
-    │   ├── account_feed   orders, fills, positions as the venue pushes them
-    │   └── reconciler     the book against the exchange
+    │   ├── reconciler     the book against the exchange
+    │   └── account_feed   orders, fills, positions as the venue pushes them
     ├── signal_feed        signals in
     └── admin              the control socket
 """
@@ -136,12 +136,12 @@ class Tree:
         """Stop everybody in reverse order; protective orders stay on the exchange. False if it was not done in time."""
         return self.root is None or stop_root(self.root, self.directory, seconds)
 
-    def write(self, event: EventType, data: dict[str, object]) -> None:
-        """An event of the service itself."""
+    def write(self, event: EventType, data: dict[str, object], facts: dict[str, object] | None = None) -> None:
+        """An event of the service itself, with what is to be remembered beside it."""
         now = self._ground.clock.now()
         told = plain_event(event, now, data)
         log([told])
-        self.directory.tell(messages.JOURNAL, Write(record=self.recorder.record(now, events=[told])))
+        self.directory.tell(messages.JOURNAL, Write(record=self.recorder.record(now, events=[told], facts=facts)))
 
     # The book.
 
@@ -214,8 +214,8 @@ class Tree:
             hang_after_s=self._settings.supervision.hang_after_s,
             shutdown_s=15,
         )
-        yield self._spec(messages.account_feed(name), private_feed.AccountFeed, self._account_feed(account))
         yield self._spec(messages.reconciler(name), reconciler.Reconciler, self._reconciler(account))
+        yield self._spec(messages.account_feed(name), private_feed.AccountFeed, self._account_feed(account))
 
     def _spec(
         self,
@@ -330,6 +330,7 @@ class Tree:
                     instance=self._ground.instance,
                     instruments=account.instruments,
                     positions=self._owners_wiring[account.name],
+                    exclude=frozenset(settings.accounts[account.name].exclude),
                 )
                 for account in self._ground.accounts
             },

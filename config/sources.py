@@ -90,8 +90,15 @@ def read_environment(environ: Mapping[str, str]) -> list[Variable]:
 
 
 def anchored(path: str | Path, base: Path) -> Path:
-    """A path of the settings as an absolute one: relative ones count from the folder of the file that names them."""
-    return Path(base, Path(path).expanduser()).absolute()
+    """A path of the settings as an absolute one: relative ones count from the folder of the file that names them.
+
+    `~` is the user's home; `~somebody` whom this machine does not know is a name like any other.
+    """
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError:
+        expanded = Path(path)
+    return Path(base, expanded).absolute()
 
 
 def admin_socket(path: Path | None, environ: Mapping[str, str]) -> Path:

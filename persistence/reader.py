@@ -116,10 +116,11 @@ class Reader:
             {"symbol": symbol, "outcome": outcome, "limit": limit},
         )
 
-    def unprocessed_signals(self, since: datetime) -> list[Row]:
-        """Signals received since then that nobody has answered for, in order of receipt."""
+    def unprocessed_signals(self, since: datetime, limit: int = 5000) -> list[Row]:
+        """Signals received since then that nobody has answered for, in order of receipt, the first `limit` of them."""
         return self.pool.rows(
-            "SELECT * FROM fas.signals WHERE NOT is_processed AND received_at >= %s ORDER BY sequence", (since,)
+            "SELECT * FROM fas.signals WHERE NOT is_processed AND received_at >= %s ORDER BY sequence LIMIT %s",
+            (since, limit),
         )
 
     def last_signal_id(self) -> str | None:

@@ -205,6 +205,8 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
     if not (resize or move):
         return
     too_small = keep.quantity < needed
+    if p.entry is not None and not p.entry.state.over and not too_small:
+        return  # more of the entry may fill while a move is under way: two stops too small, none of which may go
     if p.verify_wanted and not too_small:
         return  # the size is being asked for: a stop of the old size beside this one would have to be undone
     if p.stop_retry_at is not None and turn.now < p.stop_retry_at:

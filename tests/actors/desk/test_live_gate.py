@@ -72,7 +72,7 @@ def test_the_first_live_start_is_refused_in_plain_words(tmp_path: Path) -> None:
     assert "python main.py run --confirm-live" in done.stderr
     assert "k9-secret" not in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "state").exists()
+    assert "ACCOUNT_CONNECTED" not in done.stderr, "nobody spoke to the exchange"
 
 
 def test_live_without_keys_and_everything_else_that_is_wrong_in_one_run(tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ def test_position_methods_answer_with_the_position(service: ServiceProcess, open
 
 
 def test_open_and_close_answer_with_the_position(service: ServiceProcess) -> None:
+    service.wait_price("ETHUSDT")
     made = service.ctl("position.open", symbol="ETHUSDT", side="short", usd="300", stop_pct="3")
     assert misfits(made, {"id": int, "state": str.isupper, "symbol": ("ETHUSDT",), "side": ("short",)}) == []
     service.wait_state(made["id"], "ACTIVE")
@@ -147,6 +148,7 @@ def test_open_and_close_answer_with_the_position(service: ServiceProcess) -> Non
 
 def test_release_leaves_stop_and_position_to_the_human(service: ServiceProcess) -> None:
     """Neither is the stop taken away as an orphan nor the position adopted again (LAWS S1, S9)."""
+    before = service.control("state")["open_conditionals"]
     made = service.open("LTCUSDT")
     cycle = service.ctl("reconcile")["accounts"][0]["cycle"]
     assert service.ctl("position.release", id=made["id"])["state"] == "RELEASED"
@@ -155,7 +157,7 @@ def test_release_leaves_stop_and_position_to_the_human(service: ServiceProcess) 
     )
     assert service.control("state")["positions"]["LTCUSDT"] == made["quantity"].rstrip("0").rstrip(".")
     assert service.ctl("positions", symbol="LTCUSDT")["positions"] == []
-    assert service.control("state")["open_conditionals"] == 2
+    assert service.control("state")["open_conditionals"] == before + 1
     refused = refusal(service, "position.open", symbol="LTCUSDT", side="long", usd="300")
     assert (refused.code, (refused.data or {})["code"]) == (REFUSED, "untracked_position")
 
@@ -315,3 +317,14 @@ def _stands(service: ServiceProcess, position_id: int, price: Decimal) -> None:
             return
         assert time.monotonic() < deadline, f"the stop stands at {shown['stop_price']}, not at {price}"
         time.sleep(0.05)
+
+
+def test_an_operator_right_after_the_start_waits_a_moment_instead_of_being_refused(
+    tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgres
+) -> None:
+    ground = Ground(server, "early")
+    with running(tmp_path_factory.mktemp("early"), {}, {"HOLDFAST_DATABASE__URL": ground.url}) as service:
+        refused = refusal(service, "position.open", symbol="BTCUSDT", side="long", usd="0.001")
+        assert refused.code == REFUSED
+        assert (refused.data or {})["code"] in ("no_mark_price", "below_minimum")
+    ground.drop()

@@ -208,7 +208,7 @@ def test_waits_for_the_first_reading_of_the_account(scene: Scene) -> None:
     scene.store(signal_row(name, "BTCUSDT"))
     scene.wait(lambda: scene.reader.signal(name), "the signal in the database")
     refused = scene.by_hand()
-    assert (refused.code, refused.figures) == ("entries_closed", {"reason": "the account has not been read yet"})
+    assert (refused.code, refused.figures) == ("not_yet", {"reason": "the account has not been read yet"})
     row = scene.reader.signal(name)
     assert row is not None
     assert not row["is_processed"]

@@ -73,6 +73,21 @@ def test_the_stop_grows_with_partial_fills_and_is_never_smaller_than_before(side
     assert [c.client_id for c in talk.wants(Cancel)] == [first.client_id]
 
 
+@BOTH
+def test_no_move_while_the_entry_still_fills(side: PositionSide) -> None:
+    """Seen on a tape: a move of the old size and the next fill crossed, and either cancel uncovered a half (S1, S4)."""
+    talk = Conversation(side)
+    entry = talk.placed(OrderKind.ENTRY)
+    talk.accept(entry, filled=D("0.004"))
+    talk.accept(talk.placed(OrderKind.STOP))
+    talk.mark(talk.at(61_000))
+    assert talk.wants(Place) == []
+    talk.see(entry, OrderStatus.FILLED, filled=SIZE, price=ENTRY)
+    grown = talk.placed(OrderKind.STOP)
+    assert grown.quantity == SIZE
+    assert grown.trigger_price == trailing.offset(side, talk.at(61_000), D("-0.5"))
+
+
 def test_a_fill_heard_before_the_entrys_own_acknowledgement_counts_once() -> None:
     talk = Conversation()
     entry = talk.placed(OrderKind.ENTRY)

@@ -1,0 +1,107 @@
+"""What has to come right once every fault has ended (LAWS L1, L2, L5, S10): asked of the exchange and of the store."""
+
+from __future__ import annotations
+
+from actors import messages
+from adapters.paper_exchange.orders import AlgoOrder
+from domain.catalogue import EventType
+from domain.entries.signal import MalformedSignal, parse_signal
+from domain.identity import parse_client_id
+from tests.simulation.world import World
+
+_GIVEN_CAUSES = (
+    "ordered by chaos", "VenueFailure", "DatabaseAway", "TimeoutError", "did not stop within", "thread is gone",
+)  # fmt: skip
+
+
+def every_position_has_its_stop(world: World, *, strangers: bool) -> None:
+    """L1: an owner that lives, and one stop of the right size. `strangers`: also of what a human opened (L2)."""
+    process = world.process
+    if process is None or process.tree is None or process.ready_at is None:
+        world.violate("L5", "no process is up")
+        return
+    for symbol in world.markets:
+        held = world.exchange.quantity(symbol)
+        if not held:
+            continue
+        owner = world.owner_of(symbol)
+        if owner is None:
+            if strangers or world.is_ours(symbol):
+                world.violate("L1", f"{symbol}: {held} at the exchange, and nobody owns it")
+        elif process.tree.directory.ref(messages.position(owner)) is None:
+            world.violate("L1", f"{symbol}: its owner {owner} is not alive")
+        else:
+            stops = [algo for algo in world.exchange.resting(symbol) if _closes(algo, held > 0)]
+            if len(stops) != 1 or stops[0].quantity != abs(held):
+                shown = ", ".join(f"{s.client_algo_id} {s.side} {s.quantity}" for s in stops) or "none"
+                world.violate("L1", f"{symbol}: {held} at the exchange, its stops: {shown}")
+
+
+def nothing_is_left_over(world: World) -> None:
+    """L2: no orphan, no duplicate, no phantom."""
+    for symbol in world.markets:
+        held = world.exchange.quantity(symbol)
+        owner = world.owner_of(symbol)
+        for algo in world.exchange.resting(symbol):
+            ours = parse_client_id(algo.client_algo_id)
+            if ours is not None and (not held or ours.position_id != owner):
+                world.violate("L2", f"{symbol}: {algo.client_algo_id} rests, {held} is held, owned by {owner}")
+        if not held and owner is not None:
+            phase = next((p.phase.value for p in world.owners() if p.id == owner), "unknown")
+            world.violate("L2", f"{symbol}: {owner} ({phase}) is in the book, and the exchange shows flat")
+
+
+def memory_is_whole(world: World) -> None:
+    """S10: no stored signal is lost or acted on twice, no record waits, no execution of ours is missing."""
+    database = world.database
+    for raw in world.signals.sent:
+        try:
+            signal = parse_signal(raw)
+        except MalformedSignal:
+            continue
+        if signal.id not in database.signals:
+            world.violate("S10", f"signal {signal.id} was sent and is not stored")
+        elif signal.id not in database.outcomes:
+            world.violate("S10", f"signal {signal.id} was stored and never answered for")
+    opened = [p.signal_id for p in database.positions.values() if p.signal_id is not None]
+    for signal_id in sorted({s for s in opened if opened.count(s) > 1}):
+        world.violate("S7", f"signal {signal_id} opened {opened.count(signal_id)} positions")
+    if world.disk.spooled:
+        world.violate("S10", f"{len(world.disk.spooled)} records wait in the spool")
+    if world.disk.aside:
+        world.violate("S10", f"{len(world.disk.aside)} records were put aside")
+    process = world.process
+    if process is not None and process.tree is not None:
+        for p in process.tree.owners.all():
+            stored = database.positions.get(p.id)
+            if stored is None or stored.version != p.version or stored.epoch != p.epoch:
+                world.violate("S10", f"position {p.id}: the book has version {p.version}, the store another")
+    for p in database.positions.values():
+        if p.phase.final and p.entry is not None:
+            _executions_are_written(world, p.id)
+
+
+def nobody_fell_by_itself(world: World) -> None:
+    """No actor crashes unless it was told to, or what it needs at its start cannot be reached."""
+    for event in world.database.events:
+        error = event.error_message or ""
+        if event.type is EventType.ACTOR_CRASHED and not any(cause in error for cause in _GIVEN_CAUSES):
+            world.violate("CRASH", f"{event.data.get('name')}: {error}")
+
+
+def _executions_are_written(world: World, position_id: int) -> None:
+    """The executions of orders of ours, of a position whose life is over."""
+    children = {
+        algo.actual_order_id
+        for algo in world.exchange.engine.book.algos.values()
+        if (ours := parse_client_id(algo.client_algo_id)) is not None and ours.position_id == position_id
+    }
+    for fill in world.exchange.engine.book.fills:
+        ours = parse_client_id(fill.client_order_id)
+        mine = ours is not None and ours.position_id == position_id
+        if (mine or fill.order_id in children) and f"{fill.symbol} {fill.trade_id}" not in world.database.trades:
+            world.violate("S10", f"position {position_id}: execution {fill.trade_id} is not written down")
+
+
+def _closes(algo: AlgoOrder, long: bool) -> bool:
+    return (algo.side == "SELL") is long and algo.reduce_only

@@ -1,0 +1,177 @@
+"""One Holdfast process: what `actors.service` does around the tree, on the simulation's ground.
+
+It takes the account over, waits for what its predecessor may still have on the wire, starts the real tree, and watches
+its root. It dies by kill -9 (`Scheduler.kill`) or ends by itself; whoever runs the world starts the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from actors import account_feed, gateway, market_feed, signal_feed
+from actors.clock import Callback, Cancellable, SteadyTime
+from actors.root import healthy
+from actors.service import EXIT_FAILED, RECEIVE_WINDOW_S, WATCH_EVERY_S
+from actors.tree import Account, Ground, Tree
+from adapters.exchange.access import AccountAccess
+from config.settings import Settings
+from persistence.database import DatabaseAway
+from tests.simulation.network import Network, SimulatedAccount, SimulatedClient, SimulatedPrices
+from tests.simulation.scheduler import SECOND, Host, Scheduler
+from tests.simulation.store import Access, Database, Disk, MemorySpool, StoreLock, StoreReader
+
+ACCOUNT = "main"
+INSTANCE = "sim0"
+
+
+class HostClock:
+    """`actors.clock.Clock` of one process; `ahead` is how far its wall clock is ahead of the venue's."""
+
+    def __init__(self, scheduler: Scheduler, host: Host, start: datetime, ahead: timedelta) -> None:
+        self.ahead = ahead
+        self._scheduler = scheduler
+        self._host = host
+        self._start = start
+        self._steady = SteadyTime(self._wall(), self.monotonic())
+
+    def now(self) -> datetime:
+        """What the process takes for the time."""
+        return self._steady.read(self._wall(), self.monotonic())
+
+    def _wall(self) -> datetime:
+        return self._start + self.ahead + timedelta(microseconds=self._scheduler.now)
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+        return self._scheduler.now / SECOND
+
+    def call_at(self, at: datetime, callback: Callback) -> Cancellable:
+        """See `Clock`."""
+        return self.call_after((at - self.now()).total_seconds(), callback)
+
+    def call_after(self, seconds: float, callback: Callback) -> Cancellable:
+        """See `Clock`."""
+        return self._scheduler.after(seconds, callback, self._host)
+
+
+class SimulatedTree(Tree):
+    """The real tree, its connections leading into the simulation."""
+
+    def __init__(self, ground: Ground, network: Network, host: Host) -> None:
+        self._network = network
+        self._host = host
+        super().__init__(ground)
+
+    def _gateway(self, account: Account) -> gateway.Wiring:
+        def client() -> SimulatedClient:
+            return SimulatedClient(self._network, self._host, self._ground.clock.now)
+
+        return replace(super()._gateway(account), open_client=client)
+
+    def _market_feed(self, account: Account) -> market_feed.Wiring:
+        return replace(
+            super()._market_feed(account), open_stream=lambda: SimulatedPrices(self._network, self._host)
+        )
+
+    def _account_feed(self, account: Account) -> account_feed.Wiring:
+        return replace(
+            super()._account_feed(account), open_stream=lambda: SimulatedAccount(self._network, self._host)
+        )
+
+    def _signal_feed(self) -> signal_feed.Wiring | None:
+        return super()._signal_feed()
+
+
+class Process:
+    """One life of the service."""
+
+    def __init__(
+        self,
+        number: int,
+        scheduler: Scheduler,
+        network: Network,
+        database: Database,
+        disk: Disk,
+        settings: Settings,
+        ended: Callable[[Process, str], object],
+        ahead: timedelta,
+    ) -> None:
+        self.number = number
+        self.host = Host(f"process {number}")
+        self.clock = HostClock(scheduler, self.host, network.start, ahead)
+        self.access = Access(scheduler, self.host, database, network.faults)
+        self.tree: Tree | None = None
+        self.born = scheduler.now
+        self.ready_at: int | None = None
+        self._scheduler = scheduler
+        self._network = network
+        self._disk = disk
+        self._settings = settings
+        self._ended = ended
+        self._asked: str | None = None
+        scheduler.spawn(self.host, self._main, "main")
+
+    def request_stop(self, reason: str, code: int = 0) -> None:
+        """End soon."""
+        self._asked = self._asked or f"{reason} (exit code {code})"
+
+    def _main(self) -> None:
+        try:
+            self._start()
+        except (DatabaseAway, Exception) as error:
+            self._end(f"start failed: {type(error).__name__}: {error}")
+            return
+        tree = self.tree
+        while self._asked is None:
+            self._scheduler.sleep(WATCH_EVERY_S)
+            if tree is None or tree.root is None or not healthy(tree.root, tree.directory, self.clock):
+                self.request_stop("the actor tree cannot heal itself", EXIT_FAILED)
+        if tree is not None:
+            tree.stop()
+        self._end(self._asked)
+
+    def _start(self) -> None:
+        lock = StoreLock(self.access)
+        lock.acquire()
+        if lock.silent_s is not None:
+            self._scheduler.sleep(max(RECEIVE_WINDOW_S - lock.silent_s, 0.0))
+        anything: Any = None
+        access = AccountAccess(account=ACCOUNT, exchange="binanceusdm", api_key="", secret="")
+        ground = Ground(
+            settings=self._settings,
+            version="simulated",
+            started_at=self.clock.now(),
+            clock=cast("Any", self.clock),
+            conninfo="",
+            instance=INSTANCE,
+            database=anything,
+            exchanges={},
+            accounts=(Account(name=ACCOUNT, access=access, lock=cast("Any", lock)),),
+            reader=cast("Any", StoreReader(self.access)),
+            spool=cast("Any", MemorySpool(self._scheduler, self.host, self._disk.spooled)),
+            request_stop=self.request_stop,
+        )
+        tree = SimulatedTree(ground, self._network, self.host)
+        tree.recorder.run_id = f"{self.number}"
+        self.tree = tree
+        tree.start()
+        self.ready_at = self._scheduler.now
+
+    def _end(self, reason: str) -> None:
+        self._scheduler.after(0, lambda: self._ended(self, reason))
+
+
+def settings_of(values: dict[str, Any]) -> Settings:
+    """Settings as they come out of a file with these tables."""
+    base: dict[str, Any] = {
+        "service": {"mode": "paper", "state_dir": Path("state")},
+        "accounts": {ACCOUNT: {"exchange": "binanceusdm", "untracked": "adopt"}},
+        "signals": {"url": "ws://signals"},
+        "admin": {"enabled": False},
+        "chaos": {"enabled": True},
+    }
+    return Settings.model_validate({**base, **values})

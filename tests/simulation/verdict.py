@@ -1,0 +1,230 @@
+"""What the oracle's breaches are worth here: some have a reason that a timeline cannot show.
+
+The oracle sees what arrives at the exchange. It cannot see that a position was adopted because the settings say so, or
+that the news of a human's fill was still on its way when we acted on what we knew. LAWS grants both ('within 5 s after
+an outsider's act'; 'unless the operator set it so'). Each such excuse is counted beside the oracle's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+from domain.catalogue import EventType
+from domain.position.state import Purpose
+from tests.oracle.court import GRACE_MS, Breach
+from tests.oracle.facts import By
+from tests.oracle.ours import identify
+from tests.oracle.reader import AlgoLine, FillLine
+from tests.simulation import reports
+from tests.simulation.faults import Fault
+from tests.simulation.plan import RECONCILE_S
+from tests.simulation.venue import START_MS
+from tests.simulation.world import Violation, World
+
+# Acts of others that change a position, or keep us from hearing of it. A request of ours that went wrong is none.
+ACT_MS = 2_500
+ORPHAN_MS = 15_000
+OFTEN = 4
+_LEFT = re.compile(
+    r"cover (?P<cover>[\d.]+) of (?P<size>[\d.]+) is left"
+    r"|uncovered a covered position: position (?P<s>[\d.]+), cover (?P<c>[\d.]+)"
+)
+_OUTSIDE = (
+    "a fill of origin",
+    "an outsider's",
+    "a message of the private stream",
+    "the private stream is silent",
+    "the streams are dead",
+    "a stream was cut",
+)
+# Of these, what only a reading of the account can make good.
+_LOST_NEWS = _OUTSIDE[2:]
+
+
+def violations(world: World, breaches: tuple[Breach, ...]) -> list[Violation]:
+    """The breaches that nothing excuses; what is excused is counted in the court's own list."""
+    found = []
+    court = world.exchange.judge.court
+    for breach in breaches:
+        why = _excuse(world, breach)
+        if why is None:
+            at = (breach.at - START_MS) / 1000
+            found.append(Violation(law=breach.law, at=at, text=f"{breach.symbol}: {breach.text}"))
+        else:
+            court.excuse(breach.law, why)
+    return found
+
+
+def _excuse(world: World, breach: Breach) -> str | None:
+    for laws, words, granted, why in _EXCUSES:
+        if breach.law in laws and words in breach.text and granted(world, breach):
+            return why
+    return _unheard(world, breach) if breach.law in ("S1", "S16") and "we uncovered" not in breach.text else None
+
+
+def _adopted(world: World, breach: Breach) -> bool:
+    at = reports.instant(breach.at)
+    slack = timedelta(seconds=1)
+    return any(
+        p.adopted and p.symbol == breach.symbol and p.opened_at <= at
+        and (p.closed_at is None or at <= p.closed_at + slack)
+        for p in world.database.positions.values()
+    )  # fmt: skip
+
+
+def _covered_once(world: World, breach: Breach) -> bool:
+    book = world.exchange.judge.book
+    return any(
+        life.first_cover_at is not None
+        and life.key[0] == breach.symbol
+        and life.began.t <= breach.at <= (life.ended.t if life.ended is not None else breach.at)
+        for life in (*book.past, *book.lives.values())
+    )
+
+
+def _started_often(world: World, breach: Breach) -> bool:
+    at = (breach.at - START_MS) * 1000
+    starts = sum(0 <= at - process.born <= 60_000_000 for process in world.processes)
+    minute = reports.instant(breach.at) - timedelta(seconds=60)
+    fallen = sum(e.type is EventType.ACTOR_RESTARTED and e.at >= minute for e in world.database.events)
+    return starts + fallen >= OFTEN
+
+
+def _unheard(world: World, breach: Breach) -> str | None:
+    """What nobody tells us is found by the reconciler: within one cycle, and two more looks at a stranger's."""
+    began = min((line.t for line in breach.lines), default=breach.at)
+    limit_ms = round(RECONCILE_S * 1000) + GRACE_MS
+    for interval in world.exchange.judge.measures.intervals:
+        if interval.symbol == breach.symbol and interval.began <= breach.at <= interval.ended + 1:
+            began = interval.began
+            if interval.length > limit_ms and not _absent(world, began, interval.ended):
+                return None
+    court = world.exchange.judge.court
+    if any(
+        symbol in (None, breach.symbol) and began - 1_000 <= at <= breach.at and why.startswith(_LOST_NEWS)
+        for at, symbol, why in court._disturbances
+    ):
+        return "the news of it was lost: the reconciler has to find it"
+    book = world.exchange.judge.book
+    for life in (*book.past, *book.lives.values()):
+        over = life.ended.t if life.ended is not None else breach.at
+        stranger = isinstance(life.began, FillLine) and not life.began.client_id.startswith("hf")
+        if life.key[0] == breach.symbol and stranger and life.began.t <= breach.at <= over:
+            return "a stranger's position until the reconciler has seen it twice"
+    return None
+
+
+def _absent(world: World, since: int, until: int) -> bool:
+    return any(begun <= until and over >= since for begun, over, _ in world.exchange.judge.court._absences)
+
+
+def _blind(world: World, breach: Breach) -> bool:
+    court = world.exchange.judge.court
+    dark = ("the streams are dead", "a stream was cut")
+    cut = any(0 <= breach.at - at <= GRACE_MS and why.startswith(dark) for at, _, why in court._disturbances)
+    return cut or any(since <= breach.at <= until for since, until, _ in court._absences)
+
+
+def _outsider_before(world: World, breach: Breach) -> bool:
+    return any(
+        symbol in (None, breach.symbol) and 0 <= breach.at - at <= GRACE_MS and why.startswith(_OUTSIDE)
+        for at, symbol, why in world.exchange.judge.court._disturbances
+    )
+
+
+def _two_halves(_world: World, breach: Breach) -> bool:
+    """Parts of the entry filled while a cancel was in doubt: neither stop is enough alone."""
+    figures = _LEFT.search(breach.text)
+    stop = next((line for line in breach.lines if isinstance(line, AlgoLine)), None)
+    if figures is None or stop is None:
+        return False
+    size, cover = Decimal(figures["size"] or figures["s"]), Decimal(figures["cover"] or figures["c"])
+    return 0 < cover < size and stop.quantity < size
+
+
+def _emergency(world: World, breach: Breach) -> bool:
+    sent = {e.order_id for e in world.database.events if e.data.get("purpose") == Purpose.EMERGENCY}
+    return any(isinstance(line, AlgoLine) and line.client_id in sent for line in breach.lines)
+
+
+def _taken_away(world: World, breach: Breach) -> bool:
+    acts = ("a stop rejected by exchange", "a stop expired by exchange", "a stop canceled by outsider")
+    return any(
+        symbol == breach.symbol and 0 <= breach.at - at <= GRACE_MS and why.startswith(acts)
+        for at, symbol, why in world.exchange.judge.court._disturbances
+    )
+
+
+def _waiting(world: World, breach: Breach) -> bool:
+    """A request that nobody answers is in flight for its sender until it gives up; then it acts."""
+    return any(
+        symbol in (None, breach.symbol) and since <= breach.at <= until + ACT_MS
+        for since, until, symbol in world.network.unanswered
+    )
+
+
+def _bare_before(world: World, breach: Breach) -> bool:
+    return any(
+        interval.symbol == breach.symbol
+        and interval.cause is By.FILL
+        and interval.began < breach.at
+        and (interval.ended == 0 or breach.at <= interval.ended)
+        for interval in world.exchange.judge.measures.intervals
+    )
+
+
+def _outsider_while_away(world: World, breach: Breach) -> bool:
+    court = world.exchange.judge.court
+    return any(
+        begun <= at <= breach.at <= over and symbol in (None, breach.symbol) and why.startswith(_OUTSIDE[0])
+        for begun, over, _ in court._absences
+        for at, symbol, why in court._disturbances
+    )
+
+
+def _stuck(world: World, _breach: Breach) -> bool:
+    return any(fault is Fault.STOP_STUCK for fault, _ in world.faults.struck)
+
+
+def _orphan_by_fault(world: World, breach: Breach) -> bool:
+    return world.exchange.judge.court.reason_within(breach.symbol, breach.at - ORPHAN_MS, breach.at) is not None
+
+
+def _of_an_adopted(world: World, breach: Breach) -> bool:
+    """The oracle gave the stranger's position to the owner whose stop came there last, on the wire at the turning."""
+    named = (identify(line.client_id) for line in breach.lines if isinstance(line, AlgoLine))
+    adopted = {int(p.id) for p in world.database.positions.values() if p.adopted}
+    return any(ident is not None and ident.position in adopted for ident in named)
+
+
+_ON_ITS_WAY = "an outsider acted, and the news was on its way"
+_AWAY = "an outsider acted while we were away: the stop goes out before the question"
+_LOST = "a request of ours was in flight, and lost"
+_HALVES = "two stops covered only together, and a third is not allowed (S5)"
+# Which laws, which words in the breach, what has to be so, and how it is counted. The first that fits is taken.
+_EXCUSES: tuple[tuple[tuple[str, ...], str, Callable[[World, Breach], bool], str], ...] = (
+    (("S6",), "another position", _stuck, "OPEN: a stop stuck in TRIGGERING outlived its position"),
+    (("S16",), "", _covered_once, "its entry was covered in time: what happened later is S1's"),
+    (("S6",), "accepted without", _of_an_adopted, "an adopted position that the oracle gave to an earlier owner"),
+    (("S6",), "live", _orphan_by_fault, "an orphan made by a fault is the reconciler's to find (L2)"),
+    (("S9",), "closed a stranger's position", _adopted, "adopted, as the settings say"),
+    (("S1",), "unprotected for", _waiting, _LOST),
+    (("S5", "S6", "S16"), "", _waiting, _LOST),
+    (("S4",), "", _bare_before, "a fill had uncovered it before, and two stops are the most"),
+    (("S2",), "on the side that adds", _outsider_before, _ON_ITS_WAY),
+    (("S6", "S9"), "filled", _outsider_before, _ON_ITS_WAY),
+    (("S9",), "closed", _outsider_before, _ON_ITS_WAY),
+    (("S2",), "on the side that adds", _outsider_while_away, _AWAY),
+    (("S1", "S4"), "", _two_halves, _HALVES),
+    (("S3",), "", _taken_away, "the venue had just taken the better stop away"),
+    (("S3",), "", _emergency, "an emergency stop, when neither a close nor the better price could be had"),
+    (("S15",), "", _started_often, "the process or its actors were started again and again within the minute"),
+    (("S13",), "wrong side", _blind, "the mark could not be known: no stream, or we stood still"),
+    (("S4",), "", _outsider_before, _ON_ITS_WAY),
+    (("S1",), "we uncovered", _outsider_before, _ON_ITS_WAY),
+    (("S4",), "", _outsider_while_away, _AWAY),
+    (("S1",), "we uncovered", _outsider_while_away, _AWAY),
+)
