@@ -57,8 +57,8 @@ def run(settings_file: Path | None, *, confirm_live: bool = False) -> int:
     """The service: start it, wait, stop it."""
     from loguru import logger
 
-    from actors.admin import what_stays
     from actors.service import AccountHeld, Service, thread_dump
+    from actors.views import what_stays
     from config.live import LiveUnconfirmed
     from config.load import load_settings
     from config.log import set_up

@@ -18,7 +18,6 @@ from actors import messages
 from actors.directory import Unanswered, Unavailable
 from actors.entry_desk import NOT_YET
 from actors.guard import ActorContext
-from actors.journal import JournalState
 from actors.marks import Marks
 from actors.messages import (
     EntriesRefused,
@@ -39,6 +38,7 @@ from actors.recording import Recorder
 from actors.reporting import ReportingActor
 from actors.root import census
 from actors.supervision import Crash
+from actors.views import database_health, outbox_health, position_view, what_stays
 from adapters.admin.parameters import Parameters, refused, required
 from adapters.admin.protocol import (
     INVALID_PARAMS,
@@ -54,10 +54,9 @@ from adapters.exchange.symbols import SymbolNames, UnknownSymbol
 from domain.catalogue import EventType
 from domain.identity import PositionId
 from domain.instrument import Instrument, PositionSide
-from domain.position import ledger, trailing
 from domain.position.inputs import CloseWanted, Release, StopWanted, TrailingWanted
 from domain.position.plan import TrailingRules
-from domain.position.state import CloseReason, Position, TrailState
+from domain.position.state import CloseReason, Position
 from persistence.database import DatabaseAway
 from persistence.positions import load
 from persistence.reader import Reader
@@ -164,8 +163,8 @@ class Admin(ReportingActor):
             found.append(
                 {"name": name, "state": health.state, "reason": health.reason or None, "last_at": health.last_at}
             )
-        found.append(self._component("database", messages.JOURNAL, _database_health))
-        found.append(self._component("notifier", messages.NOTIFIER, _outbox_health))
+        found.append(self._component("database", messages.JOURNAL, database_health))
+        found.append(self._component("notifier", messages.NOTIFIER, outbox_health))
         return found
 
     def _component(self, name: str, actor: str, judge: Callable[[Any], tuple[str, str | None]]) -> dict[str, object]:
@@ -211,39 +210,7 @@ class Admin(ReportingActor):
         mark = self._wiring.marks.get(p.account, p.symbol)
         if mark is not None and not p.phase.final:
             p = replace(p, mark_price=mark.price, mark_at=mark.at)
-        stop = trailing.stop_in_force(p)
-        unprotected = p.unprotected_seconds
-        if p.unprotected_since is not None:
-            unprotected += Decimal(str((now - p.unprotected_since).total_seconds()))
-        return {
-            "id": p.id,
-            "account": p.account,
-            "symbol": p.symbol,
-            "side": p.side.value,
-            "state": p.phase.name,
-            "quantity": max(ledger.book(p), Decimal(0)),
-            "entry_price": _shown(ledger.entry_price(p)),
-            "mark_price": p.mark_price,
-            "stop_price": stop.trigger if stop is not None else None,
-            "stop_order_id": stop.exchange_id if stop is not None else None,
-            "take_profits": [],
-            "trailing": {
-                "state": p.trail.state.name if p.trail.state is not TrailState.OFF else "OFF",
-                "activation_price": _shown(trailing.activation_price(p)),
-                "extreme_price": p.trail.extreme,
-                "updates": p.trail.updates,
-            },
-            "unrealized_pnl": _shown(ledger.unrealized_pnl(p)),
-            "liquidation_price": p.liquidation_price,
-            "unprotected_seconds": unprotected,
-            "needs_intervention": p.needs_intervention,
-            "correlation_id": p.correlation_id,
-            "opened_at": p.opened_at,
-            "closed_at": p.closed_at,
-            "close_reason": p.close_reason.value if p.close_reason is not None else None,
-            "realized_pnl": ledger.realized_pnl(p),
-            "fees": ledger.fees(p),
-        }
+        return position_view(p, now)
 
     def _show(self, params: Parameters, _: Caller) -> object:
         position_id = required("id", params.whole("id"))
@@ -520,34 +487,6 @@ class Admin(ReportingActor):
             return SymbolNames(known).canonical(symbol)
         except UnknownSymbol as unknown:
             raise AdminError(INVALID_PARAMS, str(unknown), {"parameter": "symbol", "value": symbol}) from unknown
-
-
-def what_stays(owners: Owners) -> str:
-    """What remains on the exchange when the service stops, in words."""
-    owned = owners.all()
-    stops = sum(1 for p in owned if trailing.stop_in_force(p) is not None)
-
-    def counted(number: int, noun: str) -> str:
-        return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-    remain = "remains" if len(owned) == 1 and stops <= 1 else "remain"
-    return f"{counted(len(owned), 'position')}, {counted(stops, 'stop')} {remain} on the exchange"
-
-
-def _database_health(journal: JournalState) -> tuple[str, str | None]:
-    if journal.database_up:
-        return "healthy", None
-    return "down", f"{journal.spooled} records wait in the spool"
-
-
-def _outbox_health(outbox: Mapping[str, int]) -> tuple[str, str | None]:
-    waiting = outbox["waiting"]
-    return ("degraded", f"{waiting} alerts wait") if waiting else ("healthy", None)
-
-
-def _shown(value: Decimal | None) -> Decimal | None:
-    """Computed prices and profits to 8 places for the eye; what the venue said is never rounded."""
-    return None if value is None else round(value, 8).normalize() + 0
 
 
 Method = Callable[[Admin, Parameters, Caller], object]

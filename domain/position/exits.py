@@ -13,7 +13,8 @@ from decimal import Decimal
 from domain.catalogue import EventType
 from domain.identity import OrderKind
 from domain.orders import OrderIntent, Rejected, RejectReason
-from domain.position import ledger, stops
+from domain.position import ledger
+from domain.position.cover import covered
 from domain.position.state import CloseReason, ExitOrder, OrderState, Position
 from domain.position.turn import Turn
 
@@ -111,7 +112,7 @@ def refused(turn: Turn, order: ExitOrder, outcome: Rejected, data: dict[str, obj
 def _emergency(turn: Turn) -> None:
     """Neither covered nor able to close: an emergency stop, and a human."""
     p = turn.position
-    if stops.covered(turn) or p.exit_refusals < REFUSALS_BEFORE_EMERGENCY:
+    if covered(turn) or p.exit_refusals < REFUSALS_BEFORE_EMERGENCY:
         return
     if not p.emergency_wanted:
         turn.set(emergency_wanted=True, stop_retry_at=None)
@@ -120,7 +121,7 @@ def _emergency(turn: Turn) -> None:
 def watch_intervention(turn: Turn) -> None:
     """Raise or lower the flag that a human is needed: open, not covered, and closing does not work."""
     p = turn.position
-    bare = ledger.exposure(p) > 0 and not stops.covered(turn)
+    bare = ledger.exposure(p) > 0 and not covered(turn)
     helpless = bare and p.exit_refusals > REFUSALS_BEFORE_EMERGENCY and p.stop_refusals > 0
     if helpless and not p.needs_intervention:
         turn.set(needs_intervention=True)

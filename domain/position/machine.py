@@ -19,7 +19,7 @@ from typing import cast
 from domain.catalogue import EventType
 from domain.identity import OrderKind
 from domain.orders import OrderIntent, OrderReport
-from domain.position import exits, ledger, stops, tracking, trailing
+from domain.position import cover, exits, ledger, places, stops, tracking, trailing
 from domain.position.effects import AskCandles, Transition
 from domain.position.inputs import (
     AnswerHeard,
@@ -78,7 +78,7 @@ def _decide(turn: Turn) -> None:
     if turn.position.close_wanted is not None:
         exits.decide(turn)  # the stop's turn may have found that only closing is left
     _phase(turn)
-    stops.measure(turn)
+    cover.measure(turn)
     exits.watch_intervention(turn)
     _finish(turn)
 
@@ -209,7 +209,7 @@ def _take_foreign_stop(turn: Turn, report: OrderReport) -> None:
         return
     closing = report.side is p.side.closing and (report.reduce_only or report.close_position)
     whole = report.close_position or report.quantity >= ledger.exposure(p)
-    if report.trigger_price is None or not closing or not whole or not stops.on_safe_side(p, report.trigger_price):
+    if report.trigger_price is None or not closing or not whole or not places.on_safe_side(p, report.trigger_price):
         return
     turn.set(stops=(stops.foreign(turn, report),), protected_once=True)
     turn.say(

@@ -13,7 +13,8 @@ from decimal import Decimal
 from domain.catalogue import EventType, Severity
 from domain.identity import ClientOrderId, OrderKind
 from domain.orders import OrderIntent, OrderReport, OrderStatus, Rejected, RejectReason, Source
-from domain.position import ledger, trailing
+from domain.position import ledger, places, trailing
+from domain.position.cover import TRIGGERED_LIMIT_S
 from domain.position.effects import Cancel
 from domain.position.state import (
     ZERO,
@@ -30,56 +31,7 @@ FIRST_STOP_PAUSE_S = 0.4
 MOVE_PAUSE_S = 2.0
 STUCK_ASK_S = 0.5
 STUCK_CLOSE_S = 1.5
-TRIGGERED_LIMIT_S = 1.0
 TRIGGERED_ASK_S = 0.3
-
-
-def cover(p: Position) -> Decimal:
-    """The quantity that the resting stops would close."""
-    return sum((s.quantity for s in p.stops if s.covers), ZERO)
-
-
-def covered(turn: Turn) -> bool:
-    """Whether the exposure is covered; a stop that is triggering counts for a second (LAWS)."""
-    p = turn.position
-    triggering = sum(
-        (
-            s.quantity
-            for s in p.stops
-            if s.state is OrderState.TRIGGERED
-            and s.triggered_at is not None
-            and turn.now < s.triggered_at + timedelta(seconds=TRIGGERED_LIMIT_S)
-        ),
-        ZERO,
-    )
-    return cover(p) + triggering >= ledger.exposure(p)
-
-
-def first_trigger(p: Position) -> Decimal | None:
-    """Where the first stop belongs: the given price, or the set distance from the entry price."""
-    if p.operator_stop is not None:
-        return p.operator_stop
-    if p.initial_stop is not None:
-        return p.initial_stop
-    if p.plan.stop_price is not None:
-        return p.instrument.stop_price(p.side, p.plan.stop_price)
-    entry = ledger.entry_price(p) or p.mark_price
-    if entry is None:
-        return None
-    return p.instrument.stop_price(p.side, trailing.offset(p.side, entry, -p.plan.protection.stop_pct))
-
-
-def wanted_trigger(p: Position) -> Decimal | None:
-    """Where the stop should be now: the first one's place or, when that is better, where it has trailed to."""
-    first = first_trigger(p)
-    if first is None or p.trail.wanted is None:
-        return first
-    return p.side.best(first, p.trail.wanted)
-
-
-def on_safe_side(p: Position, trigger: Decimal) -> bool:
-    """Whether the mark price has not passed a trigger; unknown marks forbid nothing."""
-    return p.mark_price is None or p.side.better(p.mark_price, trigger)
 
 
 def decide(turn: Turn) -> None:
@@ -113,7 +65,7 @@ def _best(p: Position, live: list[StopOrder]) -> StopOrder:
     tried to cancel is not relied on beside its equal: that request may still arrive.
     """
     needed = ledger.exposure(p)
-    forced = p.operator_stop if wanted_trigger(p) == p.operator_stop else None
+    forced = p.operator_stop if places.wanted_trigger(p) == p.operator_stop else None
     return max(
         live,
         key=lambda s: (
@@ -141,14 +93,14 @@ def _first(turn: Turn, busy: list[StopOrder]) -> None:
     if p.stop_retry_at is not None and turn.now < p.stop_retry_at:
         turn.wake_at(p.stop_retry_at)
         return
-    trigger = wanted_trigger(p)
+    trigger = places.wanted_trigger(p)
     purpose = Purpose.GUARD if p.protected_once or p.adopted else Purpose.FIRST
-    if p.emergency_wanted and (trigger is None or p.stop_refusals > 0 or not on_safe_side(p, trigger)):
-        trigger, purpose = _emergency_trigger(p), Purpose.EMERGENCY
+    if p.emergency_wanted and (trigger is None or p.stop_refusals > 0 or not places.on_safe_side(p, trigger)):
+        trigger, purpose = places.emergency_trigger(p), Purpose.EMERGENCY
     if trigger is None:
         return
-    if not on_safe_side(p, trigger):
-        nearest = _nearest_trigger(p)
+    if not places.on_safe_side(p, trigger):
+        nearest = places.nearest_trigger(p)
         if purpose is not Purpose.GUARD or nearest is None or p.stop_refusals > p.plan.protection.retries:
             turn.set(close_wanted=p.close_wanted or CloseReason.STOP_PASSED)
             turn.say(
@@ -162,38 +114,12 @@ def _first(turn: Turn, busy: list[StopOrder]) -> None:
     _send(turn, trigger, ledger.exposure(p), purpose)
 
 
-def _emergency_trigger(p: Position) -> Decimal | None:
-    """The set distance from the mark, never past the liquidation price (DESIGN 3, 'Retries of a first stop')."""
-    mark = p.mark_price or ledger.entry_price(p)
-    if mark is None:
-        return None
-    trigger = trailing.offset(p.side, mark, -p.plan.protection.emergency_stop_pct)
-    if p.liquidation_price is not None and p.liquidation_price > 0:
-        trigger = p.side.best(trigger, p.liquidation_price + p.instrument.tick * p.side.sign)
-    return p.instrument.stop_price(p.side, trigger)
-
-
-def _nearest_trigger(p: Position) -> Decimal | None:
-    """The nearest valid stop for one whose own place the mark has passed while nobody watched.
-
-    Not looser than the stop that was lost, nor than the first one, as long as the mark has not passed those (S3).
-    """
-    if p.mark_price is None:
-        return None
-    wished = trailing.offset(p.side, p.mark_price, -p.plan.protection.nearest_stop_pct)
-    nearest = p.instrument.stop_price_outward(p.side, wished)
-    for known in (first_trigger(p), *(s.trigger for s in p.stops if s.accepted_at is not None)):
-        if known is not None and on_safe_side(p, known):
-            nearest = p.side.best(nearest, known)
-    return nearest
-
-
 def _improve(turn: Turn, keep: StopOrder) -> None:
     """One stop rests: replace it when its size is wrong or its place has become better."""
     p = turn.position
     if keep.purpose is Purpose.FOREIGN or p.close_wanted is not None or p.close_fraction is not None:
         return
-    needed, wanted = ledger.exposure(p), wanted_trigger(p)
+    needed, wanted = ledger.exposure(p), places.wanted_trigger(p)
     if wanted is None:
         return
     forced = p.operator_stop is not None and wanted == p.operator_stop and keep.trigger != wanted
@@ -216,7 +142,7 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
     if not too_small and not forced and p.trail.moved_at is not None and turn.now < p.trail.moved_at + interval:
         turn.wake_at(p.trail.moved_at + interval)
         return
-    if not on_safe_side(p, target):
+    if not places.on_safe_side(p, target):
         if move and p.beyond_stop_since is None:
             turn.set(close_wanted=CloseReason.TRAILING_STOP)
             turn.say(
@@ -271,7 +197,7 @@ def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose) -> 
 def _cancel_others(turn: Turn, live: list[StopOrder], keep: StopOrder) -> None:
     """Cancel all but one; not while that one is in question or triggering, nor while the size is unverified."""
     p = turn.position
-    if keep.ask_at is not None or p.verify_wanted or not on_safe_side(p, keep.trigger):
+    if keep.ask_at is not None or p.verify_wanted or not places.on_safe_side(p, keep.trigger):
         return
     for stop in live:
         if stop.client_id != keep.client_id and stop.purpose is not Purpose.FOREIGN:
@@ -488,33 +414,3 @@ def foreign(turn: Turn, report: OrderReport) -> StopOrder:
         sent_at=report.at,
         accepted_at=turn.now,
     )
-
-
-def measure(turn: Turn) -> None:
-    """Keep the unprotected seconds: from the first moment without full cover to the first one with it."""
-    p = turn.position
-    bare = ledger.exposure(p) > 0 and not covered(turn) and not ledger.flat(p)
-    if bare and p.unprotected_since is None:
-        expected = not p.protected_once or (p.entry is not None and not p.entry.state.over)
-        turn.set(unprotected_since=turn.now, unprotected_alerted=False)
-        turn.say(
-            EventType.POSITION_UNPROTECTED,
-            {"symbol": p.symbol, "quantity": ledger.exposure(p), "cover": cover(p)},
-            Severity.INFO if expected else Severity.WARNING,
-        )
-        p = turn.position
-    if not bare and p.unprotected_since is not None:
-        seconds = Decimal(str((turn.now - p.unprotected_since).total_seconds()))
-        turn.set(unprotected_since=None, unprotected_seconds=p.unprotected_seconds + seconds)
-        turn.say(EventType.POSITION_PROTECTED, {"symbol": p.symbol, "unprotected_seconds": seconds, "cover": cover(p)})
-    elif p.unprotected_since is not None and not p.unprotected_alerted:
-        limit = p.unprotected_since + timedelta(seconds=5)
-        if turn.now < limit:
-            turn.wake_at(limit)
-        else:
-            turn.set(unprotected_alerted=True)
-            turn.say(
-                EventType.POSITION_UNPROTECTED,
-                {"symbol": p.symbol, "quantity": ledger.exposure(p), "seconds": 5, "phase": p.phase},
-                Severity.CRITICAL,
-            )

@@ -27,6 +27,7 @@ from domain.orders import (
     Unknown,
 )
 from domain.position import exits, ledger, stops
+from domain.position.cover import covered
 from domain.position.state import ExitOrder, OrderState, Purpose, StopOrder, TrackedOrder
 from domain.position.turn import Turn
 
@@ -292,5 +293,5 @@ def ask_open_questions(turn: Turn) -> None:
 
 def _patience(turn: Turn, order: TrackedOrder) -> timedelta:
     """How long to wait for an outcome. What is open without a stop does not wait for the network to give up."""
-    bare = isinstance(order, StopOrder) and not stops.covered(turn)
+    bare = isinstance(order, StopOrder) and not covered(turn)
     return timedelta(seconds=UNANSWERED_FIRST_STOP_S if bare else UNANSWERED_S)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from domain.instrument import PositionSide
-from domain.position import exits, ledger, machine, stops, tracking, trailing
+from domain.position import exits, ledger, machine, places, stops, tracking, trailing
 from domain.position.effects import Cancel, Place
 from domain.position.inputs import CloseWanted, PriceRange, Release, StopWanted, TrailingWanted, Wake
 from domain.position.state import CloseReason, OrderState, StopOrder
@@ -195,7 +195,7 @@ def started(seed: int, steps: int) -> World:
 
 def cancels_first(turn: Turn, keep: StopOrder) -> None:
     """A move that cancels the old stop before the new one is there."""
-    wanted = stops.wanted_trigger(turn.position)
+    wanted = places.wanted_trigger(turn.position)
     if wanted is not None and turn.position.side.better(wanted, keep.trigger) and keep.state is OrderState.LIVE:
         stops._cancel(turn, keep)
 
@@ -220,7 +220,7 @@ BUGS: list[tuple[object, str, object]] = [
     (stops, "_cancel_all", lambda turn: None),
     (stops, "_best", keeps_the_worst),
     (stops, "gone", lambda turn, stop, status, why: turn.put(replace(stop, ask_at=None))),
-    (stops, "on_safe_side", lambda p, trigger: True),
+    (places, "on_safe_side", lambda p, trigger: True),
     (exits, "_quantity", never_resizes),
     (ledger, "trusted_report", lambda p: None),
     (ledger, "_adjust", lambda turn, report, shown: None),

@@ -1,0 +1,79 @@
+"""What operators are shown, in the words of INTERFACE: pure, from states to plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from actors.journal import JournalState
+from actors.owners import Owners
+from domain.position import ledger, trailing
+from domain.position.state import Position
+
+
+def position_view(p: Position, now: datetime) -> dict[str, object]:
+    """A position as INTERFACE names its parts; an interval that is still bare counts up to `now`."""
+    stop = trailing.stop_in_force(p)
+    unprotected = p.unprotected_seconds
+    if p.unprotected_since is not None:
+        unprotected += Decimal(str((now - p.unprotected_since).total_seconds()))
+    return {
+        "id": p.id,
+        "account": p.account,
+        "symbol": p.symbol,
+        "side": p.side.value,
+        "state": p.phase.name,
+        "quantity": max(ledger.book(p), Decimal(0)),
+        "entry_price": _shown(ledger.entry_price(p)),
+        "mark_price": p.mark_price,
+        "stop_price": stop.trigger if stop is not None else None,
+        "stop_order_id": stop.exchange_id if stop is not None else None,
+        "take_profits": [],
+        "trailing": {
+            "state": p.trail.state.name,
+            "activation_price": _shown(trailing.activation_price(p)),
+            "extreme_price": p.trail.extreme,
+            "updates": p.trail.updates,
+        },
+        "unrealized_pnl": _shown(ledger.unrealized_pnl(p)),
+        "liquidation_price": p.liquidation_price,
+        "unprotected_seconds": unprotected,
+        "needs_intervention": p.needs_intervention,
+        "correlation_id": p.correlation_id,
+        "opened_at": p.opened_at,
+        "closed_at": p.closed_at,
+        "close_reason": p.close_reason.value if p.close_reason is not None else None,
+        "realized_pnl": ledger.realized_pnl(p),
+        "fees": ledger.fees(p),
+    }
+
+
+def what_stays(owners: Owners) -> str:
+    """What remains on the exchange when the service stops, in words."""
+    owned = owners.all()
+    stops = sum(1 for p in owned if trailing.stop_in_force(p) is not None)
+
+    def counted(number: int, noun: str) -> str:
+        return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+    remain = "remains" if len(owned) == 1 and stops <= 1 else "remain"
+    return f"{counted(len(owned), 'position')}, {counted(stops, 'stop')} {remain} on the exchange"
+
+
+def database_health(journal: JournalState) -> tuple[str, str | None]:
+    """Healthy or down, and why."""
+    if journal.database_up:
+        return "healthy", None
+    return "down", f"{journal.spooled} records wait in the spool"
+
+
+def outbox_health(outbox: Mapping[str, int]) -> tuple[str, str | None]:
+    """Healthy or degraded, and why."""
+    waiting = outbox["waiting"]
+    return ("degraded", f"{waiting} alerts wait") if waiting else ("healthy", None)
+
+
+def _shown(value: Decimal | None) -> Decimal | None:
+    """Computed prices and profits to 8 places for the eye; what the venue said is never rounded."""
+    return None if value is None else round(value, 8).normalize() + 0

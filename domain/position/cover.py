@@ -1,0 +1,64 @@
+"""How much of the position is covered, and for how long it was not: the unprotected seconds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from domain.catalogue import EventType, Severity
+from domain.position import ledger
+from domain.position.state import ZERO, OrderState, Position
+from domain.position.turn import Turn
+
+TRIGGERED_LIMIT_S = 1.0
+
+
+def cover(p: Position) -> Decimal:
+    """The quantity that the resting stops would close."""
+    return sum((s.quantity for s in p.stops if s.covers), ZERO)
+
+
+def covered(turn: Turn) -> bool:
+    """Whether the exposure is covered; a stop that is triggering counts for a second (LAWS)."""
+    p = turn.position
+    triggering = sum(
+        (
+            s.quantity
+            for s in p.stops
+            if s.state is OrderState.TRIGGERED
+            and s.triggered_at is not None
+            and turn.now < s.triggered_at + timedelta(seconds=TRIGGERED_LIMIT_S)
+        ),
+        ZERO,
+    )
+    return cover(p) + triggering >= ledger.exposure(p)
+
+
+def measure(turn: Turn) -> None:
+    """Keep the unprotected seconds: from the first moment without full cover to the first one with it."""
+    p = turn.position
+    bare = ledger.exposure(p) > 0 and not covered(turn) and not ledger.flat(p)
+    if bare and p.unprotected_since is None:
+        expected = not p.protected_once or (p.entry is not None and not p.entry.state.over)
+        turn.set(unprotected_since=turn.now, unprotected_alerted=False)
+        turn.say(
+            EventType.POSITION_UNPROTECTED,
+            {"symbol": p.symbol, "quantity": ledger.exposure(p), "cover": cover(p)},
+            Severity.INFO if expected else Severity.WARNING,
+        )
+        p = turn.position
+    if not bare and p.unprotected_since is not None:
+        seconds = Decimal(str((turn.now - p.unprotected_since).total_seconds()))
+        turn.set(unprotected_since=None, unprotected_seconds=p.unprotected_seconds + seconds)
+        turn.say(EventType.POSITION_PROTECTED, {"symbol": p.symbol, "unprotected_seconds": seconds, "cover": cover(p)})
+    elif p.unprotected_since is not None and not p.unprotected_alerted:
+        limit = p.unprotected_since + timedelta(seconds=5)
+        if turn.now < limit:
+            turn.wake_at(limit)
+        else:
+            turn.set(unprotected_alerted=True)
+            turn.say(
+                EventType.POSITION_UNPROTECTED,
+                {"symbol": p.symbol, "quantity": ledger.exposure(p), "seconds": 5, "phase": p.phase},
+                Severity.CRITICAL,
+            )
