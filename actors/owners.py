@@ -82,8 +82,3 @@ class Owners:
         with self._lock:
             states = list(self._states.values())
         return tuple(sorted((p for p in states if account in (None, p.account)), key=lambda p: p.id))
-
-
-def place_of(position: Position, *, hedge: bool) -> Place:
-    """The place that a position takes."""
-    return Place(position.account, position.symbol, position.side if hedge else None)

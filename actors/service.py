@@ -38,7 +38,6 @@ RECEIVE_WINDOW_S = 2.0
 WATCH_EVERY_S = 1.0
 PAPER_KEY = "paper"
 EXIT_FAILED = 1
-EXIT_HELD = 3
 
 
 class AccountHeld(Exception):

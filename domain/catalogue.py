@@ -30,7 +30,6 @@ class EventType(StrEnum):
     SERVICE_STARTED = "service_started"
     SERVICE_STOPPED = "service_stopped"
     ACCOUNT_CONNECTED = "account_connected"
-    ACCOUNT_UNREACHABLE = "account_unreachable"
 
     SIGNAL_FEED_CONNECTED = "signal_feed_connected"
     SIGNAL_FEED_LOST = "signal_feed_lost"
@@ -147,7 +146,6 @@ _SPECIAL = {
 _SEVERITIES = {
     Severity.DEBUG: (EventType.PRICE_RANGE, EventType.STOP_LOSS_SENT, EventType.STOP_LOSS_CANCEL_SENT, EventType.FILL),
     Severity.WARNING: (
-        EventType.ACCOUNT_UNREACHABLE,
         EventType.SIGNAL_FEED_LOST,
         EventType.SIGNAL_MALFORMED,
         EventType.ENTRY_REFUSED,
