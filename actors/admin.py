@@ -209,7 +209,7 @@ class Admin(ReportingActor):
         """A position as INTERFACE names its parts; the mark price is the newest one known."""
         mark = self._wiring.marks.get(p.account, p.symbol)
         if mark is not None and not p.phase.final:
-            p = replace(p, mark_price=mark.price, mark_at=mark.at)
+            p = p.changed(mark_price=mark.price, mark_at=mark.at)
         return position_view(p, now)
 
     def _show(self, params: Parameters, _: Caller) -> object:

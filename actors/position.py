@@ -133,7 +133,7 @@ class PositionActor(GuardedActor):
         p = self._position
         mark = self._wiring.marks.get(p.account, p.symbol)
         if mark is not None and (p.mark_at is None or mark.at > p.mark_at):
-            self._position = replace(p, mark_price=mark.price, mark_at=mark.at)
+            self._position = p.changed(mark_price=mark.price, mark_at=mark.at)
 
     def _hear(self, heard: Input) -> None:
         if not isinstance(heard, Recovered):  # it needs to know since when nobody looked
@@ -223,7 +223,7 @@ class PositionActor(GuardedActor):
             },
         )
         self._passed, self._passed_count = None, 0
-        self._position = replace(p, version=p.version + 1)
+        self._position = p.changed(version=p.version + 1)
         event = position_event(happening, self._position, now)
         record = self._wiring.recorder.record(now, events=[event], position=self._position)
         self._hand_over(record, self._position)

@@ -76,6 +76,10 @@ class OrderIntent:
     """One order that we decided to send, with the id it will carry. Written down before its first byte is sent.
 
     `reference_price` is the mark price of the decision: the last check before the wire judges against it.
+    `attached_stop` (entries): the trigger of the stop that the venue attaches to the position with the first fill.
+    `attached` (stops): set on the position itself instead of as an order; it covers whatever the position holds, and
+    the venue keeps no client id of it. `replaces`: the resting stop that is changed in place, none is added.
+    `close_position` (stops): closes whatever the position holds at its trigger; `quantity` is what it held when sent.
     """
 
     client_id: ClientOrderId
@@ -91,6 +95,10 @@ class OrderIntent:
     trigger_by: TriggerBy = TriggerBy.MARK
     reference_price: Decimal | None = None
     urgent: bool = False
+    attached_stop: Decimal | None = None
+    attached: bool = False
+    replaces: OrderRef | None = None
+    close_position: bool = False
 
     @property
     def priority(self) -> Priority:
@@ -104,12 +112,17 @@ class OrderIntent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRef:
-    """Enough to find one order at a venue."""
+    """Enough to find one order at a venue.
+
+    `attached`: the stop that stands on the position of `position_side` itself; it is found by reading the position.
+    """
 
     symbol: str
     client_id: ClientOrderId | None
     exchange_id: str | None
     conditional: bool
+    attached: bool = False
+    position_side: PositionSide | None = None
 
 
 class RejectReason(StrEnum):
@@ -140,7 +153,8 @@ class OrderReport:
     """What the venue shows of one order at one time.
 
     `filled` is cumulative. For a conditional order `child_id` is the order that its trigger made; `filled` of the
-    conditional itself is 0, since a venue's word on it is not to be trusted (VENUES T8).
+    conditional itself is 0, since a venue's word on it is not to be trusted (VENUES T8). `attached`: it stands on the
+    position itself and carries no client id (DESIGN 3, 'Ours is').
     """
 
     symbol: str
@@ -160,6 +174,7 @@ class OrderReport:
     reason: str
     at: datetime
     source: Source
+    attached: bool = False
 
 
 class Source(StrEnum):
@@ -194,7 +209,8 @@ class Fill:
 class PositionReport:
     """What the venue shows of one position; `quantity` is signed, and an explicit 0 is the proof of being flat.
 
-    `position_side` is None in one-way mode. `liquidation_price` None means the venue gave none.
+    `position_side` is None in one-way mode. `liquidation_price` None means the venue gave none. `attached_stop`: the
+    trigger of the stop that stands on the position itself; 0 is the venue's word that there is none, None says nothing.
     """
 
     symbol: str
@@ -205,6 +221,7 @@ class PositionReport:
     liquidation_price: Decimal | None
     at: datetime
     source: Source
+    attached_stop: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

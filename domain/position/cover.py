@@ -7,12 +7,13 @@ from decimal import Decimal
 
 from domain.catalogue import EventType, Severity
 from domain.position import ledger
-from domain.position.state import ZERO, OrderState, Position
+from domain.position.state import ZERO, OrderState, Position, derived
 from domain.position.turn import Turn
 
 TRIGGERED_LIMIT_S = 1.0
 
 
+@derived("stops")
 def cover(p: Position) -> Decimal:
     """The quantity that the resting stops would close."""
     return sum((s.quantity for s in p.stops if s.covers), ZERO)

@@ -23,6 +23,7 @@ from domain.position.state import (
     OrderState,
     Position,
     Reported,
+    derived,
 )
 from domain.position.turn import Turn
 from domain.records import Trade
@@ -33,8 +34,10 @@ ANSWER_LIMIT_S = 6
 FILLS_BEFORE_S = 5
 NEEDED = 2
 NEEDED_FOR_FLAT = 3
+EXECUTED = ("fills", "adjustment", "adjustment_price", "adopted_quantity", "adopted_price")
 
 
+@derived(*EXECUTED)
 def book(p: Position) -> Decimal:
     """The size that the executions add up to, in the position's direction."""
     total = p.adopted_quantity + p.adjustment
@@ -48,6 +51,7 @@ def has_history(p: Position) -> bool:
     return bool(p.fills or p.adjustment or p.adopted_quantity)
 
 
+@derived("reported", "last_fill_at")
 def trusted_report(p: Position) -> Reported | None:
     """The venue's word on the size, unless an execution is newer."""
     if p.reported is None or (p.last_fill_at is not None and p.reported.at < p.last_fill_at):
@@ -55,6 +59,7 @@ def trusted_report(p: Position) -> Reported | None:
     return p.reported
 
 
+@derived(*EXECUTED, "reported", "last_fill_at")
 def exposure(p: Position) -> Decimal:
     """The size that has to be protected: the larger of book and report, never negative."""
     reported = trusted_report(p)
@@ -67,6 +72,7 @@ def agreed(p: Position) -> bool:
     return reported is not None and reported.quantity == book(p)
 
 
+@derived(*EXECUTED, "reported", "last_fill_at")
 def flat(p: Position) -> bool:
     """Whether the position is proven gone: executions and the venue's own explicit figure say so."""
     return agreed(p) and book(p) <= 0
@@ -77,6 +83,7 @@ def itemised(p: Position) -> bool:
     return all(fills.traded >= fills.reported for fills in p.fills)
 
 
+@derived(*EXECUTED)
 def entry_price(p: Position) -> Decimal | None:
     """Average price of what opened the position."""
     grown = max(p.adjustment, ZERO)

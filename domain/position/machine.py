@@ -43,6 +43,7 @@ from domain.position.inputs import (
     Wake,
 )
 from domain.position.state import (
+    Calm,
     CloseReason,
     OrderState,
     Phase,
@@ -61,12 +62,61 @@ MAX_FILLS_QUESTIONS = 5
 
 def handle(position: Position, heard: Input, now: datetime) -> Transition:
     """Answer one input. Pure: the same position, input and time give the same answer."""
+    if type(heard) is PriceRange and position.calm is not None and _unmoved(position, position.calm, heard, now):
+        return _still(position, position.calm, heard)
     turn = Turn(position, now)
     answer = ANSWERS[type(heard)]
     if position.phase in answer.phases:
         answer.hear(turn, heard)
         _decide(turn)
-    return turn.transition()
+    transition = turn.transition()
+    if type(heard) is PriceRange and not transition.record and not transition.effects:
+        _rest(transition)
+    return transition
+
+
+def _rest(transition: Transition) -> None:
+    """A price has just changed nothing: note between which prices and until when that stays so."""
+    p = transition.position
+    stop = trailing.stop_in_force(p)
+    resting = [s for s in p.stops if not s.state.over]
+    settled = p.entry is None or p.entry.state.over
+    if p.phase is not Phase.ACTIVE or stop is None or resting != [stop] or not settled or p.mark_price is None:
+        return
+    if p.close_wanted is not None or p.beyond_stop_since is not None or not all(x.state.over for x in p.exits):
+        return
+    low, high = trailing.band(p)
+    if p.trail.state is not TrailState.OFF:
+        extreme = p.trail.extreme  # a better price becomes the extreme, even where it moves nothing
+        timed = p.plan.trailing.time_activation_minutes is not None and p.trail.state is not TrailState.TRAILING
+        if extreme is None or timed:
+            return
+        if p.side.sign > 0:
+            high = extreme if high is None else min(high, extreme)
+        else:
+            low = extreme if low is None else max(low, extreme)
+    p.calmed(Calm(low, high, transition.wake_at))
+
+
+def _unmoved(p: Position, calm: Calm, heard: PriceRange, now: datetime) -> bool:
+    return (
+        (calm.low is None or heard.low > calm.low)
+        and (calm.high is None or heard.high < calm.high)
+        and (calm.until is None or now < calm.until)
+        and (p.mark_at is None or heard.at >= p.mark_at)
+    )
+
+
+def _still(p: Position, calm: Calm, heard: PriceRange) -> Transition:
+    return Transition(
+        position=p.changed(mark_price=heard.last, mark_at=heard.at),
+        effects=(),
+        happenings=(),
+        orders=(),
+        trades=(),
+        wake_at=calm.until,
+        record=False,
+    )
 
 
 def _decide(turn: Turn) -> None:

@@ -4,8 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 
 from domain.orders import TriggerBy
+
+
+class MoveStyle(StrEnum):
+    """How a venue lets a resting stop be moved, best first (SYSTEM B5).
+
+    ATTACHED: set anew on the position itself. AMEND: the resting order is changed in place. NEW_BEFORE_CANCEL: the new
+    one is accepted before the old one is cancelled. CANCEL_THEN_PLACE leaves a hole, which is measured: last resort.
+    """
+
+    ATTACHED = "attached"
+    AMEND = "amend"
+    NEW_BEFORE_CANCEL = "new_before_cancel"
+    CANCEL_THEN_PLACE = "cancel_then_place"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueRules:
+    """What the position's venue can do, as far as decisions depend on it.
+
+    `attached_stop`: an entry takes its stop along, no unprotected moment exists. `close_position_stop`: a first cover
+    may close whatever the position holds, and need not grow with it.
+    """
+
+    attached_stop: bool = False
+    close_position_stop: bool = False
+    move: MoveStyle = MoveStyle.NEW_BEFORE_CANCEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +55,26 @@ class TrailingStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TakeProfit:
+    """A target: at `pct` per cent of profit close `fraction` (0 to 1) of what was opened."""
+
+    pct: Decimal
+    fraction: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrailingRules:
-    """Rules of the trailing stop. Percents are percents of a price."""
+    """Rules of the trailing stop. Percents are percents of a price.
+
+    `atr_multiple`: keep that many ATRs (`Plan.atr`) of distance instead of a callback in per cent.
+    """
 
     enabled: bool = True
     activation_pct: Decimal = Decimal("1.5")
     callback_pct: Decimal = Decimal("0.5")
     breakeven_pct: Decimal | None = None
     time_activation_minutes: int | None = None
+    atr_multiple: Decimal | None = None
     steps: tuple[TrailingStep, ...] = ()
     min_step_pct: Decimal = Decimal("0.05")
     min_interval_s: Decimal = Decimal(5)
@@ -43,10 +82,16 @@ class TrailingRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to open and how to protect it. `quantity` in base units; `stop_price` overrides the protection's percent."""
+    """What to open and how to protect it. `quantity` in base units; `stop_price` overrides the protection's percent.
+
+    `atr`: average true range at the decision, in quote units.
+    """
 
     quantity: Decimal
     protection: Protection
     trailing: TrailingRules
     stop_price: Decimal | None = None
     reference_price: Decimal | None = None
+    take_profits: tuple[TakeProfit, ...] = ()
+    atr: Decimal | None = None
+    venue: VenueRules = VenueRules()

@@ -6,10 +6,13 @@ operator or a rule has set. What to do about the difference is decided in `machi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
 
 from domain.identity import ClientOrderId, Epoch, PositionId
 from domain.instrument import Instrument, PositionSide, Side
@@ -171,7 +174,8 @@ class TrailState(StrEnum):
 class Trail:
     """How far the trailing stop has come. `extreme` is the best mark price seen since the entry.
 
-    `hold`: the extreme at which an operator set the stop; only a better one moves it again.
+    `hold`: the extreme at which an operator set the stop; only a better one moves it again. `aged`: old enough to
+    trail from any profit on (time activation).
     """
 
     state: TrailState
@@ -180,6 +184,7 @@ class Trail:
     moved_at: datetime | None = None
     wanted: Decimal | None = None
     hold: Decimal | None = None
+    aged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +195,21 @@ class Reported:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Calm(NamedTuple):
+    """Prices strictly between `low` and `high`, heard before `until`, change the last mark only (None: no limit)."""
+
+    low: Decimal | None
+    high: Decimal | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Position:
-    """One position, its orders and its wishes. Quantities in base units, prices in quote units, times UTC."""
+    """One position, its orders and its wishes. Quantities in base units, prices in quote units, times UTC.
+
+    Without slots: a change copies the dictionary of facts, which costs a tenth of calling sixty-odd initialisers, and
+    beside the facts it keeps what was derived from them (`derived`).
+    """
 
     id: PositionId
     account: str
@@ -263,3 +280,55 @@ class Position:
     def symbol(self) -> str:
         """The instrument's symbol."""
         return self.instrument.symbol
+
+    @property
+    def calm(self) -> Calm | None:
+        """When nothing is to be decided, if the last turn found that out and no fact but the mark has changed since."""
+        known: Calm | None = self.__dict__.get(_CALM)
+        return known
+
+    def calmed(self, calm: Calm) -> Position:
+        """This position, knowing when nothing is to be decided."""
+        self.__dict__[_CALM] = calm
+        return self
+
+    def changed(self, **changes: Any) -> Position:
+        """This position with some facts changed. Raises TypeError for a name that is no fact."""
+        if not changes.keys() <= _FACTS:
+            raise TypeError(f"position {self.id}: {sorted(changes.keys() - _FACTS)}: no such facts")
+        position = object.__new__(Position)
+        known = position.__dict__
+        known.update(self.__dict__)
+        for name in changes.keys() & _MADE_OF.keys():
+            for key in _MADE_OF[name]:
+                known.pop(key, None)
+        known.update(changes)
+        return position
+
+
+Made = TypeVar("Made")
+_FACTS = frozenset(each.name for each in fields(Position))
+_CALM = "calm"
+_MADE_OF: dict[str, set[str]] = {name: {_CALM} for name in _FACTS - {"mark_price", "mark_at"}}
+_UNKNOWN = object()
+
+
+def derived(*facts: str) -> Callable[[Callable[[Position], Made]], Callable[[Position], Made]]:
+    """Remember what a function makes of a position until one of `facts` changes: all that it reads must be named."""
+
+    def remember(function: Callable[[Position], Made]) -> Callable[[Position], Made]:
+        key = f"{function.__module__}.{function.__name__}()"
+        for fact in facts:
+            _MADE_OF.setdefault(fact, set()).add(key)
+
+        @wraps(function)
+        def recall(position: Position) -> Made:
+            known = position.__dict__
+            value = known.get(key, _UNKNOWN)
+            if value is _UNKNOWN:
+                value = known[key] = function(position)
+            return value  # type: ignore[no-any-return]
+
+        return recall
+
+    return remember

@@ -16,8 +16,8 @@ from domain.instrument import MONEY, PositionSide, percent_of
 from domain.orders import TriggerBy
 from domain.position import ledger
 from domain.position.inputs import PriceRange
-from domain.position.plan import TrailingRules
-from domain.position.state import OrderState, Position, StopOrder, Trail, TrailState
+from domain.position.plan import Plan, TrailingRules, TrailingStep
+from domain.position.state import OrderState, Position, StopOrder, Trail, TrailState, derived
 from domain.position.turn import Turn
 
 
@@ -48,10 +48,36 @@ def breakeven_price(p: Position) -> Decimal | None:
     return None if price is None or percent is None else offset(p.side, price, percent)
 
 
+def reached_step(rules: TrailingRules, profit_pct: Decimal) -> TrailingStep | None:
+    """The highest step that a profit has reached."""
+    reached = [step for step in rules.steps if profit_pct >= step.profit_pct]
+    return max(reached, key=lambda step: step.profit_pct, default=None)
+
+
 def callback(rules: TrailingRules, profit_pct: Decimal) -> Decimal:
     """The callback in force at a profit: that of the highest step reached, else the general one."""
-    reached = [step for step in rules.steps if profit_pct >= step.profit_pct]
-    return max(reached, key=lambda step: step.profit_pct).callback_pct if reached else rules.callback_pct
+    step = reached_step(rules, profit_pct)
+    return rules.callback_pct if step is None else step.callback_pct
+
+
+def atr_distance(plan: Plan) -> Decimal | None:
+    """The distance kept in quote units when it is scaled by the ATR; one without a known ATR trails by per cents."""
+    multiple = plan.trailing.atr_multiple
+    if multiple is None or plan.atr is None:
+        return None
+    with localcontext(MONEY):
+        return multiple * plan.atr
+
+
+def trailed_price(p: Position, extreme: Decimal) -> Decimal:
+    """Where the stop belongs behind an extreme, not yet on the tick. A step can only narrow the distance by the ATR."""
+    side, profit, distance = p.side, profit_pct(p, extreme), atr_distance(p.plan)
+    if distance is None:
+        return offset(side, extreme, -callback(p.plan.trailing, profit))
+    with localcontext(MONEY):
+        price = extreme - distance * side.sign
+    step = reached_step(p.plan.trailing, profit)
+    return price if step is None else side.best(price, offset(side, extreme, -step.callback_pct))
 
 
 def profit_pct(p: Position, price: Decimal) -> Decimal:
@@ -63,6 +89,7 @@ def profit_pct(p: Position, price: Decimal) -> Decimal:
         return (price - entry) / entry * 100 * p.side.sign
 
 
+@derived("stops")
 def stop_in_force(p: Position) -> StopOrder | None:
     """The live stop that would trigger first."""
     live = [s for s in p.stops if s.covers]
@@ -121,12 +148,7 @@ def _activate(turn: Turn, extreme: Decimal) -> None:
     why = None
     if profit >= rules.activation_pct:
         why = "price"
-    elif (
-        rules.time_activation_minutes is not None
-        and turn.now >= p.opened_at + timedelta(minutes=rules.time_activation_minutes)
-        and p.mark_price is not None
-        and profit_pct(p, p.mark_price) > 0
-    ):
+    elif trail.aged and p.mark_price is not None and profit_pct(p, p.mark_price) > 0:
         why = "time"
     if why is not None:
         turn.set(trail=replace(trail, state=TrailState.TRAILING))
@@ -151,10 +173,24 @@ def _follow(turn: Turn, extreme: Decimal) -> None:
     trail = p.trail
     if trail.state is not TrailState.TRAILING or (trail.hold is not None and not p.side.better(extreme, trail.hold)):
         return
-    percent = callback(p.plan.trailing, profit_pct(p, extreme))
-    wanted = p.instrument.stop_price(p.side, offset(p.side, extreme, -percent))
+    wanted = p.instrument.stop_price(p.side, trailed_price(p, extreme))
     if trail.wanted is None or p.side.better(wanted, trail.wanted):
         turn.note(trail=replace(trail, wanted=wanted, hold=None))
+
+
+def watch_age(turn: Turn) -> None:
+    """Wake when the position is old enough to trail from any profit on; from then on its band ends at the entry price."""
+    p = turn.position
+    minutes = p.plan.trailing.time_activation_minutes
+    if minutes is None or p.trail.aged or p.trail.state not in (TrailState.INACTIVE, TrailState.WAITING):
+        return
+    moment = p.opened_at + timedelta(minutes=minutes)
+    if turn.now < moment:
+        turn.wake_at(moment)
+        return
+    turn.note(trail=replace(p.trail, aged=True))
+    if p.mark_price is not None and not touched(p, p.mark_price):
+        advance(turn, p.mark_price)
 
 
 def worth_moving(p: Position, current: Decimal, wanted: Decimal) -> bool:
@@ -186,22 +222,36 @@ def _next_favourable(p: Position, current: Decimal) -> Decimal | None:
         levels = [activation_price(p)]
         if trail.state is TrailState.INACTIVE:
             levels.append(breakeven_price(p))
+        if trail.aged:
+            levels.append(ledger.entry_price(p))
         known = [level for level in levels if level is not None]
         return None if not known else (min(known) if p.side is PositionSide.LONG else max(known))
     extreme = trail.extreme if trail.extreme is not None else current
     step = rules.min_step_pct if trail.updates else Decimal(0)
-    percent = callback(rules, profit_pct(p, extreme))
     tick = p.instrument.tick * p.side.sign
     with localcontext(MONEY):
         # A stop is rounded towards the mark: it reaches a tick as soon as its exact place passes the tick before.
         goal = p.side.best(p.instrument.stop_price(p.side, offset(p.side, current, step)), current + tick)
-        level = (goal - tick) / (1 - p.side.sign * percent / 100)
+        level = _extreme_for(p, goal - tick, extreme)
     candidates = [p.side.best(level, extreme)]
     entry = ledger.entry_price(p)
     if entry is not None:
         profit = profit_pct(p, extreme)
         candidates.extend(offset(p.side, entry, s.profit_pct) for s in rules.steps if s.profit_pct > profit)
     return min(candidates) if p.side is PositionSide.LONG else max(candidates)
+
+
+def _extreme_for(p: Position, place: Decimal, extreme: Decimal) -> Decimal:
+    """The extreme that the stop belongs at `place` for, as long as no further step is reached: `trailed_price` undone."""
+    rules, profit, distance = p.plan.trailing, profit_pct(p, extreme), atr_distance(p.plan)
+    step = reached_step(rules, profit)
+    with localcontext(MONEY):
+        if distance is None:
+            return place / (1 - p.side.sign * callback(rules, profit) / 100)
+        level = place + distance * p.side.sign
+        if step is None:
+            return level
+        return p.side.worst(level, place / (1 - p.side.sign * step.callback_pct / 100))
 
 
 def created(p: Position) -> Trail:

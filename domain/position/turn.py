@@ -5,7 +5,6 @@ A turn lives for one call of `machine.handle` and never leaves it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -33,12 +32,12 @@ class Turn:
 
     def set(self, **changes: Any) -> None:
         """Change facts that have to be remembered."""
-        self.position = replace(self.position, **changes)
+        self.position = self.position.changed(**changes)
         self.record = True
 
     def note(self, **changes: Any) -> None:
         """Change facts that a restart may forget (the last price)."""
-        self.position = replace(self.position, **changes)
+        self.position = self.position.changed(**changes)
 
     def say(
         self,
@@ -148,7 +147,7 @@ class Turn:
     def transition(self) -> Transition:
         """What came of the turn."""
         if self.record:
-            self.position = replace(self.position, version=self.position.version + 1)
+            self.position = self.position.changed(version=self.position.version + 1)
         return Transition(
             position=self.position,
             effects=tuple(self.effects),

@@ -66,6 +66,8 @@ class World:
         self.judge.venue = self.venue
         self._heap: list[tuple[datetime, int, Callable[[], None]]] = []
         self._count = 0
+        self._heard = 0
+        self._shadow = random.Random(1)
         self.wire = Wire(self)
         self._bands: BandIndex[int] = BandIndex()
         self.life = Life(1)
@@ -130,8 +132,12 @@ class World:
             return
         marks = self.venue.marks
         if marks and not self.chosen(self.weather.feed_stops) and (p.mark_at is None or marks[-1][0] > p.mark_at):
-            p = replace(p, mark_price=marks[-1][1], mark_at=marks[-1][0])
+            p = p.changed(mark_price=marks[-1][1], mark_at=marks[-1][0])
         transition = machine.handle(p, heard, self.now)
+        self._heard += 1
+        if isinstance(heard, PriceRange) or self._heard % 8 == 0:
+            self._no_short_cut(p, heard, transition)
+            self._price_again(transition.position)
         self.position = transition.position
         self._tell(heard, p, transition.position)
         for happening in transition.happenings:
@@ -152,6 +158,26 @@ class World:
             self._wake += 1
             wake, life = self._wake, self.life
             self.after((transition.wake_at - self.now).total_seconds(), lambda: self._woken(wake, life))
+
+    def _no_short_cut(self, p: Position, heard: Input, transition: Transition) -> None:
+        """What a position remembers of itself (derived figures, its calm) must not change any answer."""
+        if transition != machine.handle(replace(p), heard, self.now):  # a copy that remembers nothing
+            raise Breach(f"short cut: {heard} is answered otherwise when nothing is remembered")
+
+    def _price_again(self, p: Position) -> None:
+        """Two more prices that nobody will have heard: the second may find the calm that the first one noted."""
+        if p.mark_price is None:
+            return
+        for _ in range(2):
+            here, moment = p.mark_price, self.now + timedelta(seconds=self._shadow.choice((0, 0, 1, 7)))
+            ends = [here * (1 + Decimal(self._shadow.randint(-90, 90)) / 10_000) for _ in range(2)]
+            prices = PriceRange(last=self._shadow.choice(ends), low=min(ends), high=max(ends), at=moment)
+            transition = machine.handle(p, prices, moment)
+            if transition != machine.handle(replace(p), prices, moment):
+                raise Breach(f"short cut: {prices} is answered otherwise when nothing is remembered")
+            p = transition.position
+            if p.mark_price is None:
+                return
 
     def _woken(self, wake: int, life: Life) -> None:
         if wake == self._wake and life is self.life:
