@@ -30,6 +30,10 @@ class EventType(StrEnum):
     SERVICE_STARTED = "service_started"
     SERVICE_STOPPED = "service_stopped"
     ACCOUNT_CONNECTED = "account_connected"
+    ACCOUNT_CHECKED = "account_checked"
+    ACCOUNT_DOUBTFUL = "account_doubtful"
+    ACCOUNT_REFUSED = "account_refused"
+    ACCOUNT_MENDED = "account_mended"
 
     SIGNAL_FEED_CONNECTED = "signal_feed_connected"
     SIGNAL_FEED_LOST = "signal_feed_lost"
@@ -51,6 +55,7 @@ class EventType(StrEnum):
     STOP_LOSS_REFUSED = "stop_loss_refused"
     STOP_LOSS_UNKNOWN = "stop_loss_unknown"
     STOP_LOSS_MOVED = "stop_loss_moved"
+    STOP_LOSS_CHANGED_OUTSIDE = "stop_loss_changed_outside"
     STOP_LOSS_CANCEL_SENT = "stop_loss_cancel_sent"
     STOP_LOSS_CANCELLED = "stop_loss_cancelled"
     STOP_LOSS_TRIGGERED = "stop_loss_triggered"
@@ -59,6 +64,19 @@ class EventType(StrEnum):
     STOP_LOSS_STUCK = "stop_loss_stuck"
     STOP_LOSS_DUPLICATE = "stop_loss_duplicate"
     STOP_LOSS_EXISTS = "stop_loss_exists"
+
+    TAKE_PROFIT_SENT = "take_profit_sent"
+    TAKE_PROFIT_PLACED = "take_profit_placed"
+    TAKE_PROFIT_REFUSED = "take_profit_refused"
+    TAKE_PROFIT_UNKNOWN = "take_profit_unknown"
+    TAKE_PROFIT_CANCEL_SENT = "take_profit_cancel_sent"
+    TAKE_PROFIT_CANCELLED = "take_profit_cancelled"
+    TAKE_PROFIT_TRIGGERED = "take_profit_triggered"
+    TAKE_PROFIT_FILLED = "take_profit_filled"
+    TAKE_PROFIT_LOST = "take_profit_lost"
+    TAKE_PROFIT_MERGED = "take_profit_merged"
+    TAKE_PROFIT_PASSED = "take_profit_passed"
+    TAKE_PROFIT_REDUCED = "take_profit_reduced"
 
     TRAILING_STOP_CREATED = "trailing_stop_created"
     TRAILING_BREAKEVEN = "trailing_breakeven"
@@ -96,6 +114,11 @@ class EventType(StrEnum):
     ORDER_REFUSED_UNSAFE = "order_refused_unsafe"
     REQUEST_FENCED = "request_fenced"
     RATE_LIMITED = "rate_limited"
+    VENUE_BANNED = "venue_banned"
+    VENUE_MAINTENANCE = "venue_maintenance"
+    VENUE_RESUMED = "venue_resumed"
+    INSTRUMENTS_REFRESHED = "instruments_refreshed"
+    INSTRUMENT_CHANGED = "instrument_changed"
     INTENT_SPOOLED = "intent_spooled"
     PRICE_STALE = "price_stale"
     PRICE_FRESH = "price_fresh"
@@ -138,13 +161,21 @@ _SPECIAL = {
     EventType.EXIT_FILLED: Entry(Severity.INFO, "ORDER_FILLED"),
     EventType.STOP_LOSS_PLACED: Entry(Severity.INFO, "SLTP_PLACED"),
     EventType.STOP_LOSS_EXISTS: Entry(Severity.INFO, "SLTP_SKIPPED_ALREADY_EXISTS"),
+    EventType.TAKE_PROFIT_PLACED: Entry(Severity.INFO, "SLTP_PLACED"),
     EventType.POSITION_UNPROTECTED: Entry(Severity.INFO, "[UNPROTECTED_POSITION]"),
     EventType.ROLLBACK_STARTED: Entry(Severity.CRITICAL, "[AUTO_CLOSE]"),
     EventType.RECONCILE_STARTED: Entry(Severity.DEBUG, "RUN_START"),
     EventType.RECONCILE_FINISHED: Entry(Severity.DEBUG, "RUN_END"),
 }
 _SEVERITIES = {
-    Severity.DEBUG: (EventType.PRICE_RANGE, EventType.STOP_LOSS_SENT, EventType.STOP_LOSS_CANCEL_SENT, EventType.FILL),
+    Severity.DEBUG: (
+        EventType.PRICE_RANGE,
+        EventType.STOP_LOSS_SENT,
+        EventType.STOP_LOSS_CANCEL_SENT,
+        EventType.FILL,
+        EventType.TAKE_PROFIT_SENT,
+        EventType.TAKE_PROFIT_CANCEL_SENT,
+    ),
     Severity.WARNING: (
         EventType.SIGNAL_FEED_LOST,
         EventType.SIGNAL_MALFORMED,
@@ -153,9 +184,13 @@ _SEVERITIES = {
         EventType.STOP_LOSS_REFUSED,
         EventType.STOP_LOSS_UNKNOWN,
         EventType.STOP_LOSS_LOST,
+        EventType.STOP_LOSS_CHANGED_OUTSIDE,
         EventType.STOP_LOSS_DUPLICATE,
         EventType.STOP_LOSS_STUCK,
         EventType.TRAILING_MOVE_FAILED,
+        EventType.TAKE_PROFIT_REFUSED,
+        EventType.TAKE_PROFIT_UNKNOWN,
+        EventType.TAKE_PROFIT_LOST,
         EventType.EXIT_REFUSED,
         EventType.EXIT_UNKNOWN,
         EventType.POSITION_CHANGED_OUTSIDE,
@@ -163,6 +198,9 @@ _SEVERITIES = {
         EventType.POSITION_RELEASED,
         EventType.REQUEST_FENCED,
         EventType.RATE_LIMITED,
+        EventType.ACCOUNT_DOUBTFUL,
+        EventType.VENUE_MAINTENANCE,
+        EventType.INSTRUMENT_CHANGED,
         EventType.INTENT_SPOOLED,
         EventType.PRICE_STALE,
         EventType.RECONCILE_FINDING,
@@ -183,6 +221,8 @@ _SEVERITIES = {
         EventType.DATABASE_LOST,
         EventType.RECORD_POISONED,
         EventType.LOCK_LOST,
+        EventType.ACCOUNT_REFUSED,
+        EventType.VENUE_BANNED,
         EventType.ACTOR_ESCALATED,
     ),
 }

@@ -296,10 +296,11 @@ class CancelOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Answer to 'what became of this order?': the venue shows it."""
+    """Answer to 'what became of this order?': the venue shows it, read at `asked_at` or later (None: nobody knows)."""
 
     ref: OrderRef
     report: OrderReport
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,16 +7,21 @@ from decimal import Decimal
 
 from domain.catalogue import EventType, Severity
 from domain.position import ledger
-from domain.position.state import ZERO, OrderState, Position, derived
+from domain.position.state import ZERO, OrderState, Position, StopOrder, derived
 from domain.position.turn import Turn
 
 TRIGGERED_LIMIT_S = 1.0
 
 
-@derived("stops")
+def closes(p: Position, stop: StopOrder) -> Decimal:
+    """The quantity that a stop would close."""
+    return ledger.exposure(p) if stop.whole else stop.quantity
+
+
+@derived("stops", *ledger.SIZED)
 def cover(p: Position) -> Decimal:
     """The quantity that the resting stops would close."""
-    return sum((s.quantity for s in p.stops if s.covers), ZERO)
+    return sum((closes(p, s) for s in p.stops if s.covers), ZERO)
 
 
 def covered(turn: Turn) -> bool:
@@ -24,7 +29,7 @@ def covered(turn: Turn) -> bool:
     p = turn.position
     triggering = sum(
         (
-            s.quantity
+            closes(p, s)
             for s in p.stops
             if s.state is OrderState.TRIGGERED
             and s.triggered_at is not None
@@ -40,7 +45,8 @@ def measure(turn: Turn) -> None:
     p = turn.position
     bare = ledger.exposure(p) > 0 and not covered(turn) and not ledger.flat(p)
     if bare and p.unprotected_since is None:
-        expected = not p.protected_once or (p.entry is not None and not p.entry.state.over)
+        moving = bool(p.stops) and p.stops[-1].moved_for is not None  # the hole that this way of moving leaves
+        expected = moving or not p.protected_once or (p.entry is not None and not p.entry.state.over)
         turn.set(unprotected_since=turn.now, unprotected_alerted=False)
         turn.say(
             EventType.POSITION_UNPROTECTED,

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import takewhile
 
 from domain.catalogue import EventType
 from domain.identity import OrderKind
 from domain.orders import OrderIntent, Rejected, RejectReason
-from domain.position import ledger
+from domain.position import ladder, ledger
 from domain.position.cover import covered
 from domain.position.state import CloseReason, ExitOrder, OrderState, Position
 from domain.position.turn import Turn
@@ -21,15 +22,19 @@ from domain.position.turn import Turn
 EXIT_PAUSE_S = 0.25
 EXIT_PAUSE_LIMIT_S = 5
 REFUSALS_BEFORE_EMERGENCY = 2
+TAKE_PROFIT_PAUSE_LIMIT_S = 60
 
 
 def decide(turn: Turn) -> None:
     """Send the next exit order when one is wanted and none is under way."""
     p = turn.position
     wants = p.close_wanted is not None or p.close_fraction is not None
-    if not wants or ledger.exposure(p) <= 0:
+    if not (wants or ladder.owed(p)) or ledger.exposure(p) <= 0:
         return
     if any(not x.state.over for x in p.exits):
+        return
+    if not wants:
+        _take_profit(turn)
         return
     _emergency(turn)
     p = turn.position
@@ -42,6 +47,20 @@ def decide(turn: Turn) -> None:
         return
     final = p.close_wanted is not None
     _send(turn, quantity, p.close_wanted or CloseReason.OPERATOR, final)
+
+
+def _take_profit(turn: Turn) -> None:
+    """Close at market what the mark passed before a take-profit rested there; after refusals with growing pauses."""
+    p = turn.position
+    tries = [x for x in p.exits if x.reason is CloseReason.TAKE_PROFIT]
+    refusals = len(list(takewhile(lambda x: x.state is OrderState.REFUSED, reversed(tries))))
+    if refusals:
+        again = tries[-1].sent_at + timedelta(seconds=min(2**refusals, TAKE_PROFIT_PAUSE_LIMIT_S))
+        if turn.now < again:
+            turn.wake_at(again)
+            return
+    quantity = min(ladder.owed(p), ledger.exposure(p), p.instrument.max_market_quantity)
+    _send(turn, quantity, CloseReason.TAKE_PROFIT, final=False)
 
 
 def _quantity(p: Position) -> Decimal:
@@ -100,6 +119,12 @@ def refused(turn: Turn, order: ExitOrder, outcome: Rejected, data: dict[str, obj
     p = turn.position
     if outcome.reason is RejectReason.FENCED:
         turn.set(exit_retry_at=None)  # our predecessor's, never sent: decided anew at once
+        return
+    if order.reason is CloseReason.TAKE_PROFIT:  # says nothing of whether a close would be taken, and delays none
+        turn.say(EventType.EXIT_REFUSED, data, order_id=order.client_id)
+        turn.set(exit_retry_at=None)
+        if outcome.reason is RejectReason.REDUCE_ONLY:
+            turn.note(verify_at=turn.now, disagreed_since=p.disagreed_since or turn.now)
         return
     refusals = p.exit_refusals + 1
     wait = min(EXIT_PAUSE_S * 2 ** min(refusals, 6), EXIT_PAUSE_LIMIT_S)

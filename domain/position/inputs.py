@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.identity import Epoch
+from domain.instrument import Instrument
 from domain.orders import Answer, CancelOutcome, Fill, OrderReport, Outcome, PositionReport
 from domain.position.plan import TrailingRules
 from domain.position.state import CloseReason
@@ -137,6 +138,13 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentHeard:
+    """The venue has changed the symbol's filters: what is decided from now on fits the new ones."""
+
+    instrument: Instrument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wake:
     """A moment that the position asked for has come."""
 
@@ -159,5 +167,6 @@ Input = (
     | StopWanted
     | TrailingWanted
     | Release
+    | InstrumentHeard
     | Wake
 )

@@ -35,6 +35,7 @@ FILLS_BEFORE_S = 5
 NEEDED = 2
 NEEDED_FOR_FLAT = 3
 EXECUTED = ("fills", "adjustment", "adjustment_price", "adopted_quantity", "adopted_price")
+SIZED = (*EXECUTED, "reported", "last_fill_at")
 
 
 @derived(*EXECUTED)
@@ -59,7 +60,7 @@ def trusted_report(p: Position) -> Reported | None:
     return p.reported
 
 
-@derived(*EXECUTED, "reported", "last_fill_at")
+@derived(*SIZED)
 def exposure(p: Position) -> Decimal:
     """The size that has to be protected: the larger of book and report, never negative."""
     reported = trusted_report(p)
@@ -72,7 +73,7 @@ def agreed(p: Position) -> bool:
     return reported is not None and reported.quantity == book(p)
 
 
-@derived(*EXECUTED, "reported", "last_fill_at")
+@derived(*SIZED)
 def flat(p: Position) -> bool:
     """Whether the position is proven gone: executions and the venue's own explicit figure say so."""
     return agreed(p) and book(p) <= 0
@@ -197,6 +198,8 @@ def _concerns(p: Position, client_id: str | None, exchange_id: str, at: datetime
     if ours is not None:
         return ours.position_id == p.id
     if _fills(p, exchange_id) or any(s.child_id == exchange_id for s in p.stops):
+        return True
+    if any(t.child_id == exchange_id for t in p.targets):
         return True
     return at >= p.opened_at
 

@@ -19,7 +19,7 @@ from typing import cast
 from domain.catalogue import EventType
 from domain.identity import OrderKind
 from domain.orders import OrderIntent, OrderReport
-from domain.position import cover, exits, ledger, places, stops, tracking, trailing
+from domain.position import attached, cover, exits, ladder, ledger, places, stops, targets, tracking, trailing
 from domain.position.effects import AskCandles, Transition
 from domain.position.inputs import (
     AnswerHeard,
@@ -30,6 +30,7 @@ from domain.position.inputs import (
     FillHeard,
     FillsListed,
     Input,
+    InstrumentHeard,
     OrderHeard,
     OutcomeHeard,
     PositionHeard,
@@ -49,6 +50,7 @@ from domain.position.state import (
     Phase,
     Position,
     StopOrder,
+    TargetOrder,
     TrackedOrder,
     TrailState,
 )
@@ -85,6 +87,9 @@ def _rest(transition: Transition) -> None:
         return
     if p.close_wanted is not None or p.beyond_stop_since is not None or not all(x.state.over for x in p.exits):
         return
+    wanted = places.wanted_trigger(p)
+    if wanted is None or trailing.worth_moving(p, stop.trigger, wanted) or cover.closes(p, stop) != ledger.exposure(p):
+        return  # a move is only waiting for its time
     low, high = trailing.band(p)
     if p.trail.state is not TrailState.OFF:
         extreme = p.trail.extreme  # a better price becomes the extreme, even where it moves nothing
@@ -123,10 +128,12 @@ def _decide(turn: Turn) -> None:
     """What is to be done, from what is known."""
     tracking.ask_open_questions(turn)
     ledger.settle(turn)
+    trailing.watch_age(turn)
     exits.decide(turn)
     stops.decide(turn)
-    if turn.position.close_wanted is not None:
-        exits.decide(turn)  # the stop's turn may have found that only closing is left
+    targets.decide(turn)
+    if turn.position.close_wanted is not None or ladder.owed(turn.position):
+        exits.decide(turn)  # the stop's turn may have found that only closing is left, or a target that it is passed
     _phase(turn)
     cover.measure(turn)
     exits.watch_intervention(turn)
@@ -139,6 +146,9 @@ def _begin(turn: Turn, _: Begin) -> None:
         return
     client_id = turn.mint(OrderKind.ENTRY)
     p = turn.position
+    stop_price = places.first_trigger(p) if p.plan.venue.attached_stop else None
+    if stop_price is not None:
+        attached.with_entry(turn, stop_price)
     turn.set(
         entry=TrackedOrder(
             client_id=client_id, quantity=p.plan.quantity, state=OrderState.SENDING, sent_at=turn.now
@@ -166,7 +176,9 @@ def _begin(turn: Turn, _: Begin) -> None:
             position_side=p.side,
             quantity=p.plan.quantity,
             reduce_only=False,
+            trigger_by=p.plan.protection.trigger_by,
             reference_price=p.plan.reference_price,
+            attached_stop=stop_price,
         )
     )
 
@@ -175,10 +187,12 @@ def _recovered(turn: Turn, heard: Recovered) -> None:
     """Everything that was under way is unknown now, and everything that rested is looked at again."""
     turn.set(epoch=heard.epoch, verify_at=None, verify_wanted=True, disagreements=0, reported=None)
     for order in turn.tracked():
-        if order.state is OrderState.SENDING:
+        if order is attached.coming(turn.position):
+            turn.put(replace(order, state=OrderState.UNKNOWN))  # the entry's fate is its own
+        elif order.state is OrderState.SENDING:
             proof = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)  # from now on older epochs are refused
             turn.put(replace(order, state=OrderState.UNKNOWN, absence_proof_at=proof, ask_at=turn.now, questions=0))
-        elif isinstance(order, StopOrder) and order.state is OrderState.CANCELLING:
+        elif isinstance(order, StopOrder | TargetOrder) and order.state is OrderState.CANCELLING:
             turn.put(replace(order, state=OrderState.LIVE, cancel_at=None, ask_at=turn.now))
         elif not order.state.over:
             turn.put(replace(order, ask_at=turn.now))
@@ -234,6 +248,7 @@ def _fill(turn: Turn, heard: FillHeard) -> None:
 
 def _position(turn: Turn, heard: PositionHeard) -> None:
     ledger.hear_position(turn, heard.report, heard.asked_at)
+    attached.hear_position(turn, heard.report)
 
 
 def _view(turn: Turn, heard: View) -> None:
@@ -243,13 +258,20 @@ def _view(turn: Turn, heard: View) -> None:
     if p.last_activity_at is not None and heard.asked_at <= p.last_activity_at:
         return
     shown = {report.client_id for report in heard.orders} | {report.exchange_id for report in heard.orders}
+    attached.hear_position(turn, heard.report)
     for report in heard.orders:
-        tracking.hear_order(turn, report)
+        tracking.hear_order(turn, report, heard.asked_at)
         _take_foreign_stop(turn, report)
     for stop in turn.position.stops:
+        if stop.attached:
+            continue  # the position's own row has spoken of it
         missing = stop.client_id not in shown and stop.exchange_id not in shown
         if stop.covers and missing and stop.ask_at is None:
             turn.put(replace(stop, ask_at=turn.now))
+    for target in turn.position.targets:
+        missing = target.client_id not in shown and target.exchange_id not in shown
+        if target.state in targets.RESTING and missing and target.ask_at is None:
+            turn.put(replace(target, ask_at=turn.now))
 
 
 def _take_foreign_stop(turn: Turn, report: OrderReport) -> None:
@@ -327,8 +349,8 @@ def _stop_wanted(turn: Turn, heard: StopWanted) -> None:
 
 def _trailing_wanted(turn: Turn, heard: TrailingWanted) -> None:
     p = turn.position
-    turn.set(plan=replace(p.plan, trailing=heard.rules))
-    trail = p.trail
+    trail = replace(p.trail, aged=False)
+    turn.set(plan=replace(p.plan, trailing=heard.rules), trail=trail)
     if not heard.rules.enabled and trail.state is not TrailState.OFF:
         turn.set(trail=replace(trail, state=TrailState.OFF))
         turn.say(EventType.TRAILING_REMOVED, {"extreme_price": trail.extreme})
@@ -350,6 +372,25 @@ def _release(turn: Turn, _: Release) -> None:
     stop = trailing.stop_in_force(p)
     turn.set(phase=Phase.RELEASED, close_reason=CloseReason.RELEASED, closed_at=turn.now)
     turn.say(EventType.POSITION_RELEASED, {"symbol": p.symbol, "stop_price": stop.trigger if stop else None})
+
+
+def _instrument(turn: Turn, heard: InstrumentHeard) -> None:
+    """The symbol's filters changed in mid-life: orders that rest stay as they are, the next ones fit the new grid."""
+    old, new = turn.position.instrument, heard.instrument
+    if new == old or new.symbol != old.symbol:
+        return
+    turn.set(instrument=new)
+    turn.say(
+        EventType.INSTRUMENT_CHANGED,
+        {
+            "symbol": new.symbol,
+            "tick": new.tick,
+            "old_tick": old.tick,
+            "step": new.step,
+            "old_step": old.step,
+            "trading": new.trading,
+        },
+    )
 
 
 def _wake(turn: Turn, _: Wake) -> None:
@@ -417,7 +458,7 @@ def _finish(turn: Turn) -> None:
 
 
 def _orders_over(p: Position) -> bool:
-    stops_over = all(s.state.over or s.state is OrderState.TRIGGERED for s in p.stops)
+    stops_over = all(s.state.over or s.state is OrderState.TRIGGERED for s in (*p.stops, *p.targets))
     return stops_over and all(x.state.over for x in p.exits)
 
 
@@ -452,6 +493,8 @@ def _reason(p: Position) -> CloseReason:
         if stop.child_id == last.exchange_id:
             trailed = p.trail.state in (TrailState.TRAILING, TrailState.TRIGGERED)
             return CloseReason.TRAILING_STOP if trailed else CloseReason.STOP_LOSS
+    if any(target.child_id == last.exchange_id for target in p.targets):
+        return CloseReason.TAKE_PROFIT
     for order in p.exits:
         if order.exchange_id == last.exchange_id or order.client_id == last.client_id:
             return order.reason
@@ -474,6 +517,7 @@ def _end(turn: Turn, phase: Phase, reason: CloseReason) -> None:
         unprotected_since=None,
         needs_intervention=False,
         stops=tuple(replace(s, state=OrderState.DONE) if not s.state.over else s for s in turn.position.stops),
+        targets=tuple(replace(t, state=OrderState.DONE) if not t.state.over else t for t in turn.position.targets),
     )
     p = turn.position
     pnl, fees = ledger.realized_pnl(p), ledger.fees(p)
@@ -527,5 +571,6 @@ ANSWERS: dict[type, Answer] = {
     StopWanted: _answer_for(OPEN, _stop_wanted),
     TrailingWanted: _answer_for(OPEN, _trailing_wanted),
     Release: _answer_for(OPEN, _release),
+    InstrumentHeard: _answer_for(ALIVE, _instrument),
     Wake: _answer_for(ALIVE, _wake),
 }

@@ -16,7 +16,7 @@ def first_trigger(p: Position) -> Decimal | None:
         return p.initial_stop
     if p.plan.stop_price is not None:
         return p.instrument.stop_price(p.side, p.plan.stop_price)
-    entry = ledger.entry_price(p) or p.mark_price
+    entry = ledger.entry_price(p) or p.mark_price or p.plan.reference_price
     if entry is None:
         return None
     return p.instrument.stop_price(p.side, trailing.offset(p.side, entry, -p.plan.protection.stop_pct))

@@ -76,6 +76,7 @@ class CloseReason(StrEnum):
 
     STOP_LOSS = "stop_loss"
     TRAILING_STOP = "trailing_stop"
+    TAKE_PROFIT = "take_profit"
     OPERATOR = "operator"
     SIGNAL = "signal"
     ROLLBACK = "rollback"
@@ -105,7 +106,13 @@ class TrackedOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopOrder(TrackedOrder):
-    """A stop of ours. `child_id` is the order its trigger made; `cancel_at`: when a refused cancel is tried again."""
+    """A stop of ours. `child_id` is the order its trigger made; `cancel_at`: when a refused cancel is tried again.
+
+    `whole`: it closes whatever the position holds at its trigger. `attached`: it stands on the position itself;
+    `with_entry`: it came (or did not come) with the entry order. `replaces`: the stop that this one is an in-place
+    change of, never a second order; afterwards `wire_id` is the id that the venue goes on knowing it by.
+    `moved_for`: it was cancelled to make room for a better one.
+    """
 
     trigger: Decimal
     purpose: Purpose
@@ -114,11 +121,48 @@ class StopOrder(TrackedOrder):
     triggered_at: datetime | None = None
     cancel_at: datetime | None = None
     cancels: int = 0
+    whole: bool = False
+    attached: bool = False
+    with_entry: bool = False
+    replaces: ClientOrderId | None = None
+    wire_id: ClientOrderId | None = None
+    moved_for: Purpose | None = None
 
     @property
     def covers(self) -> bool:
         """Whether it rests at the venue as far as we know; one being cancelled does until the venue says it is gone."""
         return self.state in (OrderState.LIVE, OrderState.CANCELLING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetOrder(TrackedOrder):
+    """A take-profit of ours, for rung `rung` of the ladder. `child_id` is the order that its trigger made.
+
+    `cancel_at`: when a refused cancel is tried again. `gives_way`: it is cancelled so that a stop finds a free slot.
+    """
+
+    trigger: Decimal
+    rung: int
+    child_id: str | None = None
+    triggered_at: datetime | None = None
+    cancel_at: datetime | None = None
+    cancels: int = 0
+    gives_way: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One target of the ladder, fixed once the entry was over: at `trigger` close `quantity`, what it took included.
+
+    `passed`: the mark had gone past it before its order rested, so its part is closed at market. `retry_at`: when it is
+    tried again after `refusals` in a row.
+    """
+
+    trigger: Decimal
+    quantity: Decimal
+    passed: bool = False
+    refusals: int = 0
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +275,9 @@ class Position:
     entry: TrackedOrder | None = None
     stops: tuple[StopOrder, ...] = ()
     exits: tuple[ExitOrder, ...] = ()
+    targets: tuple[TargetOrder, ...] = ()
+    ladder: tuple[Rung, ...] | None = None
+    oversold_since: datetime | None = None
     fills: tuple[OrderFills, ...] = ()
     adjustment: Decimal = ZERO
     adjustment_price: Decimal | None = None

@@ -1,7 +1,8 @@
 """The stop-loss: there is one, of the right size, and it only ratchets (LAWS S1, S3, S4, S5).
 
 A wish (`wanted_trigger`, the exposure) is compared with what rests at the venue, and at most one step is taken: place
-what is missing, place the better one beside the old one, cancel the old one once the new one is accepted.
+what is missing; change it in place where the venue can; else place the better one beside the old one, and cancel the
+old one once the new one is accepted (SYSTEM B5).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from decimal import Decimal
 from domain.catalogue import EventType, Severity
 from domain.identity import ClientOrderId, OrderKind
 from domain.orders import OrderIntent, OrderReport, OrderStatus, Rejected, RejectReason, Source
-from domain.position import ledger, places, trailing
-from domain.position.cover import TRIGGERED_LIMIT_S
+from domain.position import attached, ledger, places, targets, trailing
+from domain.position.cover import TRIGGERED_LIMIT_S, closes
 from domain.position.effects import Cancel
+from domain.position.plan import MoveStyle
 from domain.position.state import (
     ZERO,
     CloseReason,
@@ -37,11 +39,12 @@ TRIGGERED_ASK_S = 0.3
 def decide(turn: Turn) -> None:
     """Take the next step towards one right stop."""
     p = turn.position
-    if ledger.flat(p):
+    if ledger.flat(p) and not attached.awaited(p):
         _cancel_all(turn)
         return
     if ledger.exposure(p) <= 0:
         return
+    _filled_before_its_acknowledgement(turn)
     _watch_triggered(turn)
     _watch_stuck(turn)
     live = [s for s in turn.position.stops if s.state is OrderState.LIVE]
@@ -58,6 +61,15 @@ def decide(turn: Turn) -> None:
         _first(turn, busy)
 
 
+def _filled_before_its_acknowledgement(turn: Turn) -> None:
+    """A fill proves that the entry was taken, and the stop with it: to be verified at once."""
+    stop = attached.coming(turn.position)
+    if stop is not None:
+        exchange_id = attached.name(turn.position)
+        turn.put(replace(stop, state=OrderState.LIVE, exchange_id=exchange_id, accepted_at=turn.now, ask_at=turn.now))
+        placed(turn, stop, exchange_id, "2/3 stream")
+
+
 def _best(p: Position, live: list[StopOrder]) -> StopOrder:
     """The stop to keep: one that covers everything before one that does not, then the best trigger, then the newest.
 
@@ -69,7 +81,7 @@ def _best(p: Position, live: list[StopOrder]) -> StopOrder:
     return max(
         live,
         key=lambda s: (
-            min(s.quantity, needed),
+            min(closes(p, s), needed),
             s.cancels == 0,
             s.trigger == forced,
             s.trigger * p.side.sign,
@@ -95,6 +107,8 @@ def _first(turn: Turn, busy: list[StopOrder]) -> None:
         return
     trigger = places.wanted_trigger(p)
     purpose = Purpose.GUARD if p.protected_once or p.adopted else Purpose.FIRST
+    if p.stops and p.stops[-1].moved_for is not None:
+        purpose = p.stops[-1].moved_for
     if p.emergency_wanted and (trigger is None or p.stop_refusals > 0 or not places.on_safe_side(p, trigger)):
         trigger, purpose = places.emergency_trigger(p), Purpose.EMERGENCY
     if trigger is None:
@@ -124,13 +138,13 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
         return
     forced = p.operator_stop is not None and wanted == p.operator_stop and keep.trigger != wanted
     target = wanted if forced else p.side.best(keep.trigger, wanted)
-    resize = keep.quantity != needed
+    resize = closes(p, keep) != needed
     trails = p.trail.wanted == wanted
     better = trailing.worth_moving(p, keep.trigger, wanted) if trails else p.side.better(wanted, keep.trigger)
     move = forced or better
     if not (resize or move):
         return
-    too_small = keep.quantity < needed
+    too_small = closes(p, keep) < needed
     if p.entry is not None and not p.entry.state.over and not too_small:
         return  # more of the entry may fill while a move is under way: two stops too small, none of which may go
     if p.verify_wanted and not too_small:
@@ -156,12 +170,20 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
         purpose = Purpose.BREAKEVEN if p.trail.state is TrailState.WAITING else Purpose.TRAIL
     else:
         purpose = Purpose.RESIZE
-    _send(turn, target, needed, purpose)
+    if p.plan.venue.move is MoveStyle.CANCEL_THEN_PLACE:
+        _cancel(turn, replace(keep, moved_for=purpose))
+        return
+    _send(turn, target, needed, purpose, keep)
 
 
-def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose) -> None:
+def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose, keep: StopOrder | None = None) -> None:
+    """Send a stop beside `keep`, or in its place where the venue can change what rests."""
     client_id = turn.mint(OrderKind.STOP)
     p = turn.position
+    on_position = p.plan.venue.move is MoveStyle.ATTACHED
+    in_place = keep is not None and (
+        keep.attached if on_position else p.plan.venue.move is MoveStyle.AMEND and not keep.whole
+    )
     stop = StopOrder(
         client_id=client_id,
         quantity=quantity,
@@ -169,6 +191,9 @@ def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose) -> 
         purpose=purpose,
         state=OrderState.SENDING,
         sent_at=turn.now,
+        attached=on_position,
+        whole=on_position or _may_grow(p, purpose),
+        replaces=keep.client_id if keep is not None and in_place else None,
     )
     lost = [s for s in p.stops if s.state.over and s.accepted_at is not None][-1:]
     turn.set(stops=(*lost, *(s for s in p.stops if not s.state.over), stop), stop_retry_at=None)
@@ -190,8 +215,21 @@ def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose) -> 
             trigger_by=p.plan.protection.trigger_by,
             reference_price=p.mark_price,
             urgent=purpose in (Purpose.FIRST, Purpose.GUARD, Purpose.EMERGENCY),
+            attached=stop.attached,
+            replaces=turn.ref(keep) if keep is not None and in_place else None,
+            close_position=stop.whole and not stop.attached,
         )
     )
+
+
+def _may_grow(p: Position, purpose: Purpose) -> bool:
+    """Whether to cover whatever the position will hold: the entry is still filling, and no such stop of ours may rest.
+
+    Only as first cover: a second one that closes the position would be refused (DESIGN 3, 'Stops on Binance').
+    """
+    filling = p.entry is not None and not p.entry.state.over
+    alone = all(s.state.over for s in p.stops)
+    return p.plan.venue.close_position_stop and purpose is Purpose.FIRST and filling and alone
 
 
 def _cancel_others(turn: Turn, live: list[StopOrder], keep: StopOrder) -> None:
@@ -206,10 +244,11 @@ def _cancel_others(turn: Turn, live: list[StopOrder], keep: StopOrder) -> None:
 
 def _cancel_all(turn: Turn) -> None:
     for stop in turn.position.stops:
-        if stop.state is OrderState.LIVE and stop.purpose is not Purpose.FOREIGN:
+        if stop.state is OrderState.LIVE and stop.purpose is not Purpose.FOREIGN and not stop.attached:
             _cancel(turn, stop)
-        elif stop.purpose is Purpose.FOREIGN and not stop.state.over:
-            turn.put(replace(stop, state=OrderState.DONE))
+        elif not stop.state.over and stop.state is not OrderState.TRIGGERED:
+            if stop.purpose is Purpose.FOREIGN or (stop.attached and stop.state is not OrderState.SENDING):
+                turn.put(replace(stop, state=OrderState.DONE, ask_at=None))
 
 
 def _cancel(turn: Turn, stop: StopOrder) -> None:
@@ -227,12 +266,12 @@ def _cancel(turn: Turn, stop: StopOrder) -> None:
 def placed(turn: Turn, stop: StopOrder, exchange_id: str, source: str) -> None:
     """A stop was accepted: say what it means."""
     p = turn.position
-    old = next((s for s in p.stops if s.covers and s.client_id != stop.client_id), None)
+    old = next((s for s in p.stops if (s.covers or s.moved_for) and s.client_id != stop.client_id), None)
     data: dict[str, object] = {
         "symbol": p.symbol,
         "order_id": p.entry.exchange_id if p.entry else None,
         "sl_order_id": exchange_id,
-        "tp_order_id": None,
+        "tp_order_id": targets.resting_ids(p),
         "stop_price": stop.trigger,
         "quantity": stop.quantity,
         "purpose": stop.purpose,
@@ -249,6 +288,8 @@ def placed(turn: Turn, stop: StopOrder, exchange_id: str, source: str) -> None:
         if stop.purpose in (Purpose.TRAIL, Purpose.BREAKEVEN):
             trail = replace(trail, updates=trail.updates + 1)
         turn.set(trail=replace(trail, moved_at=turn.now))
+        if old.moved_for is not None and old.state.over:
+            turn.put(replace(old, moved_for=None))
         moved: dict[str, object] = {
             "old_stop": old.trigger,
             "new_stop": stop.trigger,
@@ -287,6 +328,9 @@ def refused(turn: Turn, stop: StopOrder, outcome: Rejected, data: dict[str, obje
     data = {**data, "purpose": stop.purpose, "stop_price": stop.trigger}
     if outcome.reason is RejectReason.FENCED:
         return  # sent by our predecessor and never left: decided anew at once, it was no refusal of the venue
+    if outcome.reason is RejectReason.LIMIT and targets.give_way(turn):
+        turn.set(stop_retry_at=turn.now + timedelta(seconds=targets.SLOT_FREE_WITHIN_S))
+        return
     still_covered = any(s.covers for s in p.stops)
     if still_covered:
         turn.say(EventType.TRAILING_MOVE_FAILED, data, order_id=stop.client_id)
@@ -365,7 +409,8 @@ def _watch_triggered(turn: Turn) -> None:
     for stop in p.stops:
         if stop.state is not OrderState.TRIGGERED or stop.triggered_at is None:
             continue
-        if p.close_wanted is None and ledger.book(p) > 0 and ledger.filled_by(p, stop.child_id) >= stop.quantity:
+        spent = not stop.whole and ledger.filled_by(p, stop.child_id) >= stop.quantity
+        if p.close_wanted is None and ledger.book(p) > 0 and spent:
             turn.set(close_wanted=CloseReason.STOP_LOSS)
             data: dict[str, object] = {"reason": CloseReason.STOP_LOSS, "quantity": ledger.book(p)}
             turn.say(EventType.CLOSE_REQUESTED, data)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from domain.catalogue import EventType
-from domain.identity import ClientOrderId, parse_client_id
+from domain.identity import ClientOrderId, OrderKind, parse_client_id
 from domain.orders import (
     Accepted,
     Answer,
@@ -26,9 +26,9 @@ from domain.orders import (
     Source,
     Unknown,
 )
-from domain.position import exits, ledger, stops
+from domain.position import attached, exits, ledger, stops, targets
 from domain.position.cover import covered
-from domain.position.state import ExitOrder, OrderState, Purpose, StopOrder, TrackedOrder
+from domain.position.state import ExitOrder, OrderState, Purpose, StopOrder, TargetOrder, TrackedOrder
 from domain.position.turn import Turn
 
 UNANSWERED_S = 8
@@ -77,13 +77,32 @@ def accepted(turn: Turn, order: TrackedOrder, exchange_id: str, source: str) -> 
         resting = replace(order, state=OrderState.LIVE, exchange_id=exchange_id, accepted_at=turn.now, ask_at=None)
         turn.put(resting)
         stops.placed(turn, order, exchange_id, source)
+        if order.replaces is not None:
+            return attached.made(turn, resting)
+        if order.attached:
+            attached.supersede(turn, resting)
         return resting
+    if isinstance(order, TargetOrder):
+        waiting = replace(order, state=OrderState.LIVE, exchange_id=exchange_id, ask_at=None)
+        turn.put(waiting)
+        targets.placed(turn, waiting, exchange_id, source)
+        return waiting
     first_question = turn.now + timedelta(seconds=FIRST_QUESTION_S)
     known = replace(order, state=OrderState.LIVE, exchange_id=exchange_id, ask_at=first_question, questions=0)
     turn.put(known)
     event = EventType.EXIT_ACCEPTED if isinstance(order, ExitOrder) else EventType.ENTRY_ACCEPTED
     turn.say(event, {"order_id": exchange_id, "source": source}, order_id=order.client_id)
+    with_it = attached.coming(turn.position)
+    if with_it is not None and not isinstance(order, ExitOrder):
+        _came_with_entry(turn, with_it, source)
     return known
+
+
+def _came_with_entry(turn: Turn, stop: StopOrder, source: str) -> None:
+    """The entry was taken, and its stop with it."""
+    resting = accepted(turn, stop, attached.name(turn.position), source)
+    if isinstance(resting, StopOrder):
+        turn.put(attached.verify_later(turn, resting))
 
 
 def _refused(turn: Turn, order: TrackedOrder, outcome: Rejected) -> None:
@@ -92,24 +111,27 @@ def _refused(turn: Turn, order: TrackedOrder, outcome: Rejected) -> None:
         stops.refused(turn, order, outcome, data)
     elif isinstance(order, ExitOrder):
         exits.refused(turn, order, outcome, data)
+    elif isinstance(order, TargetOrder):
+        targets.refused(turn, order, outcome, data)
     else:
+        attached.void(turn, "the entry was refused")
         turn.say(EventType.ENTRY_REFUSED, data, order_id=order.client_id)
 
 
 def _named(order: TrackedOrder, what: str) -> EventType:
-    name = "stop_loss" if isinstance(order, StopOrder) else "exit" if isinstance(order, ExitOrder) else "entry"
-    return EventType(f"{name}_{what}")
+    names = {StopOrder: "stop_loss", TargetOrder: "take_profit", ExitOrder: "exit", TrackedOrder: "entry"}
+    return EventType(f"{names[type(order)]}_{what}")
 
 
 def hear_cancel(turn: Turn, outcome: CancelOutcome) -> None:
     """What became of a cancel request. 'Gone' says only that it no longer rests: it may have triggered."""
     order = turn.order(outcome.ref.client_id, outcome.ref.exchange_id)
-    if not isinstance(order, StopOrder) or order.state is not OrderState.CANCELLING:
+    if not isinstance(order, StopOrder | TargetOrder) or order.state is not OrderState.CANCELLING:
         return
     match outcome.result:
         case CancelResult.DONE:
             turn.set(last_activity_at=turn.now)
-            stops.gone(turn, order, OrderStatus.CANCELED, "cancelled by us")
+            _gone(turn, order, OrderStatus.CANCELED, "cancelled by us")
         case CancelResult.GONE:
             turn.put(replace(order, ask_at=turn.now, absence_proof_at=turn.now))
         case CancelResult.REFUSED | CancelResult.UNKNOWN:
@@ -123,15 +145,24 @@ def hear_cancel(turn: Turn, outcome: CancelOutcome) -> None:
             )
 
 
+def _gone(turn: Turn, order: StopOrder | TargetOrder, status: OrderStatus, why: str) -> None:
+    if isinstance(order, StopOrder):
+        stops.gone(turn, order, status, why)
+    else:
+        targets.gone(turn, order, status, why)
+
+
 def hear_answer(turn: Turn, answer: Answer) -> None:
     """What the venue says of an order that we asked about."""
     order = turn.order(answer.ref.client_id, answer.ref.exchange_id)
     match answer:
         case Found():
             if order is not None:
-                turn.put(replace(order, ask_at=None if isinstance(order, StopOrder) else turn.now + pause(2)))
-            hear_order(turn, answer.report)
+                conditional = isinstance(order, StopOrder | TargetOrder)
+                turn.put(replace(order, ask_at=None if conditional else turn.now + pause(2)))
+            hear_order(turn, answer.report, answer.asked_at)
             _still_there(turn, answer.report)
+            _was_it_changed(turn, answer)
         case NotFound():
             if order is not None and not order.state.over:
                 _not_found(turn, order, answer.asked_at)
@@ -144,42 +175,77 @@ def hear_answer(turn: Turn, answer: Answer) -> None:
 
 
 def _still_there(turn: Turn, report: OrderReport) -> None:
-    """A stop that we thought cancelled rests after all: cancel it again. An answer from before says nothing."""
+    """What we thought cancelled rests after all: cancel it again. An answer from before says nothing."""
     order = turn.order(report.client_id, report.exchange_id)
-    resting = report.status in (OrderStatus.NEW, OrderStatus.ACK)
-    if isinstance(order, StopOrder) and order.state is OrderState.CANCELLING and resting and order.questions:
+    resting = report.conditional and report.status in (OrderStatus.NEW, OrderStatus.ACK)
+    if not isinstance(order, StopOrder | TargetOrder):
+        return
+    if order.state is OrderState.CANCELLING and resting and order.questions:
         again = turn.now + timedelta(seconds=CANCEL_RETRY_S)
         turn.put(replace(order, state=OrderState.LIVE, cancel_at=again, ask_at=None))
 
 
+def _was_it_changed(turn: Turn, answer: Found) -> None:
+    """What a reading from after the receive window does not show was never changed, or set, on the position (S12)."""
+    change = turn.order(answer.ref.client_id)
+    if not isinstance(change, StopOrder) or change.state is not OrderState.UNKNOWN:
+        return
+    if change.replaces is None and not change.attached:
+        return
+    proof_at = change.absence_proof_at or change.sent_at + timedelta(seconds=RECEIVE_WINDOW_S)
+    if answer.asked_at is not None and answer.asked_at > proof_at:
+        attached.not_made(turn, change, "not in effect after the receive window")
+        turn.set(stop_retry_at=None)
+    else:
+        turn.put(replace(change, ask_at=max(proof_at + timedelta(milliseconds=50), turn.now + pause(change.questions))))
+
+
 def _not_found(turn: Turn, order: TrackedOrder, asked_at: datetime) -> None:
     """'No such order' proves absence only when read after the receive window (LAWS S11, S12)."""
+    if isinstance(order, StopOrder) and order.with_entry and not attached.missing(turn, order):
+        return
     proof_at = order.absence_proof_at or order.sent_at + timedelta(seconds=RECEIVE_WINDOW_S)
     if asked_at <= proof_at:
         turn.put(replace(order, ask_at=min(proof_at + timedelta(milliseconds=50), turn.now + pause(order.questions))))
         return
-    if order.exchange_id is not None and order.state is not OrderState.UNKNOWN and not isinstance(order, StopOrder):
+    conditional = isinstance(order, StopOrder | TargetOrder)
+    if order.exchange_id is not None and order.state is not OrderState.UNKNOWN and not conditional:
         turn.put(replace(order, ask_at=turn.now + pause(order.questions)))
         return
-    if isinstance(order, StopOrder) and order.exchange_id is not None:
-        stops.gone(turn, order, OrderStatus.EXPIRED, "no such order")
+    if isinstance(order, StopOrder | TargetOrder) and order.exchange_id is not None:
+        _gone(turn, order, OrderStatus.EXPIRED, "no such order")
         return
+    if isinstance(order, StopOrder) and order.replaces is not None:
+        attached.not_made(turn, order, "what it was to change is gone")
+        changed = turn.order(order.replaces)
+        if changed is not None and not changed.state.over:
+            turn.put(replace(changed, ask_at=turn.now))
+        return
+    if isinstance(order, TargetOrder):
+        targets.absent(turn, order)
+    elif not isinstance(order, StopOrder | ExitOrder):
+        attached.void(turn, "the entry never reached the venue")
     turn.order_changed(order.client_id, OrderStatus.REJECTED, reason="absent after the receive window")
     turn.put(replace(order, state=OrderState.REFUSED, ask_at=None))
     turn.say(_named(order, "refused"), {"reason": "absent", "code": "", "error": "never reached the venue"})
     turn.set(verify_wanted=True)
 
 
-def hear_order(turn: Turn, report: OrderReport) -> None:
-    """An order as the venue shows it, by whichever source."""
+def hear_order(turn: Turn, report: OrderReport, asked_at: datetime | None = None) -> None:
+    """An order as the venue shows it, by whichever source. `asked_at`: when a reading was asked for, None for news."""
     order = turn.order(report.client_id, report.exchange_id)
+    if order is None and report.attached and report.conditional and report.side is turn.position.side.closing:
+        order = attached.spoken_of(turn.position)
     if order is None:
         _unheld(turn, report)
     elif isinstance(order, StopOrder) and report.conditional:
-        _stop_report(turn, order, report)
-    elif not isinstance(order, StopOrder) and not report.conditional:
+        _stop_report(turn, order, report, asked_at)
+    elif isinstance(order, TargetOrder) and report.conditional:
+        _target_report(turn, order, report)
+    elif not isinstance(order, StopOrder | TargetOrder) and not report.conditional:
         _market_report(turn, order, report)
     ledger.hear_report(turn, report)
+    targets.hear_child(turn, report)
 
 
 SOURCES = {"reply": "1/3 reply", "stream": "2/3 stream", "query": "3/3 query", "snapshot": "3/3 snapshot"}
@@ -216,21 +282,52 @@ def _market_report(turn: Turn, order: TrackedOrder, report: OrderReport) -> None
                 order_id=order.client_id,
             )
         else:
+            if not isinstance(order, ExitOrder):
+                attached.void(turn, "the entry ended without a fill")
             turn.say(_named(order, "refused"), {"reason": report.status, "code": "", "error": report.reason})
             turn.set(verify_wanted=True)
 
 
-def _stop_report(turn: Turn, stop: StopOrder, report: OrderReport) -> None:
+def _stop_report(turn: Turn, stop: StopOrder, report: OrderReport, asked_at: datetime | None) -> None:
     if stop.state is OrderState.DONE:
         return
+    change = attached.change_of(turn.position, stop)
     match report.status:
+        case OrderStatus.CANCELED | OrderStatus.EXPIRED | OrderStatus.REJECTED if stop.attached:
+            # A new value makes the venue replace its own order: only the position tells whether a stop stands.
+            turn.put(replace(stop, ask_at=stop.ask_at or turn.now))
         case OrderStatus.CANCELED | OrderStatus.EXPIRED | OrderStatus.REJECTED:
             stops.gone(turn, stop, report.status, report.reason)
         case OrderStatus.TRIGGERING | OrderStatus.TRIGGERED | OrderStatus.FILLED | OrderStatus.PART_FILLED:
             stops.triggered(turn, stop, report)
         case _:
             if stop.state in (OrderState.SENDING, OrderState.UNKNOWN, OrderState.REFUSED):
-                accepted(turn, stop, report.exchange_id, SOURCES[report.source])
+                if stop.replaces is None:
+                    _stands(turn, stop, report)
+            elif change is not None and report.trigger_price == change.trigger != stop.trigger:
+                accepted(turn, change, report.exchange_id, SOURCES[report.source])
+            else:
+                attached.differs(turn, stop, report, asked_at)
+
+
+def _stands(turn: Turn, stop: StopOrder, report: OrderReport) -> None:
+    """It rests. Somebody may have changed it before we knew that it was there: what the venue shows counts."""
+    if report.trigger_price is not None:
+        stop = replace(stop, trigger=report.trigger_price, quantity=stop.quantity if stop.whole else report.quantity)
+    accepted(turn, stop, report.exchange_id, SOURCES[report.source])
+
+
+def _target_report(turn: Turn, target: TargetOrder, report: OrderReport) -> None:
+    if target.state is OrderState.DONE:
+        return
+    match report.status:
+        case OrderStatus.CANCELED | OrderStatus.EXPIRED | OrderStatus.REJECTED:
+            targets.gone(turn, target, report.status, report.reason)
+        case OrderStatus.TRIGGERING | OrderStatus.TRIGGERED | OrderStatus.FILLED | OrderStatus.PART_FILLED:
+            targets.triggered(turn, target, report)
+        case _:
+            if target.state in (OrderState.SENDING, OrderState.UNKNOWN, OrderState.REFUSED):
+                accepted(turn, target, report.exchange_id, SOURCES[report.source])
 
 
 def _unheld(turn: Turn, report: OrderReport) -> None:
@@ -245,6 +342,9 @@ def _unheld(turn: Turn, report: OrderReport) -> None:
     if not report.conditional or report.status.terminal or report.trigger_price is None:
         return
     if report.source is Source.STREAM and ours.epoch == turn.position.epoch:
+        return
+    if ours.kind is OrderKind.TAKE_PROFIT:
+        _target_report(turn, targets.taken_back(turn, report, report.trigger_price), report)
         return
     stop = StopOrder(
         client_id=ClientOrderId(report.client_id),
@@ -263,14 +363,14 @@ def _unheld(turn: Turn, report: OrderReport) -> None:
         {"order_id": report.exchange_id, "stop_price": report.trigger_price},
         order_id=report.client_id,
     )
-    _stop_report(turn, stop, report)
+    _stop_report(turn, stop, report, None)
 
 
 def ask_open_questions(turn: Turn) -> None:
     """Ask about every order whose time has come; a request without any outcome becomes unknown by itself."""
     for tracked in turn.tracked():
         order = tracked
-        if order.state.over:
+        if order.state.over or order is attached.coming(turn.position):
             continue
         if order.state is OrderState.SENDING:
             limit = order.sent_at + _patience(turn, order)

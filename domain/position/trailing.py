@@ -14,7 +14,7 @@ from typing import NamedTuple
 from domain.catalogue import EventType
 from domain.instrument import MONEY, PositionSide, percent_of
 from domain.orders import TriggerBy
-from domain.position import ledger
+from domain.position import ladder, ledger
 from domain.position.inputs import PriceRange
 from domain.position.plan import Plan, TrailingRules, TrailingStep
 from domain.position.state import OrderState, Position, StopOrder, Trail, TrailState, derived
@@ -179,7 +179,7 @@ def _follow(turn: Turn, extreme: Decimal) -> None:
 
 
 def watch_age(turn: Turn) -> None:
-    """Wake when the position is old enough to trail from any profit on; from then on its band ends at the entry price."""
+    """Wake when the position is old enough to trail from any profit on; then its band ends at the entry price."""
     p = turn.position
     minutes = p.plan.trailing.time_activation_minutes
     if minutes is None or p.trail.aged or p.trail.state not in (TrailState.INACTIVE, TrailState.WAITING):
@@ -207,7 +207,8 @@ def band(p: Position) -> Band:
     stop = stop_in_force(p)
     if stop is None or p.phase.final or p.close_wanted is not None:
         return EVERYTHING
-    favourable = _next_favourable(p, stop.trigger)
+    levels = [each for each in (_next_favourable(p, stop.trigger), ladder.unguarded(p)) if each is not None]
+    favourable = min(levels, key=lambda level: level * p.side.sign, default=None)
     adverse = stop.trigger if p.plan.protection.trigger_by is TriggerBy.MARK else None
     return Band(adverse, favourable) if p.side is PositionSide.LONG else Band(favourable, adverse)
 
@@ -242,7 +243,7 @@ def _next_favourable(p: Position, current: Decimal) -> Decimal | None:
 
 
 def _extreme_for(p: Position, place: Decimal, extreme: Decimal) -> Decimal:
-    """The extreme that the stop belongs at `place` for, as long as no further step is reached: `trailed_price` undone."""
+    """The extreme that puts the stop at `place` as long as no further step is reached: `trailed_price` undone."""
     rules, profit, distance = p.plan.trailing, profit_pct(p, extreme), atr_distance(p.plan)
     step = reached_step(rules, profit)
     with localcontext(MONEY):

@@ -13,7 +13,7 @@ from domain.catalogue import EventType, Happening, Severity
 from domain.identity import ClientOrderId, OrderKind, mint_client_id, parse_client_id
 from domain.orders import OrderIntent, OrderRef, OrderStatus
 from domain.position.effects import Effect, Find, Place, Transition
-from domain.position.state import ExitOrder, Position, StopOrder, TrackedOrder
+from domain.position.state import ExitOrder, Position, StopOrder, TargetOrder, TrackedOrder
 from domain.records import OrderChange, Trade
 
 
@@ -107,12 +107,31 @@ class Turn:
         self.record = True
 
     def ref(self, order: TrackedOrder) -> OrderRef:
-        """How to name an order of ours to the venue."""
+        """How to name an order of ours to the venue. A change in place is looked for where it was to be made.
+
+        A take-profit that has triggered is over as such: from then on its child is meant.
+        """
+        child_id = order.child_id if isinstance(order, TargetOrder) else None
+        if child_id is not None:
+            return OrderRef(
+                symbol=self.position.symbol,
+                client_id=None,
+                exchange_id=child_id,
+                conditional=False,
+                position_side=self.position.side,
+            )
+        stop = order if isinstance(order, StopOrder) else None
+        exchange_id = order.exchange_id
+        if exchange_id is None and stop is not None and stop.replaces is not None:
+            changed = self.order(stop.replaces)
+            exchange_id = changed.exchange_id if changed is not None else None
         return OrderRef(
             symbol=self.position.symbol,
             client_id=order.client_id,
-            exchange_id=order.exchange_id,
-            conditional=isinstance(order, StopOrder),
+            exchange_id=exchange_id,
+            conditional=isinstance(order, StopOrder | TargetOrder),
+            attached=stop is not None and stop.attached,
+            position_side=self.position.side,
         )
 
     def find(self, order: TrackedOrder) -> None:
@@ -126,20 +145,23 @@ class Turn:
             self.set(stops=tuple(order if s.client_id == order.client_id else s for s in p.stops))
         elif isinstance(order, ExitOrder):
             self.set(exits=tuple(order if x.client_id == order.client_id else x for x in p.exits))
+        elif isinstance(order, TargetOrder):
+            self.set(targets=tuple(order if t.client_id == order.client_id else t for t in p.targets))
         else:
             self.set(entry=order)
 
     def tracked(self) -> tuple[TrackedOrder, ...]:
         """All orders of ours, oldest first."""
         p = self.position
-        return ((p.entry,) if p.entry else ()) + p.stops + p.exits
+        return ((p.entry,) if p.entry else ()) + p.stops + p.exits + p.targets
 
     def order(self, client_id: str | None, exchange_id: str | None = None) -> TrackedOrder | None:
-        """The order of ours with this client id, else with this exchange id."""
-        for order in self.tracked():
-            if client_id is not None and order.client_id == client_id:
+        """The order of ours with this client id, else with this exchange id; one that is not over comes first."""
+        orders = sorted(self.tracked(), key=lambda order: order.state.over)
+        for order in orders:
+            if client_id is not None and client_id in (order.client_id, getattr(order, "wire_id", None)):
                 return order
-        for order in self.tracked():
+        for order in orders:
             if exchange_id is not None and order.exchange_id == exchange_id:
                 return order
         return None

@@ -18,7 +18,7 @@ from decimal import Decimal
 
 from domain.instrument import Instrument, PositionSide
 from domain.position.inputs import CloseWanted, Release, StopWanted, TrailingWanted
-from domain.position.plan import Plan, Protection, TrailingRules, TrailingStep
+from domain.position.plan import MoveStyle, Plan, Protection, TakeProfit, TrailingRules, TrailingStep, VenueRules
 from domain.position.state import CloseReason
 from tests.properties.weather import CALM, Weather
 from tests.properties.world import World
@@ -35,6 +35,25 @@ INSTRUMENT = Instrument(
     min_notional=D(5),
 )
 MARK = D(60_000)
+VENUES = (
+    VenueRules(),
+    VenueRules(close_position_stop=True),
+    VenueRules(attached_stop=True, move=MoveStyle.ATTACHED),
+    VenueRules(attached_stop=True, move=MoveStyle.AMEND),
+    VenueRules(move=MoveStyle.AMEND),
+    VenueRules(move=MoveStyle.CANCEL_THEN_PLACE),
+)
+LADDERS = (
+    (),
+    (),
+    (TakeProfit(pct=D("0.4"), fraction=D(1)),),
+    (TakeProfit(pct=D("0.3"), fraction=D("0.5")), TakeProfit(pct=D("0.9"), fraction=D("0.5"))),
+    (
+        TakeProfit(pct=D("1.2"), fraction=D("0.2")),
+        TakeProfit(pct=D("0.15"), fraction=D("0.3")),
+        TakeProfit(pct=D("0.6"), fraction=D("0.1")),
+    ),
+)
 FAULTS: dict[str, tuple[object, ...]] = {
     "latency": ((0.05, 0.6), (0.2, 2.6), (0.001, 5.0)),
     "stream_latency": ((0.0, 1.5), (0.5, 4.0)),
@@ -47,6 +66,8 @@ FAULTS: dict[str, tuple[object, ...]] = {
     "refuse_stop": (0.2, 0.6, 1.0),
     "refuse_exit": (0.3, 1.0),
     "refuse_entry": (0.3,),
+    "refuse_target": (0.3, 1.0),
+    "slots": (1, 2, 3),
     "cancel_fails": (0.3, 0.8),
     "deny_young": (0.3, 1.0),
     "stale_reading": (0.3, 0.8),
@@ -69,6 +90,7 @@ EVENTS = ("price",) * 10 + (
     "human_reduces",
     "human_flips",
     "human_cancels",
+    "human_moves",
     "liquidation",
     "close",
     "close",
@@ -81,6 +103,7 @@ RARE = {"liquidation": 0.1, "release": 0.1, "human_flips": 0.3, "close": 0.4, "h
 
 def plan(chance: random.Random) -> Plan:
     """A random plan, with figures small enough for something to happen."""
+    by_atr = chance.random() < 0.3
     return Plan(
         quantity=INSTRUMENT.step * chance.choice([1, 3, 10, 100]),
         protection=Protection(stop_pct=chance.choice([D("0.3"), D(1), D(2)])),
@@ -90,11 +113,15 @@ def plan(chance: random.Random) -> Plan:
             callback_pct=chance.choice([D("0.1"), D("0.3"), D("0.5")]),
             breakeven_pct=chance.choice([None, D("0.15"), D("0.4")]),
             time_activation_minutes=chance.choice([None, 1]),
+            atr_multiple=chance.choice([D("0.5"), D(2), D("3.3")]) if by_atr else None,
             steps=chance.choice([(), (TrailingStep(profit_pct=D(1), callback_pct=D("0.2")),)]),
             min_interval_s=chance.choice([D(0), D(1), D(5)]),
         ),
         stop_price=chance.choice([None, None, None, D(59_500)]),
         reference_price=MARK,
+        take_profits=chance.choice(LADDERS),
+        atr=chance.choice([D("31.7"), D(120) / 7]) if by_atr else None,
+        venue=chance.choice(VENUES),
     )
 
 
@@ -125,6 +152,7 @@ def step(world: World, event: str, chance: random.Random, subset: list[str]) -> 
         "human_reduces": lambda: world.human_trades(-min(size, world.judge.size())),
         "human_flips": lambda: world.human_trades(-(world.judge.size() + size)),
         "human_cancels": world.human_cancels,
+        "human_moves": lambda: world.human_moves(_somewhere(world, chance)),
         "liquidation": world.liquidate,
     }
     ours: dict[str, Callable[[], None]] = {
@@ -141,11 +169,16 @@ def step(world: World, event: str, chance: random.Random, subset: list[str]) -> 
 
 def _set_stop(world: World, chance: random.Random) -> None:
     """An operator's stop, as the owner lets it through: on the right side of the mark."""
-    p = world.position
-    mark = p.mark_price or MARK
-    price = p.instrument.stop_price(p.side, mark - p.side.sign * D(chance.randint(50, 2_000)))
+    price = _somewhere(world, chance)
     world.judge.allow(price)
     world.hear(StopWanted(price=price))
+
+
+def _somewhere(world: World, chance: random.Random) -> D:
+    """A price on the losing side of the mark."""
+    p = world.position
+    mark = p.mark_price or MARK
+    return p.instrument.stop_price(p.side, mark - p.side.sign * D(chance.randint(50, 2_000)))
 
 
 def life(seed: int) -> World:

@@ -26,8 +26,9 @@ class Breach(AssertionError):
 class Judge:
     """Watches one venue for one position of ours."""
 
-    def __init__(self, side: PositionSide) -> None:
+    def __init__(self, side: PositionSide, *, holes: bool = False) -> None:
         self.side = side
+        self.holes = holes
         self.venue: Venue
         self.excuses: Counter[str] = Counter()
         self.seen_ids: set[str] = set()
@@ -44,7 +45,11 @@ class Judge:
     def watcher(self) -> Watcher:
         """What the venue calls."""
         return Watcher(
-            accepted=self.accepted, refused=self.refused, cancelling=self.cancelling, changed=self.changed
+            accepted=self.accepted,
+            changing=self.changing,
+            refused=self.refused,
+            cancelling=self.cancelling,
+            changed=self.changed,
         )
 
     def breach(self, law: str, what: str) -> None:
@@ -62,7 +67,7 @@ class Judge:
         limit = self.venue.now - timedelta(seconds=TRIGGERING_S)
         return [
             o
-            for o in self.venue.resting()
+            for o in self.venue.stops()
             if o.status is OrderStatus.NEW or (o.triggered_at is not None and o.triggered_at > limit)
         ]
 
@@ -84,7 +89,11 @@ class Judge:
     def accepted(self, order: VenueOrder) -> None:
         """An order of ours was taken."""
         parsed = parse_client_id(order.client_id)
-        assert parsed is not None
+        if parsed is None:
+            assert order.attached, f"{order} is nobody's"
+            assert order.trigger is not None
+            self._at(order.trigger, "attached with the entry")
+            return
         if order.client_id in self.seen_ids:
             self.breach("S7", f"{order.client_id} accepted twice")
         self.seen_ids.add(order.client_id or "")
@@ -95,22 +104,53 @@ class Judge:
             self.breach("S2", f"{order.client_id} can add risk")
         if order.trigger is None:
             return
-        live = [o for o in self.venue.resting() if o.status is OrderStatus.NEW]
+        if order.take_profit:
+            self._target(order)
+            return
+        live = [o for o in self.venue.stops() if o.status is OrderStatus.NEW]
         if len(live) > 2:
             self.breach("S5", f"{len(live)} live stops: {[(o.client_id, str(o.trigger)) for o in live]}")
-        if self.best is not None and self.size() > 0 and self.side.better(self.best, order.trigger):
-            self._looser(order.trigger, f"{order.client_id} at {order.trigger} after one at {self.best}")
-        if self.best is None or order.trigger in self.allowed_stops:
-            self.best = order.trigger
-        else:
-            self.best = self.side.best(self.best, order.trigger)
+        self._at(order.trigger, f"{order.client_id}")
 
-    def _looser(self, trigger: Decimal, what: str) -> None:
+    def _target(self, order: VenueOrder) -> None:
+        """A take-profit of ours was taken: not before the position is covered, and not a second one for a target."""
+        twins = [o for o in self.targets() if o.trigger == order.trigger and o is not order]
+        if twins:
+            self.breach("S7", f"{order.client_id} at {order.trigger} beside {twins[0].client_id}")
+        cover = sum((self.venue.closes(o) for o in self.stops()), ZERO)
+        if cover < self.size() and not self._excused("a target before the stop"):
+            self.breach("B3", f"{order.client_id}: a take-profit while {cover} of {self.size()} is covered")
+
+    def targets(self) -> list[VenueOrder]:
+        """Our live take-profits."""
+        return [o for o in self.venue.resting() if o.take_profit and o.status is OrderStatus.NEW]
+
+    def changing(self, order: VenueOrder, intent: OrderIntent) -> None:
+        """A resting stop of ours is about to be changed in place: no hole, but it may not become looser or smaller."""
+        if intent.client_id in self.seen_ids:
+            self.breach("S7", f"{intent.client_id} accepted twice")
+        self.seen_ids.add(intent.client_id)
+        assert intent.trigger_price is not None
+        covers = order.attached or intent.quantity >= min(self.size(), order.quantity)
+        if not covers and not self._excused("made too small"):
+            self.breach("S1/S4", f"{intent.client_id} makes {order.client_id} too small: {intent.quantity}")
+        self._at(intent.trigger_price, f"{intent.client_id} in place of {order.trigger}", changed=True)
+
+    def _at(self, trigger: Decimal, what: str, *, changed: bool = False) -> None:
+        """A stop of ours is at `trigger` from now on."""
+        if self.best is not None and self.size() > 0 and self.side.better(self.best, trigger):
+            self._looser(trigger, f"{what} at {trigger} after one at {self.best}", changed=changed)
+        if self.best is None or trigger in self.allowed_stops:
+            self.best = trigger
+        else:
+            self.best = self.side.best(self.best, trigger)
+
+    def _looser(self, trigger: Decimal, what: str, *, changed: bool) -> None:
         if self._allowed([trigger]):
             self.excuses["operator's stop"] += 1
         elif self.passed_at is not None or self.refused_at is not None:
             self.excuses["the better price was refused or passed"] += 1
-        elif self.stops() and self.in_force() != trigger:
+        elif not changed and self.stops() and self.in_force() != trigger:
             return  # beside a better one that is live: the cancel is judged
         else:
             self.breach("S3", what)
@@ -122,16 +162,18 @@ class Judge:
 
     def cancelling(self, order: VenueOrder) -> None:
         """We are about to cancel this order: remember what it is good for."""
-        if self.size() > 0 and order.trigger is not None:
+        if self.size() > 0 and order.trigger is not None and not order.take_profit:
             left = [o for o in self.stops() if o is not order]
             # While two overlap their sum says little: the better of the two has to be left.
-            held = max((o.quantity for o in self.stops()), default=ZERO)
-            enough = sum((o.quantity for o in left), ZERO) >= min(self.size(), held)
-            if not enough and not self._excused("cancelled too much"):
+            held = max((self.venue.closes(o) for o in self.stops()), default=ZERO)
+            enough = sum((self.venue.closes(o) for o in left), ZERO) >= min(self.size(), held)
+            if not enough and self.holes:
+                self.excuses["cancelled first: this venue has no other way of moving a stop"] += 1
+            elif not enough and not self._excused("cancelled too much"):
                 self.breach("S1/S4", f"we cancelled {order.client_id}: {left} stay for {self.size()}")
             triggers = [o.trigger for o in left if o.trigger is not None]
             worse = triggers and all(self.side.better(order.trigger, t) for t in triggers)
-            if worse and order.quantity < min(self.size(), max(o.quantity for o in left)):
+            if worse and self.venue.closes(order) < min(self.size(), max(self.venue.closes(o) for o in left)):
                 self.excuses["kept a worse stop: it covers more"] += 1
             elif worse and not self._allowed(triggers) and not self._excused("kept a worse stop"):
                 self.breach("S3", f"we cancelled {order.client_id} at {order.trigger} and kept {triggers}")
@@ -173,15 +215,18 @@ class Judge:
 
     def at_rest(self, *, final: bool, released: bool) -> None:
         """Liveness: flat, clean and over; or exactly one stop of exactly the right size."""
-        live = [o for o in self.venue.resting() if o.status is OrderStatus.NEW]
+        live = [o for o in self.venue.stops() if o.status is OrderStatus.NEW]
+        targets = self.targets()
         if released:
             return
         if final:
-            if live:
-                self.breach("S6", f"over, but {[(o.client_id, str(o.trigger)) for o in live]} live")
+            if live or targets:
+                self.breach("S6", f"over, but {[(o.client_id, str(o.trigger)) for o in (*live, *targets)]} live")
             return
+        if sum((o.quantity for o in targets), ZERO) > self.size():
+            self.breach("S2", f"size {self.size()}, take-profits {[(str(o.quantity), str(o.trigger)) for o in targets]}")
         if self.size() == 0:
             self.breach("L1", "flat at the venue, but not over")
-        if len(live) != 1 or live[0].quantity != self.size():
+        if len(live) != 1 or self.venue.closes(live[0]) != self.size():
             shown = [(o.client_id, str(o.quantity), str(o.trigger)) for o in live]
             self.breach("L1", f"size {self.size()}, live stops {shown}")

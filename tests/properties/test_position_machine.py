@@ -166,8 +166,7 @@ def test_a_price_inside_the_band_changes_nothing(seed: int, part: int, steps: in
     low = band.low if band.low is not None else D(20_000)
     high = band.high if band.high is not None else D(120_000)
     price = (low + (high - low) * part / 1_000).quantize(D("1e-8"))
-    timed = p.plan.trailing.time_activation_minutes is not None  # in profit by then: found at the next heartbeat
-    if p.phase.final or timed or not low < price < high:
+    if p.phase.final or not low < price < high:
         return
     inside = PriceRange(last=price, low=price, high=price, at=world.now)
     quiet = machine.handle(p, Wake(), world.now)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from domain.identity import ClientOrderId
+from domain.identity import ClientOrderId, OrderKind
 from domain.instrument import Side
 from domain.orders import Fill, OrderIntent, OrderReport, OrderStatus, PositionReport, RejectReason, Source
 
@@ -47,6 +47,16 @@ class VenueOrder:
     notional: Decimal = ZERO
     triggered_at: datetime | None = None
     sent_at: datetime | None = None
+    attached: bool = False
+    close_position: bool = False
+    attached_stop: Decimal | None = None
+    take_profit: bool = False
+
+    def reached(self, mark: Decimal) -> bool:
+        """Whether a mark price triggers it, or would at once."""
+        assert self.trigger is not None
+        falling = (self.side is Side.SELL) is not self.take_profit
+        return mark <= self.trigger if falling else mark >= self.trigger
 
 
 @dataclass(slots=True)
@@ -54,6 +64,7 @@ class Watcher:
     """Whoever judges: told of each change, with its cause, right after it happened."""
 
     accepted: Callable[[VenueOrder], None]
+    changing: Callable[[VenueOrder, OrderIntent], None]
     refused: Callable[[OrderIntent, RejectReason], None]
     cancelling: Callable[[VenueOrder], None]
     changed: Callable[[str], None]
@@ -69,6 +80,7 @@ class Venue:
     told: Callable[[News], None]
     now: datetime
     tick: Decimal
+    attaches: bool = False
     quantity: Decimal = ZERO
     entry_price: Decimal = ZERO
     orders: dict[str, VenueOrder] = field(default_factory=dict)
@@ -88,12 +100,23 @@ class Venue:
         for order in self.orders.values():
             if order.client_id == intent.client_id:
                 raise Refused(RejectReason.DUPLICATE_ID)
-        falling = intent.side is Side.SELL
         if intent.trigger_price is not None:
+            falling = (intent.side is Side.SELL) is not (intent.kind is OrderKind.TAKE_PROFIT)
             if (intent.trigger_price >= self.mark) if falling else (intent.trigger_price <= self.mark):
                 raise Refused(RejectReason.WOULD_TRIGGER)
         elif intent.reduce_only and self.quantity * intent.side.sign >= 0:
             raise Refused(RejectReason.REDUCE_ONLY)
+        if intent.attached_stop is not None and (intent.attached_stop - self.mark) * intent.side.sign >= 0:
+            raise Refused(RejectReason.WOULD_TRIGGER)
+        if intent.attached and self.quantity * intent.side.sign >= 0:
+            raise Refused(RejectReason.OTHER)
+        resting = self.find(intent.replaces.exchange_id, None) if intent.replaces else None
+        if intent.attached:
+            resting = self.attached()
+        if resting is not None or intent.replaces is not None:
+            return self._change(resting, intent)
+        if intent.close_position and any(o.close_position and o.status is OrderStatus.NEW for o in self.resting()):
+            raise Refused(RejectReason.LIMIT)
         order = VenueOrder(
             exchange_id=self.mint(),
             client_id=intent.client_id,
@@ -105,11 +128,61 @@ class Venue:
             at=self.now,
             trigger=intent.trigger_price,
             sent_at=sent_at,
+            attached=intent.attached,
+            close_position=intent.close_position,
+            attached_stop=intent.attached_stop,
+            take_profit=intent.kind is OrderKind.TAKE_PROFIT,
         )
         self.orders[order.exchange_id] = order
         self.watcher.accepted(order)
         self.tell(order)
         return order
+
+    def _change(self, order: VenueOrder | None, intent: OrderIntent) -> VenueOrder:
+        """Change a resting stop in place."""
+        if order is None or order.status is not OrderStatus.NEW or intent.trigger_price is None:
+            raise Refused(RejectReason.OTHER)
+        self.watcher.changing(order, intent)
+        order.trigger, order.quantity = intent.trigger_price, intent.quantity
+        self.tell(order)
+        if order.attached:
+            self.told(self.report(Source.STREAM))
+        self.watcher.changed("our change")
+        return order
+
+    def attached(self) -> VenueOrder | None:
+        """The stop that stands on the position."""
+        return next((o for o in self.resting() if o.attached and o.status is OrderStatus.NEW), None)
+
+    def _attach(self, entry: VenueOrder) -> None:
+        """The first fill of an entry brings its stop along."""
+        if entry.attached_stop is None or self.attached() is not None or self.quantity * entry.side.sign <= 0:
+            return
+        stop = VenueOrder(
+            exchange_id=self.mint(),
+            client_id=None,
+            owner="us",
+            side=Side.SELL if entry.side is Side.BUY else Side.BUY,
+            quantity=entry.quantity,
+            reduce_only=True,
+            status=OrderStatus.NEW,
+            at=self.now,
+            trigger=entry.attached_stop,
+            attached=True,
+        )
+        entry.attached_stop = None
+        self.orders[stop.exchange_id] = stop
+        self.watcher.accepted(stop)
+        self.tell(stop)
+
+    def _gone_with_the_position(self) -> None:
+        for order in self.resting():
+            if (order.attached or order.close_position) and order.status is OrderStatus.NEW:
+                self._end(order, OrderStatus.CANCELED)
+
+    def closes(self, order: VenueOrder) -> Decimal:
+        """What a stop would close."""
+        return abs(self.quantity) if order.attached or order.close_position else order.quantity
 
     def cancel(self, exchange_id: str | None, client_id: str | None, by: str = "us") -> bool:
         """Cancel a resting conditional order; False when no such order rests."""
@@ -140,7 +213,11 @@ class Venue:
             room = min(room, max(-self.quantity * order.side.sign, ZERO))
         quantity = min(quantity, room)
         if quantity > 0:
+            before = self.quantity
             self._trade(order, quantity)
+            if self.quantity * before <= 0 < abs(before):
+                self._gone_with_the_position()
+            self._attach(order)
         if order.filled == order.quantity:
             order.status = OrderStatus.FILLED
         elif last or quantity == 0:
@@ -161,7 +238,7 @@ class Venue:
         for order in self.orders.values():
             if order.trigger is None or order.status is not OrderStatus.NEW:
                 continue
-            if mark <= order.trigger if order.side is Side.SELL else mark >= order.trigger:
+            if order.reached(mark):
                 order.status, order.triggered_at = OrderStatus.TRIGGERING, self.now
                 self.tell(order)
                 touched.append(order)
@@ -181,7 +258,7 @@ class Venue:
             client_id=None,  # a child is known by its parent's `child_id` only
             owner=order.owner,
             side=order.side,
-            quantity=order.quantity,
+            quantity=self.closes(order),
             reduce_only=True,
             status=OrderStatus.NEW,
             at=self.now,
@@ -222,14 +299,19 @@ class Venue:
             liquidation_price=None,
             at=at or self.now,
             source=source,
+            attached_stop=self._attached_trigger() if self.attaches else None,
         )
+
+    def _attached_trigger(self) -> Decimal:
+        stop = self.attached()
+        return ZERO if stop is None or stop.trigger is None else stop.trigger
 
     def shown(self, order: VenueOrder, source: Source) -> OrderReport:
         """An order as it is now."""
         conditional = order.trigger is not None
         return OrderReport(
             symbol=self.symbol,
-            client_id=ClientOrderId(order.client_id) if order.client_id else None,
+            client_id=ClientOrderId(order.client_id) if order.client_id and not order.attached else None,
             exchange_id=order.exchange_id,
             conditional=conditional,
             side=order.side,
@@ -239,13 +321,18 @@ class Venue:
             average_price=order.notional / order.filled if order.filled else None,
             trigger_price=order.trigger,
             reduce_only=order.reduce_only,
-            close_position=False,
+            close_position=order.close_position,
             position_side=None,
             child_id=order.child_id,
             reason="",
             at=order.at,
             source=source,
+            attached=order.attached,
         )
+
+    def stops(self) -> list[VenueOrder]:
+        """Stops of ours that are live."""
+        return [o for o in self.resting() if not o.take_profit]
 
     def resting(self) -> list[VenueOrder]:
         """Conditional orders of ours that are live."""

@@ -20,6 +20,8 @@ class Weather:
     refuse_stop: float = 0.0
     refuse_exit: float = 0.0
     refuse_entry: float = 0.0
+    refuse_target: float = 0.0
+    slots: int = 99
     cancel_fails: float = 0.0
     deny_young: float = 0.0
     stale_reading: float = 0.0

@@ -77,11 +77,11 @@ class Wire:
             if effect.intent.client_id in self.world.sent_ids:
                 raise Breach(f"S7: {effect.intent.client_id} was sent twice")
             self.world.sent_ids.add(effect.intent.client_id)
-            rule = check_intent(
+            objection = check_intent(
                 effect.intent, record.instrument, None, record.liquidation_price, max_distance_pct=Decimal(25)
             )
-            if rule is not None:
-                raise Breach(f"S13: {rule}")
+            if objection is not None:
+                raise Breach(f"S13: {objection.text}")
             shown = f"{effect.intent.quantity} at {effect.intent.trigger_price}"
             self.world.say(f"        PLACE {effect.intent.client_id[-8:]} {effect.intent.side} {shown}")
         else:
@@ -168,12 +168,16 @@ class Wire:
             OrderKind.STOP: weather.refuse_stop,
             OrderKind.EXIT: weather.refuse_exit,
             OrderKind.ENTRY: weather.refuse_entry,
+            OrderKind.TAKE_PROFIT: weather.refuse_target,
         }
         try:
             if self.world.now > sent_at + timedelta(seconds=RECEIVE_WINDOW):
                 raise Refused(RejectReason.CLOCK)
             if self.world.chosen(refusals[intent.kind]):
                 raise Refused(self.world.chance.choice(REFUSALS))
+            added = intent.kind.conditional and intent.replaces is None and not intent.attached
+            if added and len(self.world.venue.resting()) >= weather.slots:
+                raise Refused(RejectReason.LIMIT)
             order = self.world.venue.place(intent, sent_at)
         except Refused as refusal:
             self.world.say(f"VENUE refuses {intent.client_id[-8:]}: {refusal}")
@@ -213,16 +217,18 @@ class Wire:
         late = self.world.now > sent_at + timedelta(seconds=RECEIVE_WINDOW)
         if late or self.world.chosen(self.world.weather.cancel_fails):
             return self._cancelled(ref, CancelResult.REFUSED)
-        done = self.world.venue.cancel(ref.exchange_id, ref.client_id)
+        standing = self.world.venue.attached() if ref.attached else None
+        exchange_id = standing.exchange_id if standing is not None else ref.exchange_id
+        done = self.world.venue.cancel(exchange_id, ref.client_id)
         self.world.say(f"VENUE {'cancels' if done else 'cannot cancel'} {str(ref.client_id)[-8:]}")
         return self._cancelled(ref, CancelResult.DONE if done else CancelResult.GONE)
 
     def _found(self, ref: OrderRef, sent_at: datetime) -> Input:
-        order = self.world.venue.find(ref.exchange_id, ref.client_id)
+        order = self.world.venue.attached() if ref.attached else self.world.venue.find(ref.exchange_id, ref.client_id)
         young = order is not None and order.sent_at is not None and sent_at <= order.sent_at + timedelta(seconds=2)
         if order is None or (young and self.world.chosen(self.world.weather.deny_young)):
             return AnswerHeard(answer=NotFound(ref=ref, asked_at=sent_at))
-        return AnswerHeard(answer=Found(ref=ref, report=self.world.venue.shown(order, Source.QUERY)))
+        return AnswerHeard(answer=Found(ref=ref, report=self.world.venue.shown(order, Source.QUERY), asked_at=sent_at))
 
     def _reading(self, asked_at: datetime) -> PositionReport:
         """The position as a query shows it; a replica may lag by up to a second."""

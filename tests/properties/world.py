@@ -21,8 +21,9 @@ from domain.market.bands import BandIndex
 from domain.orders import (
     Fill,
     OrderReport,
+    OrderStatus,
 )
-from domain.position import ledger, machine, trailing
+from domain.position import ladder, ledger, machine, trailing
 from domain.position.effects import Cancel, Place, Transition
 from domain.position.inputs import (
     Begin,
@@ -34,7 +35,7 @@ from domain.position.inputs import (
     Recovered,
     Wake,
 )
-from domain.position.plan import Plan
+from domain.position.plan import MoveStyle, Plan
 from domain.position.state import Phase, Position, Purpose
 from tests.properties.judge import Breach, Judge
 from tests.properties.venue import News, Venue, VenueOrder
@@ -54,7 +55,7 @@ class World:
         self.now = START
         self.weather = CALM
         self.history: list[str] = []
-        self.judge = Judge(side)
+        self.judge = Judge(side, holes=plan.venue.move is MoveStyle.CANCEL_THEN_PLACE)
         self.venue = Venue(
             symbol=instrument.symbol,
             mark=mark,
@@ -62,11 +63,13 @@ class World:
             told=self._news,
             now=self.now,
             tick=instrument.tick,
+            attaches=plan.venue.attached_stop,
         )
         self.judge.venue = self.venue
         self._heap: list[tuple[datetime, int, Callable[[], None]]] = []
         self._count = 0
         self._heard = 0
+        self._moved_by_hand: set[str] = set()
         self._shadow = random.Random(1)
         self.wire = Wire(self)
         self._bands: BandIndex[int] = BandIndex()
@@ -300,10 +303,24 @@ class World:
         self.venue.outsider(side, abs(quantity))
 
     def human_cancels(self) -> None:
-        """A human cancels a stop of ours."""
-        for order in self.venue.resting()[:1]:
+        """A human cancels a stop or a take-profit of ours."""
+        resting = self.venue.resting()
+        for order in [self.chance.choice(resting)] if resting else []:
             self.say(f"HUMAN cancels {order.client_id}")
+            if order.exchange_id in self._moved_by_hand:
+                self.judge.best = None  # where a human had put it is nothing that we have to keep to
             self.venue.cancel(order.exchange_id, None, by="human")
+
+    def human_moves(self, trigger: Decimal) -> None:
+        """A human changes the stop on the position, or one of ours, in place."""
+        for order in self.venue.stops()[:1]:
+            if self.position.plan.venue.move is not MoveStyle.NEW_BEFORE_CANCEL and order.status is OrderStatus.NEW:
+                self.say(f"HUMAN moves {order.client_id} to {trigger}")
+                order.trigger = trigger
+                self._moved_by_hand.add(order.exchange_id)
+                self.judge.allow(trigger)
+                self.venue.tell(order)
+                self.venue.watcher.changed("human")
 
     def liquidate(self) -> None:
         """The venue closes the position by force."""
@@ -328,6 +345,15 @@ class World:
         self.judge.at_rest(final=p.phase.final, released=p.phase is Phase.RELEASED)
         self._agree()
 
+    def _ladder_stands(self, p: Position) -> None:
+        """Each target that is left has its order at the venue, and there is no other."""
+        wished = _as_wished(p)
+        resting = {o.trigger: o.quantity for o in self.judge.targets()}
+        if {trigger: quantity for trigger, quantity in resting.items() if trigger in wished} != wished:
+            raise Breach(f"B3: targets {wished}, take-profits at the venue {resting}")
+        if p.plan.take_profits and p.ladder is None and p.close_wanted is None:
+            raise Breach("B3: the take-profits were forgotten")
+
     def _agree(self) -> None:
         p = self.position
         if p.phase in (Phase.RELEASED, Phase.FAILED):
@@ -335,6 +361,8 @@ class World:
         size = self.venue.quantity * p.side.sign
         if not p.phase.final and ledger.book(p) != size:
             raise Breach(f"book {ledger.book(p)}, venue {size}")
+        if not p.phase.final:
+            self._ladder_stands(p)
         ours = {f.trade_id for f in self.venue.trades if _is_ours(self.venue, f)}
         heard = {t for f in p.fills for t in f.trades}
         if p.phase.final and p.fills_confirmed and ours - heard:
@@ -345,6 +373,15 @@ class World:
         )
         if traded != bought:
             raise Breach(f"S7: executions count {traded}, the venue has {bought}")
+
+
+def _as_wished(p: Position) -> dict[Decimal, Decimal]:
+    """What is left of each target that nothing puts off."""
+    return {
+        rung.trigger: ladder.left(p, number)
+        for number, rung in enumerate(p.ladder or ())
+        if ladder.left(p, number) > 0 and rung.retry_at is None
+    }
 
 
 def _is_ours(venue: Venue, fill: Fill) -> bool:

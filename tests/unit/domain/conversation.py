@@ -45,7 +45,7 @@ from domain.position.inputs import (
     View,
     Wake,
 )
-from domain.position.plan import Plan, Protection, TrailingRules
+from domain.position.plan import Plan, Protection, TrailingRules, VenueRules
 from domain.position.state import CloseReason, Phase, Position, StopOrder
 from tests.unit.domain.samples import BTC, POSITION, START, D
 
@@ -58,10 +58,20 @@ NOTHING = D(0)
 class Conversation:
     """One position; `at(long price)` mirrors a price for shorts, so that one script tells both sides."""
 
-    def __init__(self, side: PositionSide = PositionSide.LONG, *, adopted: bool = False, **trailing: Any) -> None:
+    def __init__(
+        self,
+        side: PositionSide = PositionSide.LONG,
+        *,
+        adopted: bool = False,
+        venue: VenueRules | None = None,
+        **trailing: Any,
+    ) -> None:
         self.now = START
         self.side = side
         rules = TrailingRules(**{"min_interval_s": D(0), **trailing})
+        plan = Plan(quantity=SIZE, protection=Protection(), trailing=rules, reference_price=ENTRY)
+        if venue is not None:
+            plan = replace(plan, venue=venue)
         self.position = Position(
             id=POSITION,
             account="main",
@@ -69,7 +79,7 @@ class Conversation:
             instance="ab12",
             instrument=BTC,
             side=side,
-            plan=Plan(quantity=SIZE, protection=Protection(), trailing=rules, reference_price=ENTRY),
+            plan=plan,
             epoch=Epoch(1, 1),
             correlation_id="c",
             opened_at=START,

@@ -31,6 +31,7 @@ from domain.position.inputs import (
     FillHeard,
     FillsListed,
     Input,
+    InstrumentHeard,
     OrderHeard,
     OutcomeHeard,
     PositionHeard,
@@ -46,7 +47,7 @@ from domain.position.inputs import (
 from domain.position.plan import TrailingRules
 from domain.position.state import CloseReason, OrderState, Phase, Position
 from tests.unit.domain.conversation import ENTRY, SIZE, Conversation, protected
-from tests.unit.domain.samples import D, intent
+from tests.unit.domain.samples import BTC, D, intent
 
 
 def in_phase(phase: Phase) -> Position:
@@ -114,6 +115,7 @@ FACTS: dict[str, Input] = {
     "trailing wanted": TrailingWanted(rules=TrailingRules(enabled=False)),
     "close": CloseWanted(reason=CloseReason.SIGNAL),
     "release": Release(),
+    "instrument": InstrumentHeard(instrument=replace(BTC, tick=D("0.01"))),
 }
 COUNTED: dict[str, Input] = {  # heard twice these say something twice: a second reading, a second wish
     "part close": CloseWanted(reason=CloseReason.OPERATOR, fraction=D("0.5")),

@@ -149,3 +149,64 @@ def test_a_senseless_price_is_refused_by_name_and_value(price: str) -> None:
 def test_a_senseless_bound_is_refused_by_name_and_value() -> None:
     with pytest.raises(ValueError, match="high=NaN"):
         BandIndex[int]().register(1, "BTCUSDT", D(1), D("NaN"))
+
+
+@pytest.mark.parametrize(("bound", "name"), [((D("NaN"), None), "low=NaN"), ((None, D("-Infinity")), "high=-Infinity")])
+def test_each_bound_is_named_when_it_is_refused(bound: tuple[Decimal | None, Decimal | None], name: str) -> None:
+    with pytest.raises(ValueError, match=f"band of 'a': {name}: must be a finite number"):
+        BandIndex[str]().register("a", "BTCUSDT", *bound)
+
+
+def test_a_bound_is_left_when_it_is_met() -> None:
+    index: BandIndex[str] = BandIndex()
+    index.register("high", "BTCUSDT", None, D(110))
+    index.register("low", "ETHUSDT", D(90), None)
+    assert [key for key, _ in index.price("BTCUSDT", D(110), START)] == ["high"]
+    assert [key for key, _ in index.price("ETHUSDT", D(90), START)] == ["low"]
+    assert index.register("new", "BTCUSDT", None, D(110)) == PriceRange(last=D(110), low=D(110), high=D(110), at=START)
+
+
+def test_a_key_that_moves_to_another_symbol_leaves_the_first() -> None:
+    index: BandIndex[str] = BandIndex()
+    index.register("a", "BTCUSDT", D(90), None)
+    index.register("b", "BTCUSDT", D(90), None)
+    index.register("a", "ETHUSDT", D(5), None)
+    assert len(index) == 2
+    assert [key for key, _ in index.price("BTCUSDT", D(80), START)] == ["b"]
+    assert [key for key, _ in index.price("ETHUSDT", D(4), START)] == ["a"]
+    assert index.heartbeat("a") is None
+
+
+def test_nobody_waits_on_a_symbol_never_heard_of() -> None:
+    assert BandIndex[str]().crossed("BTCUSDT", D(1)) == []
+
+
+def test_a_frozen_price_takes_no_memory() -> None:
+    index: BandIndex[int] = BandIndex()
+    index.register(1, "BTCUSDT", None, None)
+    for _ in range(500):
+        index.price("BTCUSDT", D(100), START)
+    kept = index._symbols["BTCUSDT"]
+    assert (len(kept.falls[1]), len(kept.rises[1])) == (1, 1)
+
+
+def test_an_endless_fall_does_not_grow_the_memory_either() -> None:
+    index: BandIndex[int] = BandIndex()
+    index.register(1, "BTCUSDT", None, None)
+    for price in range(6_000, 1, -1):
+        index.price("BTCUSDT", D(price), START)
+    assert len(index._symbols["BTCUSDT"].rises[0]) <= bands.RECORDS_BEFORE_PRUNING + 2
+    assert index.heartbeat(1) == PriceRange(last=D(2), low=D(2), high=D(6_000), at=START)
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_at_most_two_records_a_key_are_kept_beyond_the_allowance(step: int) -> None:
+    index: BandIndex[int] = BandIndex()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bands, "RECORDS_BEFORE_PRUNING", 10)
+        for n in range(200):
+            if n % 2 == 0 and n < 20:
+                index.register(n, "BTCUSDT", None, None)
+            index.price("BTCUSDT", D(1_000 + n * step), START)
+            kept = index._symbols["BTCUSDT"]
+            assert max(len(kept.falls[0]), len(kept.rises[0])) <= 10 + 2 * len(index)

@@ -104,3 +104,13 @@ def test_the_millisecond_is_exact() -> None:
     for n in range(2_000):
         at = moment + timedelta(days=7 * n)
         assert mint_position_id(at, 5) == (7 * n * 86_400_000 + 1) * 4096 + 5
+
+
+def test_an_id_of_exactly_36_characters_is_minted() -> None:
+    text = mint_client_id("zzzz", PositionId(36**10 - 1), Epoch(36**4 - 1, 36**4 - 1), 36**7 - 1, OrderKind.STOP)
+    assert len(text) == 36
+    assert text == "hfzzzz-zzzzzzzzzz-zzzz_zzzz-zzzzzzzs"
+
+
+def test_a_counter_that_has_run_over_begins_again() -> None:
+    assert mint_position_id(POSITION_EPOCH, 4096 + 5) == mint_position_id(POSITION_EPOCH, 5) == 5

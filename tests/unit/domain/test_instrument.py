@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.identity import OrderKind
 from domain.instrument import PositionSide, Side, percent_of
-from domain.orders import OrderStatus, resolve_status
-from tests.unit.domain.samples import BTC, D
+from domain.orders import OrderStatus, Priority, resolve_status
+from tests.unit.domain.samples import BTC, D, intent
 
 TICKS = st.sampled_from(["0.00000001", "0.0005", "0.1", "0.25", "5"]).map(D)
 PRICES = st.decimals("0.00000001", "1e9", places=10)
@@ -75,3 +76,26 @@ def test_the_two_sides_mirror_each_other(side: PositionSide) -> None:
 )
 def test_an_executed_quantity_is_never_unknown(raw: OrderStatus, filled: str, resolved: OrderStatus) -> None:
     assert resolve_status(raw, D(1), D(filled)) is resolved
+
+
+def test_nothing_is_concluded_about_an_order_of_unknown_size() -> None:
+    assert resolve_status(OrderStatus.ACK, D(0), D("0.5")) is OrderStatus.ACK
+
+
+@pytest.mark.parametrize("status", list(OrderStatus))
+def test_only_four_states_are_the_end_of_an_order(status: OrderStatus) -> None:
+    over = {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED}
+    assert status.terminal is (status in over)
+
+
+@pytest.mark.parametrize(
+    ("kind", "priority"),
+    [
+        (OrderKind.STOP, Priority.PROTECTION),
+        (OrderKind.TAKE_PROFIT, Priority.CLOSING),
+        (OrderKind.EXIT, Priority.CLOSING),
+        (OrderKind.ENTRY, Priority.ENTRY),
+    ],
+)
+def test_protection_goes_before_closing_before_entry(kind: OrderKind, priority: Priority) -> None:
+    assert intent(kind).priority is priority

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 
 import pytest
 from hypothesis import given
@@ -85,3 +85,37 @@ def test_what_is_granted_is_valid_and_never_above_the_overshoot(
     raised = said * price > usd
     fewer = said - step
     assert not raised or fewer < min_quantity or fewer * price < min_notional
+
+
+def test_a_minimum_that_costs_just_the_overshoot_is_granted() -> None:
+    assert size_usd(D(100), D(60_000), BTC, D(20)) == D("0.002")
+
+
+def test_as_much_as_one_market_order_carries_is_granted() -> None:
+    assert size_usd(D(6_000_000), D(60_000), BTC, D(10)) == D(100)
+
+
+def test_a_refusal_tells_everything_that_decided_it() -> None:
+    below = size_usd(D(109), D(60_000), BTC, D(10))
+    assert below == Refusal(
+        code="below_minimum",
+        figures={
+            "usd": D(109),
+            "price": D(60_000),
+            "quantity": D("0.001"),
+            "step": D("0.001"),
+            "min_quantity": D("0.001"),
+            "min_notional": D(100),
+            "needed_usd": D(120),
+            "allowed_usd": D("119.9"),
+        },
+    )
+    above = size_usd(D(6_000_060), D(60_000), BTC, D(10))
+    figures = {"usd": D(6_000_060), "price": D(60_000), "quantity": D("100.001"), "step": D("0.001")}
+    assert above == Refusal(code="above_maximum", figures={**figures, "max_quantity": D(100)})
+
+
+def test_the_context_that_ccxt_leaves_behind_changes_no_size() -> None:
+    with localcontext(Context(prec=3)):
+        assert size_usd(D("4321.98"), D("60000.1"), BTC, D(10)) == D("0.072")
+        assert size_usd(D("1234.5678"), D(1), replace(BTC, max_market_quantity=D(5_000)), D(10)) == D("1234.567")
