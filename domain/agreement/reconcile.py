@@ -48,7 +48,8 @@ class Orphan:
 class Comparison:
     """What a reading means: a view for each owner, findings, differences for the operator's eyes.
 
-    `foreign` is what stands on each symbol read without an owner of ours, signed; 0 is nothing.
+    `foreign` is what stands without an owner of ours on each row read (symbol, and side in hedge mode), signed; 0 is
+    nothing.
     """
 
     views: Mapping[PositionId, View]
@@ -56,7 +57,7 @@ class Comparison:
     orphans: tuple[Orphan, ...]
     differences: tuple[Mapping[str, object], ...]
     unseen: tuple[PositionId, ...]
-    foreign: Mapping[str, Decimal]
+    foreign: Mapping[tuple[str, PositionSide | None], Decimal]
 
 
 def compare(
@@ -82,9 +83,9 @@ def compare(
         differences.extend(_differences(p, row, orders))
     taken = {(p.symbol, p.side) for p in owners}
     unowned = tuple(_unowned(snapshot, taken))
-    foreign = {row.symbol: Decimal(0) for row in snapshot.positions}
+    foreign = {(row.symbol, row.position_side): Decimal(0) for row in snapshot.positions}
     for found in unowned:
-        foreign[found.report.symbol] += found.report.quantity
+        foreign[found.report.symbol, found.report.position_side] = found.report.quantity
     held_by_others = {found.report.symbol for found in unowned}
     return Comparison(
         views=views,

@@ -139,7 +139,9 @@ def _ratio(notional: Decimal, quantity: Decimal) -> Decimal | None:
 def hear_report(turn: Turn, report: OrderReport) -> None:
     """Count what an ordinary order has executed. A conditional order executes only through its child."""
     p = turn.position
-    if report.conditional or report.filled <= 0 or not _concerns(p, report.client_id, report.exchange_id, report.at):
+    if report.conditional or report.filled <= 0 or report.position_side not in (None, p.side):
+        return
+    if not _concerns(p, report.client_id, report.exchange_id, report.at):
         return
     known = _fills(p, report.exchange_id) or OrderFills(
         exchange_id=report.exchange_id, side=report.side, client_id=report.client_id
@@ -155,7 +157,7 @@ def hear_report(turn: Turn, report: OrderReport) -> None:
 def hear_fill(turn: Turn, fill: Fill) -> None:
     """Count one execution, once."""
     p = turn.position
-    if not _concerns(p, fill.client_id, fill.exchange_id, fill.at):
+    if fill.position_side not in (None, p.side) or not _concerns(p, fill.client_id, fill.exchange_id, fill.at):
         return
     known = _fills(p, fill.exchange_id) or OrderFills(
         exchange_id=fill.exchange_id, side=fill.side, client_id=fill.client_id

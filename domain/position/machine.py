@@ -93,8 +93,7 @@ def _rest(transition: Transition) -> None:
     low, high = trailing.band(p)
     if p.trail.state is not TrailState.OFF:
         extreme = p.trail.extreme  # a better price becomes the extreme, even where it moves nothing
-        timed = p.plan.trailing.time_activation_minutes is not None and p.trail.state is not TrailState.TRAILING
-        if extreme is None or timed:
+        if extreme is None:
             return
         if p.side.sign > 0:
             high = extreme if high is None else min(high, extreme)

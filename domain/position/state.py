@@ -356,7 +356,8 @@ class Position:
 Made = TypeVar("Made")
 _FACTS = frozenset(each.name for each in fields(Position))
 _CALM = "calm"
-_MADE_OF: dict[str, set[str]] = {name: {_CALM} for name in _FACTS - {"mark_price", "mark_at"}}
+ALL_BUT_THE_MARK = tuple(sorted(_FACTS - {"mark_price", "mark_at"}))
+_MADE_OF: dict[str, set[str]] = {name: {_CALM} for name in ALL_BUT_THE_MARK}
 _UNKNOWN = object()
 
 

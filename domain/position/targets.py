@@ -16,7 +16,7 @@ from domain.catalogue import EventType, Severity
 from domain.identity import ClientOrderId, OrderKind
 from domain.orders import OrderIntent, OrderReport, OrderStatus, Rejected, RejectReason, Source
 from domain.position import ladder, ledger, trailing
-from domain.position.cover import covered
+from domain.position.cover import closes
 from domain.position.effects import Cancel
 from domain.position.state import ZERO, OrderState, Position, Rung, TargetOrder
 from domain.position.turn import Turn
@@ -59,10 +59,11 @@ def _settled(turn: Turn) -> bool:
         return False
     if (p.entry is not None and not p.entry.state.over) or not all(x.state.over for x in p.exits):
         return False
-    if any(s.state is OrderState.TRIGGERED for s in p.stops) or not (p.protected_once and covered(turn)):
+    if not p.protected_once or any(s.state is OrderState.TRIGGERED for s in p.stops):
         return False
-    if any(s.covers and s.ask_at is not None for s in p.stops):
-        return False  # whether it still rests is in question
+    sure = sum((closes(p, s) for s in p.stops if s.state is OrderState.LIVE and s.ask_at is None), ZERO)
+    if sure < ledger.exposure(p):
+        return False
     reported = ledger.trusted_report(p)
     return reported is None or reported.quantity == ledger.book(p)
 

@@ -17,7 +17,15 @@ from domain.orders import TriggerBy
 from domain.position import ladder, ledger
 from domain.position.inputs import PriceRange
 from domain.position.plan import Plan, TrailingRules, TrailingStep
-from domain.position.state import OrderState, Position, StopOrder, Trail, TrailState, derived
+from domain.position.state import (
+    ALL_BUT_THE_MARK,
+    OrderState,
+    Position,
+    StopOrder,
+    Trail,
+    TrailState,
+    derived,
+)
 from domain.position.turn import Turn
 
 
@@ -202,6 +210,7 @@ def worth_moving(p: Position, current: Decimal, wanted: Decimal) -> bool:
     return abs(wanted - current) >= percent_of(current, p.plan.trailing.min_step_pct)
 
 
+@derived(*ALL_BUT_THE_MARK)
 def band(p: Position) -> Band:
     """The mark prices between which nothing is to be decided; a price outside has to be heard at once."""
     stop = stop_in_force(p)

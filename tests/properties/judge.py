@@ -118,7 +118,7 @@ class Judge:
         if twins:
             self.breach("S7", f"{order.client_id} at {order.trigger} beside {twins[0].client_id}")
         cover = sum((self.venue.closes(o) for o in self.stops()), ZERO)
-        if cover < self.size() and not self._excused("a target before the stop"):
+        if cover < self.size() and not self._excused("a target before the stop", grown=False):
             self.breach("B3", f"{order.client_id}: a take-profit while {cover} of {self.size()} is covered")
 
     def targets(self) -> list[VenueOrder]:
@@ -182,12 +182,13 @@ class Judge:
         """Whether one of these is not looser than what an operator asked for."""
         return any(not self.side.better(asked, t) for asked in self.allowed_stops for t in triggers)
 
-    def _excused(self, what: str) -> bool:
+    def _excused(self, what: str, *, grown: bool = True) -> bool:
         if self.blind:
             self.excuses[f"{what}: the news never came"] += 1
             return True
         limit = self.venue.now - timedelta(seconds=EXCUSED_S)
-        for cause, at in (("an outsider acted", self.outside_at), ("it had just grown", self.grown_at)):
+        causes = [("an outsider acted", self.outside_at)] + ([("it had just grown", self.grown_at)] if grown else [])
+        for cause, at in causes:
             if at is not None and at >= limit:
                 self.excuses[f"{what}: {cause}"] += 1
                 return True
@@ -224,7 +225,8 @@ class Judge:
                 self.breach("S6", f"over, but {[(o.client_id, str(o.trigger)) for o in (*live, *targets)]} live")
             return
         if sum((o.quantity for o in targets), ZERO) > self.size():
-            self.breach("S2", f"size {self.size()}, take-profits {[(str(o.quantity), str(o.trigger)) for o in targets]}")
+            shown = [(str(o.quantity), str(o.trigger)) for o in targets]
+            self.breach("S2", f"size {self.size()}, take-profits {shown}")
         if self.size() == 0:
             self.breach("L1", "flat at the venue, but not over")
         if len(live) != 1 or self.venue.closes(live[0]) != self.size():

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from domain.instrument import PositionSide
-from domain.position import exits, ledger, machine, places, stops, tracking, trailing
+from domain.position import exits, ladder, ledger, machine, places, stops, targets, tracking, trailing
 from domain.position.effects import Cancel, Place
 from domain.position.inputs import CloseWanted, PriceRange, Release, StopWanted, TrailingWanted, Wake
 from domain.position.state import CloseReason, OrderState, StopOrder
@@ -213,6 +213,15 @@ def never_resizes(p: object) -> Decimal:
     return D(0)
 
 
+decide_on_targets = targets.decide
+
+
+def leaves_targets(turn: Turn) -> None:
+    """A flat position leaves its take-profits behind."""
+    if not ledger.flat(turn.position):
+        decide_on_targets(turn)
+
+
 BUGS: list[tuple[object, str, object]] = [
     (stops, "_improve", cancels_first),
     (stops, "_cancel_others", never_cancels),
@@ -226,6 +235,15 @@ BUGS: list[tuple[object, str, object]] = [
     (tracking, "_not_found", lambda turn, order, asked_at: None),
     (tracking, "ask_open_questions", lambda turn: None),
     (tracking, "pause", lambda questions: timedelta(0)),
+    (targets, "decide", lambda turn: None),
+    (targets, "decide", leaves_targets),
+    (targets, "_settled", lambda turn: True),
+    (targets, "_reduce", lambda turn: None),
+    (targets, "_withdraw", lambda turn: None),
+    (targets, "gone", lambda turn, target, status, why: turn.put(replace(target, ask_at=None))),
+    (targets, "hear_child", lambda turn, report: None),
+    (ladder, "taken", lambda p, rung: D(0)),
+    (ladder, "owed", lambda p: D(0)),
 ]
 
 

@@ -36,7 +36,7 @@ from domain.position.inputs import (
     Wake,
 )
 from domain.position.plan import MoveStyle, Plan
-from domain.position.state import Phase, Position, Purpose
+from domain.position.state import CloseReason, Phase, Position, Purpose
 from tests.properties.judge import Breach, Judge
 from tests.properties.venue import News, Venue, VenueOrder
 from tests.properties.weather import CALM, Weather
@@ -91,6 +91,7 @@ class World:
             opened_at=self.now,
         )
         self.sent_ids: set[str] = set()
+        self.targets: dict[Decimal, Decimal] = {}
         self.durable: list[Position] = [self.position]
         self.say(f"a {side} of {plan.quantity} at {mark}, {plan}")
         self.advance(0.001)
@@ -142,6 +143,8 @@ class World:
             self._no_short_cut(p, heard, transition)
             self._price_again(transition.position)
         self.position = transition.position
+        if self.position.ladder and not self.targets:
+            self.targets = {rung.trigger: rung.quantity for rung in self.position.ladder}
         self._tell(heard, p, transition.position)
         for happening in transition.happenings:
             self.say(f"        {happening.type.value} {happening.data}")
@@ -353,9 +356,30 @@ class World:
             raise Breach(f"B3: targets {wished}, take-profits at the venue {resting}")
         if p.plan.take_profits and p.ladder is None and p.close_wanted is None:
             raise Breach("B3: the take-profits were forgotten")
+        passed = sum((r.quantity - self._took(r.trigger) for r in p.ladder or () if r.passed), Decimal(0))
+        exits = [o for o in self.venue.orders.values() if o.owner == "us" and o.reduce_only and o.trigger is None]
+        sold = sum((o.filled for o in exits if o.client_id is not None), Decimal(0))
+        if passed > sold and p.close_wanted is None:
+            raise Breach(f"B3: the mark has passed targets of {passed}, {sold} was closed at market")
+
+    def _took(self, trigger: Decimal) -> Decimal:
+        """What the take-profits at a price have closed."""
+        children = {o.child_id for o in self.venue.orders.values() if o.take_profit and o.trigger == trigger}
+        return sum((o.filled for o in self.venue.orders.values() if o.exchange_id in children), Decimal(0))
+
+    def _no_target_took_too_much(self) -> None:
+        for trigger, quantity in self.targets.items():
+            if self._took(trigger) > quantity:
+                raise Breach(f"S7: the target at {trigger} is for {quantity} and took {self._took(trigger)}")
+        ours = {x.client_id for x in self.position.exits if x.reason is CloseReason.TAKE_PROFIT}
+        sold = sum((o.filled for o in self.venue.orders.values() if o.client_id in ours), Decimal(0))
+        took = sum((self._took(trigger) for trigger in self.targets), Decimal(0))
+        if sold + took > sum(self.targets.values()):
+            raise Breach(f"S7: targets of {self.targets} took {took}, and {sold} was closed at market for them")
 
     def _agree(self) -> None:
         p = self.position
+        self._no_target_took_too_much()
         if p.phase in (Phase.RELEASED, Phase.FAILED):
             return
         size = self.venue.quantity * p.side.sign
