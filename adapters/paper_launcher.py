@@ -2,7 +2,7 @@
 
 What a former service left running is used again (its endpoint file and a living process say where); a dead one is
 started on the port it had, so that nobody's address changes. Only a process that we recognise by its command line is
-ever stopped.
+ever stopped. One that speaks another venue's dialect than is wanted now is stopped and started anew on its state.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ class PaperExchangeFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a paper exchange listens."""
+    """Where a paper exchange listens, and whose protocol it speaks ("" if it does not say)."""
 
     pid: int
     port: int
     rest_url: str
     ws_url: str
+    dialect: str = ""
 
 
 class PaperLauncher:
@@ -66,6 +67,9 @@ class PaperLauncher:
     def start(self) -> Endpoint:
         """The running exchange, started if there is none. Raises PaperExchangeFailed."""
         running = self.running()
+        if running is not None and self._dialect() not in ("", running.dialect):
+            self.stop()
+            running = None
         return running if running is not None else self._launch()
 
     def running(self) -> Endpoint | None:
@@ -91,6 +95,11 @@ class PaperLauncher:
             with suppress(psutil.NoSuchProcess):
                 _end(psutil.Process(endpoint.pid))
         self._end_child()
+
+    def _dialect(self) -> str:
+        """The dialect that the options ask for, "" if they leave it open."""
+        name = "--dialect"
+        return self._options[self._options.index(name) + 1] if name in self._options else ""
 
     def _end_child(self) -> None:
         child, self._child = self._child, None
@@ -128,7 +137,11 @@ class PaperLauncher:
         try:
             told = json.loads(self.endpoint_file.read_text())
             return Endpoint(
-                pid=int(told["pid"]), port=int(told["port"]), rest_url=told["rest_url"], ws_url=told["ws_url"]
+                pid=int(told["pid"]),
+                port=int(told["port"]),
+                rest_url=told["rest_url"],
+                ws_url=told["ws_url"],
+                dialect=str(told.get("dialect", "")),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None  # not announced (yet), or half written by a crash: the same as not running

@@ -6,24 +6,15 @@ Parameters may stand in the query, in the form body, or in both; the signature c
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
 from adapters.paper_exchange.binance_errors import VenueError, mandatory
-from adapters.paper_exchange.wire import WireRequest
+from adapters.paper_exchange.wire import Credentials, WireRequest
 
 DEFAULT_WINDOW: Final = 5_000
 LARGEST_WINDOW: Final = 60_000
 _AHEAD: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """The one key pair that the exchange accepts."""
-
-    key: str
-    secret: str
 
 
 def parameters(request: WireRequest) -> dict[str, str]:

@@ -8,15 +8,17 @@ from adapters.paper_exchange.refusals import Reason, Refused
 class VenueError(Exception):
     """An error reply."""
 
-    def __init__(self, code: int, message: str, status: int = 400) -> None:
+    def __init__(self, code: int, message: str, status: int = 400, *, retry_after_s: int | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 _REFUSALS: Final[dict[Reason, tuple[int, str]]] = {
     Reason.UNKNOWN_SYMBOL: (-1121, "Invalid symbol."),
+    Reason.HALTED: (-4140, "Invalid symbol status for opening position."),
     Reason.NO_PRICE: (-4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit."),
     Reason.QUANTITY_NOT_POSITIVE: (-4003, "Quantity less than or equal to zero."),
     Reason.PRECISION: (-1111, "Precision is over the maximum defined for this asset."),
@@ -44,7 +46,21 @@ _REFUSALS: Final[dict[Reason, tuple[int, str]]] = {
     Reason.TOO_MANY_CONDITIONALS: (-4045, "Reach max stop order limit."),
     Reason.DUPLICATE_CLIENT_ID: (-4116, "ClientOrderId is duplicated."),
     Reason.NOT_OPEN: (-2011, "Unknown order sent."),
+    Reason.NOT_MODIFIED: (-5027, "No need to modify the order."),
+    Reason.QUANTITY_OF_WHOLE: (-4137, "Quantity must be zero with closePosition equals true."),
+    Reason.TOO_MANY_ATTACHED: (-4045, "Reach max stop order limit."),
+    Reason.ATTACHED_WRONG_SIDE: (-2021, "Order would immediately trigger."),
+    Reason.POSITION_FLAT: (-2022, "ReduceOnly Order is rejected."),
+    Reason.POSITION_SIDE: (-4061, "Order's position side does not match user's setting."),
+    Reason.MODE_UNCHANGED: (-4059, "No need to change position side."),
+    Reason.MODE_WITH_POSITIONS: (-4068, "Position side cannot be changed if there exists position."),
+    Reason.MODE_WITH_ORDERS: (-4067, "Position side cannot be changed if there exists open orders."),
     Reason.LEVERAGE: (-4028, "{detail} is not valid"),
+    Reason.POSITION_SIDE: (-4061, "Order's position side does not match user's setting."),
+    Reason.MODE_UNCHANGED: (-4059, "No need to change position side."),
+    Reason.MODE_WITH_ORDERS: (-4067, "Position side cannot be changed if there exists open orders."),
+    Reason.MODE_WITH_POSITIONS: (-4068, "Position side cannot be changed if there exists position."),
+    Reason.POSITION_FLAT: (-2022, "ReduceOnly Order is rejected."),
 }
 
 

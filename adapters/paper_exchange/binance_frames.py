@@ -1,7 +1,7 @@
 """The WebSocket messages of Binance USD-M, made from engine states (VENUES C)."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from adapters.paper_exchange.binance_rows import Row
 from adapters.paper_exchange.book import Book
@@ -13,14 +13,17 @@ from adapters.paper_exchange.orders import (
     Balance,
     Event,
     Fill,
+    Insurance,
     Leverage,
     Order,
     OrderStatus,
+    Origin,
     Position,
     Price,
 )
 
 Frame = dict[str, Any]
+_FORCED: Final = frozenset({Origin.LIQUIDATION, Origin.DELEVERAGE})
 
 
 def user_frames(now: int, events: Sequence[Event], book: Book) -> Iterator[Frame]:
@@ -32,6 +35,7 @@ def user_frames(now: int, events: Sequence[Event], book: Book) -> Iterator[Frame
     filled: Order | None = None
     fill: Fill | None = None
     position: Position | None = None
+    insured = False
     for event in events:
         match event:
             case Order() if event.status in (OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED):
@@ -42,11 +46,15 @@ def user_frames(now: int, events: Sequence[Event], book: Book) -> Iterator[Frame
                 fill = event
             case Position():
                 position = event
+            case Insurance():
+                insured = True
             case Balance():
-                yield _account_frame(now, event, position, book)
+                yield _account_frame(now, event, position, book, insured=insured)
                 if filled is not None and fill is not None:
-                    yield _order_frame(now, filled, "TRADE", fill)
+                    yield _trade_lite_frame(now, filled, fill)
+                    yield _order_frame(now, filled, "CALCULATED" if filled.origin in _FORCED else "TRADE", fill)
                 filled = fill = position = None
+                insured = False
             case AlgoOrder():
                 yield _algo_frame(now, event)
             case Leverage():
@@ -135,6 +143,21 @@ def kline_frame(now: int, candle: Candle, interval: str, span: int) -> Frame:
 
 
 def trade_frame(now: int, price: Price) -> Frame:
+    """The last trade price as a trade."""
+    return {
+        "e": "trade",
+        "E": now,
+        "T": price.time,
+        "s": price.symbol,
+        "t": price.step,
+        "p": plain(price.last),
+        "q": "1",
+        "X": "MARKET",
+        "m": False,
+    }
+
+
+def aggregate_trade_frame(now: int, price: Price) -> Frame:
     """The last trade price as an aggregate trade."""
     return {
         "e": "aggTrade",
@@ -150,14 +173,15 @@ def trade_frame(now: int, price: Price) -> Frame:
     }
 
 
-def _account_frame(now: int, balance: Balance, position: Position | None, book: Book) -> Frame:
+def _account_frame(now: int, balance: Balance, position: Position | None, book: Book, *, insured: bool) -> Frame:
+    without_position = "INSURANCE_CLEAR" if insured else "DEPOSIT"
     wallet = plain(balance.wallet)
     return {
         "e": "ACCOUNT_UPDATE",
         "E": now,
         "T": now,
         "a": {
-            "m": "DEPOSIT" if position is None else "ORDER",
+            "m": without_position if position is None else "ORDER",
             "B": [{"a": balance.asset, "wb": wallet, "cw": wallet, "bc": "0"}],
             "P": [] if position is None else [_position(position, book)],
         },
@@ -179,12 +203,31 @@ def _position(position: Position, book: Book) -> Row:
     }
 
 
+def _trade_lite_frame(now: int, order: Order, fill: Fill) -> Frame:
+    """The execution in short, which the venue sends ahead of the order's update."""
+    return {
+        "e": "TRADE_LITE",
+        "E": now,
+        "T": fill.time,
+        "s": order.symbol,
+        "q": plain(order.quantity),
+        "p": "0",
+        "m": False,
+        "c": order.client_order_id,
+        "S": order.side.value,
+        "L": plain(fill.price),
+        "l": plain(fill.quantity),
+        "t": fill.trade_id,
+        "i": order.order_id,
+    }
+
+
 def _order_frame(now: int, order: Order, execution: str, fill: Fill | None) -> Frame:
     row: Row = {
         "s": order.symbol,
         "c": order.client_order_id,
         "S": order.side.value,
-        "o": order.type.value,
+        "o": "LIQUIDATION" if order.origin is Origin.LIQUIDATION else order.type.value,
         "f": "GTC",
         "q": plain(order.quantity),
         "p": "0",

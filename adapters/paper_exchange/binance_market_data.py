@@ -4,16 +4,15 @@ from decimal import Decimal
 from typing import Any, Final
 
 from adapters.paper_exchange.binance_errors import VenueError, unknown_symbol
+from adapters.paper_exchange.binance_limits import RequestLimits
 from adapters.paper_exchange.binance_params import Params
 from adapters.paper_exchange.binance_routes import Endpoint, Routes
 from adapters.paper_exchange.binance_rows import Row, symbol_row
 from adapters.paper_exchange.candles import INTERVALS, Bar, Candle
 from adapters.paper_exchange.codec import plain
-from adapters.paper_exchange.engine import ASSET
 from adapters.paper_exchange.exchange import PaperExchange
-from adapters.paper_exchange.orders import ZERO, Price, Side
+from adapters.paper_exchange.orders import ASSET, ZERO, Price, Side
 
-WEIGHT_LIMIT: Final = 2_400
 FUNDING_MS: Final = 8 * 3_600_000
 _BOOK_SIZE: Final = Decimal(5_000)
 
@@ -21,8 +20,9 @@ _BOOK_SIZE: Final = Decimal(5_000)
 class MarketData:
     """The handlers."""
 
-    def __init__(self, exchange: PaperExchange) -> None:
+    def __init__(self, exchange: PaperExchange, limits: RequestLimits) -> None:
         self._exchange = exchange
+        self._limits = limits
 
     def routes(self) -> Routes:
         """The endpoints by method and path."""
@@ -40,6 +40,8 @@ class MarketData:
             ("GET", "/fapi/v1/klines"): Endpoint(handler=self.klines, weight=2),
             ("GET", "/fapi/v1/markPriceKlines"): Endpoint(handler=self.mark_klines, weight=2),
             ("GET", "/fapi/v1/depth"): Endpoint(handler=self.depth, weight=2),
+            ("GET", "/fapi/v1/trades"): Endpoint(handler=self.trades, weight=5),
+            ("GET", "/fapi/v1/aggTrades"): Endpoint(handler=self.aggregate_trades, weight=20),
         }
 
     def ping(self, _params: Params) -> Row:
@@ -56,16 +58,7 @@ class MarketData:
             "timezone": "UTC",
             "serverTime": params.now,
             "futuresType": "U_MARGINED",
-            "rateLimits": [
-                {
-                    "rateLimitType": "REQUEST_WEIGHT",
-                    "interval": "MINUTE",
-                    "intervalNum": 1,
-                    "limit": WEIGHT_LIMIT,
-                },
-                {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
-                {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 300},
-            ],
+            "rateLimits": self._limits.rows(),
             "exchangeFilters": [],
             "assets": [{"asset": ASSET, "marginAvailable": True, "autoAssetExchange": "-10000"}],
             "symbols": [symbol_row(contract) for contract in self._exchange.engine.contracts.values()],
@@ -109,6 +102,36 @@ class MarketData:
                 [plain(best + side.sign * contract.tick * level), plain(self._size(best))] for level in range(levels)
             ]
         return {"lastUpdateId": price.step, "E": params.now, "T": price.time, **sides}
+
+    def trades(self, params: Params) -> list[Row]:
+        """The last print: the paper exchange keeps no others."""
+        price = self._price(params)
+        return [
+            {
+                "id": price.step,
+                "price": plain(price.last),
+                "qty": "1",
+                "quoteQty": plain(price.last),
+                "time": price.time,
+                "isBuyerMaker": False,
+                "isRPITrade": False,
+            }
+        ]
+
+    def aggregate_trades(self, params: Params) -> list[Row]:
+        """The last print, as an aggregate."""
+        price = self._price(params)
+        return [
+            {
+                "a": price.step,
+                "p": plain(price.last),
+                "q": "1",
+                "f": price.step,
+                "l": price.step,
+                "T": price.time,
+                "m": False,
+            }
+        ]
 
     def quote_row(self, price: Price) -> Row:
         """Best bid and ask of a symbol."""

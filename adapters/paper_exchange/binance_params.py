@@ -67,6 +67,10 @@ class Params:
         except ValueError:
             raise VenueError(code, message) from None
 
+    def choice_or(self, name: str, default: _Choice, *, code: int, message: str) -> _Choice:
+        """One of the enumeration that the default belongs to, or the default."""
+        return self.choice(name, type(default), code=code, message=message) if name in self else default
+
     def client_id(self, name: str) -> str:
         """A client id of legal form, empty if absent."""
         value = self.text_or(name, "")

@@ -1,16 +1,17 @@
 """The rows of Binance USD-M replies: orders, conditionals, positions, account, trades (VENUES A.1, B.3, samples)."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from adapters.paper_exchange.book import Book
 from adapters.paper_exchange.codec import plain
 from adapters.paper_exchange.contracts import Contract
-from adapters.paper_exchange.engine import ASSET, MatchingEngine
+from adapters.paper_exchange.engine import MatchingEngine
 from adapters.paper_exchange.margin import account_maintenance, liquidation_price, maintenance_margin, money
-from adapters.paper_exchange.orders import ZERO, AlgoOrder, AlgoStatus, Fill, Order, Position
+from adapters.paper_exchange.orders import ASSET, ZERO, AlgoOrder, AlgoStatus, Fill, Order, Position
 
 Row = dict[str, Any]
+LARGEST_NOTIONAL: Final = "20000000"
 
 
 def order_row(order: Order) -> Row:
@@ -119,7 +120,7 @@ def position_row_v2(engine: MatchingEngine, position: Position) -> Row:
     )  # fmt: skip
     return {name: row[name] for name in kept} | {
         "leverage": str(engine.book.leverage(position.symbol)),
-        "maxNotionalValue": "20000000",
+        "maxNotionalValue": LARGEST_NOTIONAL,
         "marginType": "cross",
         "isAutoAddMargin": "false",
     }
@@ -148,7 +149,7 @@ def account_position_row(engine: MatchingEngine, position: Position, *, version:
             "isolated": False,
             "entryPrice": row["entryPrice"],
             "breakEvenPrice": row["breakEvenPrice"],
-            "maxNotional": "20000000",
+            "maxNotional": LARGEST_NOTIONAL,
             "bidNotional": "0",
             "askNotional": "0",
         }
@@ -221,7 +222,7 @@ def symbol_row(contract: Contract) -> Row:
         "contractType": "PERPETUAL",
         "deliveryDate": 4133404800000,
         "onboardDate": 1569398400000,
-        "status": "TRADING",
+        "status": "TRADING" if contract.trading else "SETTLING",
         "maintMarginPercent": "2.5000",
         "requiredMarginPercent": "5.0000",
         "baseAsset": contract.base,
@@ -267,7 +268,7 @@ def bracket_row(contract: Contract) -> Row:
             {
                 "bracket": 1,
                 "initialLeverage": contract.max_leverage,
-                "notionalCap": 20_000_000,
+                "notionalCap": int(LARGEST_NOTIONAL),
                 "notionalFloor": 0,
                 "maintMarginRatio": float(contract.maint_margin_rate),
                 "cum": 0.0,

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 from adapters.paper_exchange.binance_frames import (
     Frame,
+    aggregate_trade_frame,
     kline_frame,
     mark_frame,
     quote_frame,
@@ -170,7 +171,9 @@ class StreamHub:
     def _trade_and_ticker(self, now: int, price: Price) -> None:
         symbol = price.symbol.lower()
         if f"{symbol}@aggTrade" in self._listening:
-            self._deliver(f"{symbol}@aggTrade", trade_frame(now, price))
+            self._deliver(f"{symbol}@aggTrade", aggregate_trade_frame(now, price))
+        if f"{symbol}@trade" in self._listening:
+            self._deliver(f"{symbol}@trade", trade_frame(now, price))
         if not self._listening.keys().isdisjoint((f"{symbol}@miniTicker", "!miniTicker@arr")):
             ticker = ticker_frame(now, self._market_data.day_row(price, now))
             self._deliver(f"{symbol}@miniTicker", ticker)

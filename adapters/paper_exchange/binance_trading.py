@@ -11,6 +11,7 @@ from adapters.paper_exchange.binance_rows import Row, algo_row, order_row, trade
 from adapters.paper_exchange.exchange import PaperExchange
 from adapters.paper_exchange.orders import (
     AlgoOrder,
+    AlgoStatus,
     ConditionalType,
     Order,
     OrderType,
@@ -21,6 +22,7 @@ from adapters.paper_exchange.orders import (
 from adapters.paper_exchange.requests import ConditionalRequest, MarketRequest
 
 _CONDITIONAL_TYPES: Final = {"STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"}
+_LONGEST_SPAN: Final = 7 * 24 * 3_600_000
 _Row = TypeVar("_Row")
 
 
@@ -60,8 +62,8 @@ class Trading:
         if asked_type == "LIMIT":
             raise not_supported("LIMIT orders")
         params.choice("type", OrderType, code=-1116, message="Invalid orderType.")
-        _one_way(params)
-        for unwanted in ("price", "timeInForce"):
+        position_side = self._position_side(params, symbol, side)
+        for unwanted in ("price", "timeInForce", "stopPrice"):
             if unwanted in params:
                 raise VenueError(-1106, f"Parameter '{unwanted}' sent when not required.")
         asked = MarketRequest(
@@ -70,6 +72,7 @@ class Trading:
             quantity=params.number("quantity"),
             reduce_only=params.flag("reduceOnly"),
             client_order_id=params.client_id("newClientOrderId"),
+            position_side=position_side,
         )
         reply = params.text_or("newOrderRespType", "ACK")
         if reply not in ("ACK", "RESULT"):
@@ -132,7 +135,7 @@ class Trading:
         if asked_type in _CONDITIONAL_TYPES - {kind.value for kind in ConditionalType}:
             raise not_supported(f"{asked_type} orders")
         kind = params.choice("type", ConditionalType, code=-1116, message="Invalid orderType.")
-        _one_way(params)
+        position_side = self._position_side(params, symbol, side)
         close_position = params.flag("closePosition")
         if close_position and "quantity" in params:
             raise VenueError(-4137, "Quantity must be zero with closePosition equals true.")
@@ -144,11 +147,17 @@ class Trading:
             type=kind,
             trigger_price=params.number("triggerPrice"),
             quantity=None if close_position else params.number("quantity"),
-            working_type=_working_type(params),
+            working_type=params.choice_or(
+                "workingType",
+                WorkingType.CONTRACT_PRICE,
+                code=-1130,
+                message="Data sent for parameter 'workingType' is not valid.",
+            ),
             reduce_only=params.flag("reduceOnly"),
             close_position=close_position,
             price_protect=params.flag("priceProtect"),
             client_algo_id=params.client_id("clientAlgoId"),
+            position_side=position_side,
         )
         events = self._exchange.run(lambda at: self._exchange.engine.place_conditional(at, asked))
         return algo_row(next(event for event in events if isinstance(event, AlgoOrder)))
@@ -187,7 +196,7 @@ class Trading:
         """Cancel every resting conditional of a symbol."""
         symbol = self._symbol(params)
         for algo in list(self._exchange.book.open_algos.values()):
-            if algo.symbol == symbol:
+            if algo.symbol == symbol and algo.status is AlgoStatus.NEW:
                 self._exchange.run(partial(self._exchange.engine.cancel_conditional, algo_id=algo.algo_id))
         return {"code": 200, "msg": "The operation of cancel all open order is done."}
 
@@ -205,6 +214,24 @@ class Trading:
         if symbol not in self._exchange.engine.contracts:
             raise unknown_symbol()
         return symbol
+
+    def _position_side(self, params: Params, symbol: str, side: Side) -> PositionSide:
+        """The position that is meant; hedge mode takes no reduceOnly (VENUES A.1)."""
+        position_side = params.choice_or(
+            "positionSide",
+            PositionSide.BOTH,
+            code=-1130,
+            message="Data sent for parameter 'positionSide' is not valid.",
+        )
+        if position_side not in self._exchange.book.sides(symbol):
+            raise VenueError(-4061, "Order's position side does not match user's setting.")
+        if position_side is PositionSide.BOTH:
+            return position_side
+        if "reduceOnly" in params:
+            raise VenueError(-1106, "Parameter 'reduceonly' sent when not required.")
+        if params.flag("closePosition") and position_side.opened_by(side):
+            raise VenueError(-4138, "Reduce only must be true with closePosition equals true.")
+        return position_side
 
     def _find_order(self, params: Params) -> Order | None:
         symbol = self._symbol(params)
@@ -224,7 +251,8 @@ class Trading:
 
 
 def _place(handler: Callable[[Params], Any]) -> Endpoint:
-    return Endpoint(handler=handler, weight=1, security=Security.SIGNED, mutates=True, orders=1)
+    # Placing counts against the limits on orders and weighs nothing.
+    return Endpoint(handler=handler, weight=0, security=Security.SIGNED, mutates=True, orders=1)
 
 
 def _change(handler: Callable[[Params], Any]) -> Endpoint:
@@ -237,19 +265,6 @@ def _query(handler: Callable[[Params], Any], *, weight: int = 1, without_symbol:
 
 def _side(params: Params) -> Side:
     return params.choice("side", Side, code=-1117, message="Invalid side.")
-
-
-def _working_type(params: Params) -> WorkingType:
-    if "workingType" not in params:
-        return WorkingType.CONTRACT_PRICE
-    return params.choice(
-        "workingType", WorkingType, code=-1130, message="Data sent for parameter 'workingType' is not valid."
-    )
-
-
-def _one_way(params: Params) -> None:
-    if params.text_or("positionSide", PositionSide.BOTH) != PositionSide.BOTH:
-        raise VenueError(-4061, "Order's position side does not match user's setting.")
 
 
 def _page(
@@ -268,5 +283,7 @@ def _page(
     start, end = params.integer_or("startTime", 0), params.integer_or("endTime", 1 << 62)
     if end < start:
         raise mandatory("endTime")
+    if "startTime" in params and "endTime" in params and end - start > _LONGEST_SPAN:
+        raise VenueError(-4165, "Invalid time interval, maximum time interval is 7 days.")
     between = [row for row in rows if start <= time(row) <= end]
     return [shown(row) for row in (between[:limit] if "startTime" in params else between[-limit:])]

@@ -14,6 +14,7 @@ from adapters.paper_exchange.orders import (
     AlgoOrder,
     AlgoStatus,
     Balance,
+    ConditionalType,
     Event,
     Fill,
     Insurance,
@@ -21,8 +22,10 @@ from adapters.paper_exchange.orders import (
     ListenKey,
     Order,
     Position,
+    PositionMode,
     PositionSide,
     Price,
+    Side,
 )
 
 HISTORY: Final = 5_000
@@ -45,7 +48,11 @@ class Book:
         self.balance: Balance | None = None
         self.prices: dict[str, Price] = {}
         self.leverages: dict[str, Leverage] = {}
+        self.modes: dict[str, PositionMode] = {}
         self.listen_keys: dict[str, ListenKey] = {}
+        self._orders_by_client_id: dict[str, int] = {}
+        self._algos_by_client_id: dict[str, int] = {}
+        self._attached: dict[tuple[str, PositionSide, ConditionalType], int] = {}
         self.last_order_id = 0
         self.last_algo_id = 0
         self.last_trade_id = 0
@@ -57,13 +64,17 @@ class Book:
                 self.prices[event.symbol] = event
             case Order():
                 self._remember(self.orders, event.order_id, event, self.open_orders)
+                _index(self._orders_by_client_id, event.client_order_id, event.order_id)
                 self.last_order_id = max(self.last_order_id, event.order_id)
                 _keep(self.open_orders, event.order_id, event, event.status.is_open)
             case AlgoOrder():
                 self._remember(self.algos, event.algo_id, event, self.open_algos)
+                _index(self._algos_by_client_id, event.client_algo_id, event.algo_id)
                 self.last_algo_id = max(self.last_algo_id, event.algo_id)
                 live = event.status in (AlgoStatus.NEW, AlgoStatus.TRIGGERING)
                 _keep(self.open_algos, event.algo_id, event, live)
+                if event.attached and event.close_position:
+                    self._attached[event.symbol, event.position_side, event.type] = event.algo_id
             case Fill():
                 self.fills.append(event)
                 self.last_trade_id = max(self.last_trade_id, event.trade_id)
@@ -73,6 +84,10 @@ class Book:
                 self.balance = event
             case Leverage():
                 self.leverages[event.symbol] = event
+            case PositionMode():
+                if not event.symbol:
+                    self.modes.clear()
+                self.modes[event.symbol] = event
             case Insurance():
                 self.insurances.append(event)
             case ListenKey():
@@ -80,6 +95,7 @@ class Book:
 
     def events(self) -> Iterator[Event]:
         """States that make this book again when applied to an empty one, in order: the content of a snapshot."""
+        yield from sorted(self.modes.values(), key=lambda mode: mode.symbol)
         yield from self.leverages.values()
         yield from self.prices.values()
         yield from self.orders.values()
@@ -102,6 +118,25 @@ class Book:
         if known is not None:
             return known
         return Position(symbol=symbol, position_side=side, quantity=ZERO, entry_price=ZERO, update_time=0)
+
+    def hedged(self, symbol: str = "") -> bool:
+        """True if the symbol has a long and a short position; without a symbol: the account's rule."""
+        mode = self.modes.get(symbol) or self.modes.get("")
+        return mode is not None and mode.hedge
+
+    def sides(self, symbol: str) -> tuple[PositionSide, ...]:
+        """The positions that the symbol may have in its mode."""
+        return (PositionSide.LONG, PositionSide.SHORT) if self.hedged(symbol) else (PositionSide.BOTH,)
+
+    def reducible(self, symbol: str, side: Side, position_side: PositionSide = PositionSide.BOTH) -> Decimal:
+        """How much an order of this side can reduce: the size of the opposite position, else 0."""
+        quantity = self.position(symbol, position_side).quantity
+        return abs(quantity) if quantity * side.sign < 0 else ZERO
+
+    def attached(self, symbol: str, position_side: PositionSide, type_: ConditionalType) -> AlgoOrder | None:
+        """The resting stop or take-profit that stands on the whole position, or None."""
+        algo = self.open_algos.get(self._attached.get((symbol, position_side, type_), 0))
+        return algo if algo is not None and algo.status is AlgoStatus.NEW else None
 
     def leverage(self, symbol: str) -> int:
         """The leverage of the symbol."""
@@ -135,15 +170,22 @@ class Book:
         return self.margin_balance() - sum((self.initial_margin(p) for p in self.open_positions()), ZERO)
 
     def order_by_client_id(self, symbol: str, client_order_id: str) -> Order | None:
-        """The latest ordinary order with this client id."""
+        """The latest ordinary order of the symbol with this client id."""
+        latest = self.order_by_any_client_id(client_order_id)
+        if latest is None or latest.symbol == symbol:
+            return latest
         return next(
             (o for o in reversed(self.orders.values()) if o.client_order_id == client_order_id and o.symbol == symbol),
             None,
         )
 
+    def order_by_any_client_id(self, client_order_id: str) -> Order | None:
+        """The latest ordinary order of any symbol with this client id."""
+        return self.orders.get(self._orders_by_client_id.get(client_order_id, 0))
+
     def algo_by_client_id(self, client_algo_id: str) -> AlgoOrder | None:
         """The latest conditional with this client id."""
-        return next((a for a in reversed(self.algos.values()) if a.client_algo_id == client_algo_id), None)
+        return self.algos.get(self._algos_by_client_id.get(client_algo_id, 0)) if client_algo_id else None
 
     def _remember(self, history: OrderedDict[_Key, _Row], key: _Key, row: _Row, still_open: dict[_Key, _Row]) -> None:
         history[key] = row
@@ -151,7 +193,14 @@ class Book:
             # An open one is never forgotten, however old.
             oldest_done = next((known for known in history if known not in still_open and known != key), None)
             if oldest_done is not None:
-                del history[oldest_done]
+                self._forget(history.pop(oldest_done))
+
+    def _forget(self, row: object) -> None:
+        """Take the client id of a forgotten order out of the index, unless a later one has it."""
+        if isinstance(row, Order) and self._orders_by_client_id.get(row.client_order_id) == row.order_id:
+            del self._orders_by_client_id[row.client_order_id]
+        elif isinstance(row, AlgoOrder) and self._algos_by_client_id.get(row.client_algo_id) == row.algo_id:
+            del self._algos_by_client_id[row.client_algo_id]
 
 
 def _keep(table: dict[_Key, _Row], key: _Key, row: _Row, keep: bool) -> None:
@@ -159,3 +208,8 @@ def _keep(table: dict[_Key, _Row], key: _Key, row: _Row, keep: bool) -> None:
         table[key] = row
     else:
         table.pop(key, None)
+
+
+def _index(index: dict[str, int], client_id: str, number: int) -> None:
+    """Remember the newest order with a client id, also when an older one changes once more."""
+    index[client_id] = max(number, index.get(client_id, 0))

@@ -1,11 +1,12 @@
 """Timeline lines and engine states into each other.
 
 The names on the line are the fields of `orders` in camel case; a money value is a decimal string, a time is venue ms.
+A field with a default may be missing on the line: the log may be older than the field.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from decimal import Decimal
 from enum import StrEnum
 from types import NoneType, UnionType
@@ -21,6 +22,7 @@ from adapters.paper_exchange.orders import (
     ListenKey,
     Order,
     Position,
+    PositionMode,
     Price,
 )
 
@@ -33,6 +35,7 @@ _KINDS: Final[dict[str, type[Event]]] = {
     "balance": Balance,
     "price": Price,
     "leverage": Leverage,
+    "position_mode": PositionMode,
     "insurance": Insurance,
     "listen_key": ListenKey,
 }
@@ -56,6 +59,9 @@ def _fields_of(state: type[Event]) -> tuple[tuple[str, str, Callable[[Any], obje
 
 
 _FIELDS: Final = {state: _fields_of(state) for state in _KIND_OF}
+_OPTIONAL: Final = {
+    state: frozenset(field.name for field in fields(state) if field.default is not MISSING) for state in _KIND_OF
+}
 
 
 def to_record(event: Event) -> Record:
@@ -78,7 +84,10 @@ def from_record(record: Mapping[str, Any]) -> Event | None:
     state = _KINDS.get(record["kind"])
     if state is None:
         return None
-    values = {name: decode(record[wire]) for name, wire, decode in _FIELDS[state]}
+    optional = _OPTIONAL[state]
+    values = {
+        name: decode(record[wire]) for name, wire, decode in _FIELDS[state] if wire in record or name not in optional
+    }
     return cast("Event", cast("Callable[..., object]", state)(**values))
 
 

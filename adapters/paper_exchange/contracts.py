@@ -25,6 +25,7 @@ class Contract:
     maint_margin_rate: Decimal
     max_conditionals: int
     quote: str = "USDT"
+    trading: bool = True
 
     @property
     def price_digits(self) -> int:

@@ -6,7 +6,8 @@ All of it runs on one event loop; only the fsync itself runs on a thread.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, Protocol
@@ -49,26 +50,52 @@ class Feed(Protocol):
     def history(self, _first: Price, _minutes: int) -> list[Candle]:
         """Candles that lead up to the opening point, oldest first."""
 
+    def listed_as(self, contract: Contract) -> "Feed":
+        """The same market under other filters."""
+
 
 Listener = Callable[[int, list[Event]], None]
+EngineMaker = Callable[[dict[str, Contract], Rules, Book], MatchingEngine]
 
 
 class PaperExchange:
     """One account on one simulated venue, durable."""
 
-    def __init__(self, state_dir: Path, feeds: Mapping[str, Feed], rules: Rules, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        feeds: Mapping[str, Feed],
+        rules: Rules,
+        clock: Callable[[], int],
+        make_engine: EngineMaker = MatchingEngine,
+    ) -> None:
         """Take the state directory; raises StateDirInUse, TimelineDamaged, OSError."""
-        self.clock = clock
-        self.feeds = feeds
+        self._clock = clock
+        self.feeds = dict(feeds)
         self.frozen = False
+        self.frozen_symbols: set[str] = set()
+        self.skew_ms = 0
+        # What clients may ask in a span, by the dialect's names, where a test has set it.
+        self.request_limits: dict[str, int] = {}
+        # What the API key may do; only what a test has changed.
+        self.key_rights: dict[str, bool] = {}
         self.candles = CandleHistory()
         self.listeners: list[Listener] = []
         self._timeline = Timeline(state_dir)
         self._candle_log = CandleLog(state_dir / "candles.jsonl")
+        self._request: int | None = None
         self._next_sync: asyncio.Future[None] | None = None
         self._syncing: asyncio.Task[None] | None = None
         contracts = {symbol: feed.contract for symbol, feed in feeds.items()}
-        self.engine = MatchingEngine(contracts, rules, Book())
+        self.engine = make_engine(contracts, rules, Book())
+
+    def clock(self) -> int:
+        """Venue time in ms: true time and the skew that a test has set."""
+        return self._clock() + self.skew_ms
+
+    def true_time(self) -> int:
+        """Time in ms without the skew: what the log and the faults go by."""
+        return self._clock()
 
     @property
     def book(self) -> Book:
@@ -85,9 +112,11 @@ class PaperExchange:
             self.candles.take_candle(candle)
         for record in self._timeline.load():
             self._replay(record)
-        self._timeline.append(now, [{"kind": "session", "event": "start", "pid": pid}])
+        self._append(now, [{"kind": "session", "event": "start", "pid": pid}])
         if self.book.balance is None:
             self.commit(now, self.engine.deposit(now, deposit))
+            if self.engine.rules.hedge_mode:
+                self.commit(now, self.engine.set_position_mode(hedge=True))
         for symbol, feed in self.feeds.items():
             if symbol in self.book.prices:
                 continue
@@ -103,7 +132,7 @@ class PaperExchange:
     def close(self, pid: int) -> None:
         """Write the last state and let go of the directory."""
         now = self.clock()
-        self._timeline.append(now, [{"kind": "session", "event": "stop", "pid": pid}])
+        self._append(now, [{"kind": "session", "event": "stop", "pid": pid}])
         self.snapshot(now)
         self._timeline.close()
         self._candle_log.close()
@@ -116,10 +145,11 @@ class PaperExchange:
         return events
 
     def commit(self, now: int, events: list[Event]) -> None:
-        """Write a step of the engine, then tell the listeners."""
+        """Write a step of the engine, with the request that it answers, then tell the listeners."""
         if not events:
             return
-        self._timeline.append(now, [to_record(event) for event in events])
+        cause: Record = {} if self._request is None else {"request": self._request}
+        self._append(now, [to_record(event) | cause for event in events])
         for event in events:
             if isinstance(event, Price):
                 self._candle_log.append(self.candles.take_price(event))
@@ -142,21 +172,53 @@ class PaperExchange:
             self.snapshot(self.clock())
 
     def note_request(self, method: str, path: str, params: Mapping[str, str]) -> int:
-        """Log that a request arrived; returns its id."""
+        """Log that a request arrived; returns its id. What is committed until the reply is noted answers it."""
         request = self._timeline.next_seq
         record: Record = {"kind": "request", "id": request, "method": method, "path": path, "params": dict(params)}
-        return self._timeline.append(self.clock(), [record])
+        self._request = self._append(self.clock(), [record])
+        return request
+
+    def relist(self, contract: Contract) -> None:
+        """Change the filters of an instrument, for what is asked and printed from now on."""
+        self.engine.contracts[contract.symbol] = contract
+        self.feeds[contract.symbol] = self.feeds[contract.symbol].listed_as(contract)
+
+    def note_control(self, command: str, asked: Mapping[str, object], refused: str | None = None) -> None:
+        """Log that a test, playing venue or outsider, has asked for something; again, with the reason, if refused."""
+        record: Record = {"kind": "control", "command": command, "asked": dict(asked)}
+        if refused is not None:
+            record["refused"] = refused
+        self._append(self.clock(), [record])
+
+    def note_strike(self, record: Record) -> None:
+        """Log that an ordered fault strikes."""
+        self._append(self.clock(), [{"kind": "struck", **record}])
+
+    @contextmanager
+    def answering_from(self, book: Book) -> Iterator[None]:
+        """Let queries be answered from another book for as long as the context lasts; nothing may change it."""
+        real = self.engine.book
+        self.engine.book = book
+        try:
+            yield
+        finally:
+            self.engine.book = real
 
     def note_reply(self, request: int, status: int, code: int | None, **more: object) -> None:
         """Log the answer to a request."""
+        self._request = None
         record: Record = {"kind": "reply", "request": request, "status": status, "code": code, **more}
-        self._timeline.append(self.clock(), [record])
+        self._append(self.clock(), [record])
 
     def snapshot(self, now: int) -> None:
         """Write the whole state into the log."""
         self._candle_log.sync()
         candles = [candle.to_record() for candle in self.candles.current()]
-        self._timeline.snapshot(now, [*(to_record(event) for event in self.book.events()), *candles])
+        self._timeline.snapshot(now - self.skew_ms, [*(to_record(event) for event in self.book.events()), *candles])
+
+    def _append(self, now: int, records: Iterable[Record]) -> int:
+        """Write lines. Their `t` is true time: a skew is what clients are told, the log is not to run backwards."""
+        return self._timeline.append(now - self.skew_ms, records)
 
     async def durable(self) -> None:
         """Return when all that is committed by now would survive a power loss; raises OSError."""

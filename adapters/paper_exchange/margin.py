@@ -3,14 +3,14 @@
 Pure functions. Amounts are USDT; entry prices, fees and profits are rounded to 8 decimals when they arise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 from adapters.paper_exchange.book import Book
 from adapters.paper_exchange.contracts import Contract
-from adapters.paper_exchange.orders import ZERO, Position, Side
+from adapters.paper_exchange.orders import ZERO, Position, PositionSide, Side
 
 _EIGHT: Final = Decimal("0.00000001")
 
@@ -23,6 +23,7 @@ class Settlement:
     entry_price: Decimal
     realized: Decimal
     fee: Decimal
+    closed: Decimal
 
 
 def money(value: Decimal) -> Decimal:
@@ -48,12 +49,21 @@ def settle(held: Position, side: Side, quantity: Decimal, price: Decimal, fee_ra
         entry_price=entry,
         realized=money(closed * (price - held.entry_price) * direction),
         fee=money(quantity * price * fee_rate),
+        closed=closed,
     )
 
 
-def margin_needed(book: Book, symbol: str, side: Side, quantity: Decimal, mark: Decimal, fee_rate: Decimal) -> Decimal:
+def margin_needed(
+    book: Book,
+    symbol: str,
+    side: Side,
+    quantity: Decimal,
+    mark: Decimal,
+    fee_rate: Decimal,
+    position_side: PositionSide = PositionSide.BOTH,
+) -> Decimal:
     """Margin and fee for the part of an order that makes the position larger; 0 if it does not."""
-    held = book.position(symbol).quantity
+    held = book.position(symbol, position_side).quantity
     added = abs(held + side.sign * quantity) - abs(held)
     if added <= 0:
         return ZERO
@@ -70,19 +80,35 @@ def account_maintenance(book: Book, contracts: Mapping[str, Contract]) -> Decima
     return sum((maintenance_margin(book, contracts, position) for position in book.open_positions()), ZERO)
 
 
-def liquidation_price(book: Book, contracts: Mapping[str, Contract], position: Position) -> Decimal:
-    """The mark price at which the position, the others unchanged, is liquidated; 0 if none is."""
+def cushion(book: Book, contracts: Mapping[str, Contract], positions: Iterable[Position]) -> Decimal:
+    """What these positions have gained above their maintenance margin."""
+    return sum(
+        (book.unrealized(position) - maintenance_margin(book, contracts, position) for position in positions), ZERO
+    )
+
+
+def liquidation_price(
+    book: Book, contracts: Mapping[str, Contract], position: Position, whole: Decimal | None = None
+) -> Decimal:
+    """The mark price at which the symbol is liquidated, the other symbols unchanged; 0 if there is none.
+
+    In hedge mode both positions of a symbol stand against each other and share the level. `whole` is the cushion of all
+    open positions, for those who ask about many.
+    """
     if not position.quantity:
         return ZERO
     contract = contracts[position.symbol]
-    rate = contract.maint_margin_rate
-    others = [other for other in book.open_positions() if other.symbol != position.symbol]
-    free = book.wallet + sum(
-        (book.unrealized(other) - maintenance_margin(book, contracts, other) for other in others), ZERO
-    )
-    size = abs(position.quantity)
-    if position.quantity > 0:
-        level = (size * position.entry_price - free) / (size * (1 - rate))
-    else:
-        level = (size * position.entry_price + free) / (size * (1 + rate))
+    held = [each for each in map(book.positions.get, _keys(position.symbol)) if each is not None and each.quantity]
+    if whole is None:
+        whole = cushion(book, contracts, book.open_positions())
+    free = book.wallet + whole - cushion(book, contracts, held)
+    paid = sum((each.quantity * each.entry_price for each in held), ZERO)
+    net = sum((each.quantity for each in held), ZERO)
+    # Where free + net * level - paid has shrunk to the maintenance margin of both sides.
+    slope = net - contract.maint_margin_rate * sum((abs(each.quantity) for each in held), ZERO)
+    level = (paid - free) / slope if slope else ZERO
     return contract.on_tick(level) if level > 0 else ZERO
+
+
+def _keys(symbol: str) -> list[tuple[str, PositionSide]]:
+    return [(symbol, side) for side in PositionSide]

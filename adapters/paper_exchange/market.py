@@ -11,7 +11,7 @@ back.
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -53,6 +53,10 @@ class SyntheticMarket:
     def points_per_second(self) -> float:
         """How fast the points follow each other."""
         return self.steps_per_second
+
+    def listed_as(self, contract: Contract) -> "SyntheticMarket":
+        """The same walk under other filters."""
+        return replace(self, contract=contract)
 
     def history(self, _first: Price, _minutes: int) -> list[Candle]:
         """A made-up past: minutes that walk backwards from the opening point."""

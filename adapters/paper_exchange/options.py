@@ -1,21 +1,26 @@
 """The command line of the paper exchange, and what it builds."""
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
-from adapters.paper_exchange.binance_auth import Credentials
 from adapters.paper_exchange.binance_dialect import BinanceDialect
+from adapters.paper_exchange.bybit_dialect import BybitDialect
 from adapters.paper_exchange.contracts import contract_from_price, listed_contracts
 from adapters.paper_exchange.exchange import Feed, PaperExchange
 from adapters.paper_exchange.market import SyntheticMarket
 from adapters.paper_exchange.requests import Rules
 from adapters.paper_exchange.tape import BarOrder, TapeError, TapeMarket, read_tape, symbol_of
-from adapters.paper_exchange.wire import Dialect
+from adapters.paper_exchange.wire import Credentials, Dialect
 
-DIALECTS = {"binanceusdm": BinanceDialect}
+DIALECTS: Final[dict[str, Callable[[PaperExchange, Credentials], Dialect]]] = {
+    "binanceusdm": BinanceDialect,
+    "bybit": BybitDialect,
+}
+_NO_CAP: Final = 1 << 30
 
 
 class UsageError(Exception):
@@ -40,6 +45,7 @@ class Options:
     balance: Decimal
     partial_fills: int
     latency_ms: int
+    hedge_mode: bool
     tapes: tuple[str, ...]
     speed: Decimal
     bar_order: BarOrder
@@ -52,7 +58,11 @@ class Options:
 
     def rules(self) -> Rules:
         """The engine's settings."""
-        return Rules(seed=self.seed, partial_fills=self.partial_fills)
+        rules = Rules(seed=self.seed, partial_fills=self.partial_fills, hedge_mode=self.hedge_mode)
+        if self.dialect == "bybit":
+            # No cap over all symbols there, and any number of orders that close the whole position.
+            return replace(rules, conditionals_per_account=_NO_CAP, one_close_position=False)
+        return rules
 
 
 def parse_options(argv: list[str]) -> Options:
@@ -68,6 +78,7 @@ def parse_options(argv: list[str]) -> Options:
     add("--balance", default="10000", help="USDT in the wallet of a new state directory")
     add("--partial-fills", type=int, default=10, help="share of market orders filled in parts, percent")
     add("--latency-ms", type=int, default=0, help="round trip; half before and half after the work")
+    add("--hedge-mode", action="store_true", help="a new state directory begins with a long and a short side")
     add("--tape", action="append", default=[], metavar="[SYMBOL=]FILE", help="recorded bars; repeatable")
     add("--speed", default="1", help="tape minutes in a real second (1 = sixty times real time)")
     add("--bar-order", choices=[order.value for order in BarOrder], default=BarOrder.LOW_FIRST.value)
@@ -97,6 +108,7 @@ def parse_options(argv: list[str]) -> Options:
         balance=_decimal("--balance", found.balance),
         partial_fills=found.partial_fills,
         latency_ms=found.latency_ms,
+        hedge_mode=found.hedge_mode,
         tapes=tuple(found.tape),
         speed=speed,
         bar_order=BarOrder(found.bar_order),

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 ZERO: Final = Decimal(0)
+ASSET: Final = "USDT"
 
 
 class Side(StrEnum):
@@ -30,9 +31,15 @@ class Side(StrEnum):
 
 
 class PositionSide(StrEnum):
-    """One-way accounts have BOTH only."""
+    """Which position of a symbol: BOTH in one-way mode, LONG or SHORT in hedge mode."""
 
     BOTH = "BOTH"
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+    def opened_by(self, side: "Side") -> bool:
+        """False for an order that can only reduce this position: one against its side, in hedge mode."""
+        return self is PositionSide.BOTH or (self is PositionSide.LONG) == (side is Side.BUY)
 
 
 class OrderType(StrEnum):
@@ -88,12 +95,16 @@ class Origin(StrEnum):
     API = "api"
     ALGO = "algo"
     LIQUIDATION = "liquidation"
+    DELEVERAGE = "adl"
     HUMAN = "human"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An ordinary order after its latest change."""
+    """An ordinary order after its latest change.
+
+    `stop_loss` and `take_profit` are what it was to attach to the position, 0 for none.
+    """
 
     symbol: str
     order_id: int
@@ -115,6 +126,8 @@ class Order:
     working_type: WorkingType
     time: int
     update_time: int
+    stop_loss: Decimal = ZERO
+    take_profit: Decimal = ZERO
 
     @property
     def remaining(self) -> Decimal:
@@ -124,7 +137,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlgoOrder:
-    """A conditional order after its latest change; `quantity` is 0 for a close-position one."""
+    """A conditional order after its latest change; `quantity` is 0 for a close-position one.
+
+    `attached`: it stands on the position itself, has no client id, and goes when the position does.
+    """
 
     symbol: str
     algo_id: int
@@ -147,6 +163,7 @@ class AlgoOrder:
     create_time: int
     update_time: int
     trigger_time: int
+    attached: bool = False
 
     @property
     def triggers_at_or_below(self) -> bool:
@@ -160,7 +177,7 @@ class AlgoOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """One execution; `realized_pnl` is without the fee."""
+    """One execution; `realized_pnl` is without the fee, `closed` what of the quantity made a position smaller."""
 
     symbol: str
     trade_id: int
@@ -174,17 +191,23 @@ class Fill:
     realized_pnl: Decimal
     position_side: PositionSide
     time: int
+    closed: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A position: `quantity` is signed, 0 when flat (then `entry_price` is 0 too)."""
+    """A position: `quantity` is signed, 0 when flat (then `entry_price` is 0 too).
+
+    `realized` is profit less fees since it was opened, `realized_ever` since the account was.
+    """
 
     symbol: str
     position_side: PositionSide
     quantity: Decimal
     entry_price: Decimal
     update_time: int
+    realized: Decimal = ZERO
+    realized_ever: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +244,14 @@ class Leverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PositionMode:
+    """Hedge or one-way mode of a symbol; symbol "" is the whole account and takes every symbol with it."""
+
+    symbol: str
+    hedge: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Insurance:
     """What the insurance fund paid after a liquidation left the wallet below zero."""
 
@@ -237,4 +268,4 @@ class ListenKey:
     expires: int
 
 
-Event = Order | AlgoOrder | Fill | Position | Balance | Price | Leverage | Insurance | ListenKey
+Event = Order | AlgoOrder | Fill | Position | Balance | Price | Leverage | PositionMode | Insurance | ListenKey

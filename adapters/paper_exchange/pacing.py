@@ -49,6 +49,8 @@ class Pacer:
 
     def _move(self, elapsed_s: float) -> None:
         for symbol, feed in self._exchange.feeds.items():
+            if symbol in self._exchange.frozen_symbols:
+                continue
             self._owed[symbol] += elapsed_s * feed.points_per_second
             while self._owed[symbol] >= 1:
                 self._owed[symbol] -= 1

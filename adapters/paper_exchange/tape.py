@@ -15,7 +15,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from importlib import import_module
@@ -69,6 +69,10 @@ class TapeMarket:
         if step >= self._length and not self.loop:
             return None
         return self._point(step, now)
+
+    def listed_as(self, contract: Contract) -> "TapeMarket":
+        """The same tape under other filters."""
+        return replace(self, contract=contract)
 
     def history(self, _first: Price, _minutes: int) -> list[Candle]:
         """Nothing is known of the time before a tape."""

@@ -4,6 +4,32 @@ One JSON object a line. A step of the engine is written by one system call; ever
 `"more": true`. A file may end anywhere (kill -9, power): a torn last line, and lines of a step whose end is missing,
 are dropped when it is opened again. Prices are written at once and made durable within a second; what answers a
 request is durable before the reply.
+
+A line is `{"seq", "t" (venue ms), "kind", ...}`. The kinds:
+
+- `control` {command, asked, refused?}: a test plays venue or outsider; what it does follows. `struck`: a fault that it
+  had ordered befalls something.
+- `session` {event: start|stop, pid}; `snapshot` {states} (the whole state once more, nothing new in it).
+- `request` {id, method, path, params} and `reply` {request, status, code}: `id` is the request line's own seq, `params`
+  holds the query, the form or the JSON body's fields as they came. `code` is null when the request was granted.
+- The states of `orders`, one line for each change, its fields in camel case; a decimal is a string, null is "none":
+  `order`, `algo` (a conditional), `fill`, `position`, `balance`, `price`, `leverage`, `position_mode`, `insurance`,
+  `listen_key`. One that a request caused carries `"request": <id>`; without it the venue (a trigger, another part of
+  an order, a liquidation) or an outsider (`origin` "human", or a control request before it) did it.
+
+Of positions and conditionals (fields that an older log lacks have the value in brackets):
+
+- `positionSide` of order, algo, fill and position: BOTH in one-way mode, LONG or SHORT in hedge mode; the quantity of a
+  position is signed, so that of a SHORT one is negative or 0. `position_mode` {symbol, hedge}: symbol "" is the whole
+  account. In hedge mode every order against its side carries `reduceOnly` true: it cannot do more than close.
+- `attached` (false) of an algo: it stands on the position of (symbol, positionSide) itself, has no client id ("") and
+  is reduce-only. With `closePosition` true it closes whatever the position holds and its `quantity` is "0"; with false
+  (Bybit's partial mode) it closes `quantity`. `type` STOP_MARKET is the stop, TAKE_PROFIT_MARKET the take-profit.
+  It comes with status NEW: in the step of the entry's first fill, behind it, or by a request of its own.
+- A change in place of any conditional is a new line of the same `algoId` with status NEW and the new `triggerPrice`,
+  `quantity` or `workingType`; it never leaves the book meanwhile. Setting an attached stop anew is such a change.
+- Cleared or cancelled by a request or a human: CANCELED. Gone because its position is flat or has turned: EXPIRED.
+  Triggered: TRIGGERING, TRIGGERED (`actualOrderId`: its child, an `order` with `algoId`) and FINISHED, or REJECTED.
 """
 
 import fcntl

@@ -1,6 +1,6 @@
 """What a dialect and the server say to each other: requests, replies, streams. No socket in here.
 
-A second dialect implements `Dialect` and is added to the server's table; nothing else changes.
+A further dialect implements `Dialect` and is added to `options.DIALECTS`; nothing else changes.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,6 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from adapters.paper_exchange.orders import Event, Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """The one key pair that the exchange accepts."""
+
+    key: str
+    secret: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +41,17 @@ class WireReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """A refusal ordered through the control endpoints."""
+    """A refusal ordered through the control endpoints.
+
+    An empty message and a missing status stand for the dialect's own words and status for that code. With `acted` the
+    request is carried out all the same and only its answer is a refusal (an unknown outcome, as the client sees it).
+    """
 
     code: int
-    message: str
+    message: str = ""
+    status: int | None = None
+    acted: bool = False
+    retry_after_s: int | None = None
 
 
 class Stream(Protocol):

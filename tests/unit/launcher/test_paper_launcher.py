@@ -32,6 +32,8 @@ with open(os.path.join(directory, "started"), "a") as started:
     started.write(str(os.getpid()) + "\\n")
 if "--silent" not in options:
     told = {"pid": os.getpid(), "port": port, "rest_url": f"http://127.0.0.1:{port}", "ws_url": f"ws://127.0.0.1:{port}"}
+    if "--dialect" in options:
+        told["dialect"] = options[options.index("--dialect") + 1]
     file = os.path.join(directory, "endpoint.json")
     with open(file + ".new", "w") as out:
         json.dump(told, out)
@@ -64,6 +66,16 @@ def started(directory: Path) -> list[int]:
 
 def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_one_that_speaks_another_dialect_makes_way(launch: Launch) -> None:
+    first = launch("--dialect", "binanceusdm").start()
+    assert launch("--dialect", "binanceusdm").start() == first
+    assert launch().start() == first, "who asks for no dialect takes any"
+    second = launch("--dialect", "bybit").start()
+    assert (second.dialect, second.port) == ("bybit", first.port)
+    assert gone(first.pid)
+    assert launch("--dialect", "bybit").start() == second
 
 
 def test_a_living_exchange_is_used_again(launch: Launch) -> None:

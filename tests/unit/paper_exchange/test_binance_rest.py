@@ -155,7 +155,6 @@ def test_an_open_orders_client_id_is_taken(tmp_path: Path) -> None:
         ("POST", "/fapi/v1/marginType", {"symbol": "BTCUSDT", "marginType": "CROSSED"}, -4046),
         ("POST", "/fapi/v1/marginType", {"symbol": "BTCUSDT", "marginType": "ISOLATED"}, -4084),
         ("POST", "/fapi/v1/positionSide/dual", {"dualSidePosition": "false"}, -4059),
-        ("POST", "/fapi/v1/positionSide/dual", {"dualSidePosition": "true"}, -4084),
         ("PUT", "/fapi/v1/listenKey", {}, -1125),
         ("GET", "/fapi/v1/nothing", {}, -5000),
     ],

@@ -63,6 +63,15 @@ def test_combined_streams_are_wrapped(venue: Venue) -> None:
     }
 
 
+def test_trades_single_and_aggregate(venue: Venue) -> None:
+    _stream, frames = venue.stream("/stream", "streams=btcusdt@trade/btcusdt@aggTrade")
+    venue.dialect.second(venue.now)
+    assert {frame["data"]["e"]: frame["data"]["p"] for frame in frames} == {
+        "trade": venue.ok("GET", "/fapi/v1/trades", symbol="BTCUSDT", signed=False)[0]["price"],
+        "aggTrade": venue.ok("GET", "/fapi/v1/aggTrades", symbol="BTCUSDT", signed=False)[0]["p"],
+    }
+
+
 def test_the_slow_mark_stream_comes_every_third_second(venue: Venue) -> None:
     _stream, frames = venue.stream("/ws/btcusdt@markPrice")
     for _ in range(9):
@@ -81,9 +90,10 @@ def test_a_trade_as_the_private_stream_tells_it(venue: Venue) -> None:
     assert [(frame["e"], frame.get("o", {}).get("x")) for frame in frames] == [
         ("ORDER_TRADE_UPDATE", "NEW"),
         ("ACCOUNT_UPDATE", None),
+        ("TRADE_LITE", None),
         ("ORDER_TRADE_UPDATE", "TRADE"),
     ]
-    trade = frames[2]["o"]
+    trade = frames[3]["o"]
     assert {name: trade[name] for name in ("c", "X", "l", "z", "L", "n", "N", "rp", "R")} == {
         "c": "e1", "X": "FILLED", "l": "0.010", "z": "0.010", "L": "64006.40", "n": "0.32003200", "N": "USDT",
         "rp": "0.00000000", "R": False,
@@ -105,13 +115,14 @@ def test_a_stop_from_acceptance_to_the_flat_row(venue: Venue) -> None:
         ("ORDER_TRADE_UPDATE", "NEW"),
         ("ALGO_UPDATE", "TRIGGERED"),
         ("ACCOUNT_UPDATE", None),
+        ("TRADE_LITE", None),
         ("ORDER_TRADE_UPDATE", "FILLED"),
         ("ALGO_UPDATE", "FINISHED"),
     ]
     assert frames[4]["a"]["P"][0]["pa"] == "0"
-    finished = frames[6]["o"]
+    finished = frames[7]["o"]
     assert (finished["aid"], finished["caid"], finished["aq"]) == (stop["algoId"], "s1", "0.010")
-    assert finished["ai"] == str(frames[5]["o"]["i"])
+    assert finished["ai"] == str(frames[6]["o"]["i"])
 
 
 def test_a_reduce_only_reject_names_its_reason(venue: Venue) -> None:
@@ -133,7 +144,7 @@ def test_a_listen_key_lives_an_hour_from_its_last_renewal(venue: Venue) -> None:
     venue.ok("PUT", "/fapi/v1/listenKey", signed=False)
     venue.now += 50 * 60_000
     venue.buy()
-    assert len(frames) == 3
+    assert len(frames) == 4
     venue.now += 10 * 60_000
     venue.dialect.second(venue.now)
     assert frames[-1]["e"] == "listenKeyExpired"

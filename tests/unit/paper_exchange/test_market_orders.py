@@ -185,3 +185,14 @@ def test_every_fill_is_followed_by_position_and_balance() -> None:
             position, balance = desk.events[place + 1 : place + 3]
             assert isinstance(position, Position)
             assert isinstance(balance, Balance)
+
+
+def test_a_client_id_names_one_order_of_each_symbol() -> None:
+    desk = Desk()
+    desk.market("BUY", "0.010", client="same")
+    desk.market("BUY", "0.100", symbol="ETHUSDT", client="same")
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        found = desk.book.order_by_client_id(symbol, "same")
+        assert found is not None
+        assert found.symbol == symbol
+    assert desk.book.order_by_client_id("BTCUSDT", "other") is None

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from adapters.paper_exchange.binance_auth import Credentials
 from adapters.paper_exchange.binance_dialect import BinanceDialect
 from adapters.paper_exchange.contracts import listed_contracts
 from adapters.paper_exchange.exchange import PaperExchange
 from adapters.paper_exchange.market import SyntheticMarket
 from adapters.paper_exchange.orders import Price
 from adapters.paper_exchange.requests import Rules
-from adapters.paper_exchange.wire import Rejection, Stream, WireReply, WireRequest
+from adapters.paper_exchange.wilful import WilfulEngine
+from adapters.paper_exchange.wire import Credentials, Rejection, Stream, WireReply, WireRequest
 
 
 class Venue:
@@ -28,7 +28,9 @@ class Venue:
             symbol: SyntheticMarket(contract=listed_contracts()[symbol], seed=1, volatility=Decimal(volatility))
             for symbol in ("BTCUSDT", "ETHUSDT")
         }
-        self.exchange = PaperExchange(state_dir, feeds, Rules(partial_fills=partial_fills), lambda: self.now)
+        rules = Rules(partial_fills=partial_fills)
+        self.log = state_dir / "timeline.jsonl"
+        self.exchange = PaperExchange(state_dir, feeds, rules, lambda: self.now, WilfulEngine)
         self.exchange.open(1, Decimal(10_000), history_minutes=180)
         self.dialect = BinanceDialect(self.exchange, Credentials(key="paper", secret="paper"))
         self.exchange.listeners.append(self.dialect.publish)
