@@ -11,6 +11,7 @@ class AccountAccess:
 
     `rest_url` and `ws_url` each replace scheme, host and port of every endpoint. `receive_window_ms` is how long the
     venue takes a request after its time stamp; with `skew_margin_ms` on top, 'no such order' becomes proof.
+    `hedge_mode` is the position mode that the account is in: we never change it.
     """
 
     account: str
@@ -20,6 +21,7 @@ class AccountAccess:
     rest_url: str | None = None
     ws_url: str | None = None
     demo: bool = False
+    hedge_mode: bool = False
     timeout_s: float = 5.0
     receive_window_ms: int = 2000
     skew_margin_ms: int = 1000

@@ -1,7 +1,8 @@
 """Binance USD-M: the parameters of each request and where its rows are parsed (VENUES A.1, A.3).
 
 Rules of this venue that shape the file: conditional orders have endpoints, ids and a life of their own (algoOrder);
-only positionRisk v2 lists flat symbols; a stop cannot be amended or attached; one-way mode only for now.
+only positionRisk v2 lists flat symbols; a stop cannot be amended or attached; in hedge mode the position side replaces
+reduce-only.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from typing import Any
 import ccxt.async_support
 from loguru import logger
 
+from adapters.exchange import binance_account
 from adapters.exchange import binance_rows as parse
+from adapters.exchange import rows as raw
 from adapters.exchange.access import AccountAccess
-from adapters.exchange.endpoints import point_at
-from adapters.exchange.interface import Balance, Candle, MarkPrice, VenueFailure
+from adapters.exchange.error_codes import BINANCE
+from adapters.exchange.instances import config, direct
+from adapters.exchange.interface import Balance, Candle, MarkPrice, Usage
 from adapters.exchange.venue import BadReply, Capabilities, exact
 from domain.identity import OrderKind
 from domain.instrument import Instrument
-from domain.orders import Fill, OrderIntent, OrderRef, OrderReport, PositionReport, RejectReason, Source, TriggerBy
+from domain.orders import Fill, OrderIntent, OrderRef, OrderReport, PositionReport, Source, TriggerBy
+from domain.position.plan import MoveStyle
 
 _TYPES: Mapping[OrderKind, str] = {
     OrderKind.ENTRY: "MARKET",
@@ -35,30 +40,29 @@ _CANDLES_PAGE = 1500
 _MINUTE = timedelta(minutes=1)
 
 
-def config(access: AccountAccess) -> dict[str, Any]:
-    """What every ccxt instance is made with. ccxt's throttle and retries stay off: the gateway decides."""
-    return {
-        "apiKey": access.api_key,
-        "secret": access.secret,
-        "enableRateLimit": False,
-        "timeout": int(access.timeout_s * 1000),
-        "timeout_on_exit": 0,
-        "options": {"recvWindow": access.receive_window_ms, "maxRetriesOnFailure": 0},
-    }
-
-
-def direct(api: Any, access: AccountAccess) -> Any:
-    """`api`, pointed at demo trading and at the addresses of `access`."""
-    if access.demo:
-        api.enable_demo_trading(True)
-    api.urls = point_at(api.urls, access.rest_url, access.ws_url)
-    return api
+CAPABILITIES = Capabilities(
+    attached_stop=False,
+    close_position_stop=True,
+    amends_stops=False,
+    move=MoveStyle.NEW_BEFORE_CANCEL,
+    conditional_orders=200,
+    reading=3,
+    hedge_mode=True,
+    triggers=frozenset(TriggerBy),
+)
 
 
 class BinanceVenue:
     """Requests of Binance USD-M."""
 
-    capabilities = Capabilities(attached_stop=False, amends_stops=False, conditional_orders=200)
+    capabilities = CAPABILITIES
+    codes = BINANCE
+    domains = binance_account.DOMAINS
+    ban_s = binance_account.BAN_S
+
+    def __init__(self, *, hedge_mode: bool = False) -> None:
+        """`hedge_mode` is the mode that the account is in: long and short of a symbol are two positions."""
+        self._hedge_mode = hedge_mode
 
     def open(self, access: AccountAccess) -> Any:
         """A ccxt instance for REST, not yet connected."""
@@ -66,15 +70,15 @@ class BinanceVenue:
 
     async def server_time_ms(self, api: Any) -> int:
         """GET /fapi/v1/time."""
-        return parse.read(parse.server_time_ms, await api.fapiPublicGetTime())
+        return raw.read(parse.server_time_ms, await api.fapiPublicGetTime())
 
     async def instruments(self, api: Any) -> Mapping[str, Instrument]:
         """The USDT-margined perpetuals of exchangeInfo. A row that cannot be read costs that symbol only."""
         reply = await api.fapiPublicGetExchangeInfo()
         known: dict[str, Instrument] = {}
-        for row in parse.read(parse.usdt_perpetuals, reply):
+        for row in raw.read(parse.usdt_perpetuals, reply):
             try:
-                instrument = parse.read(parse.instrument, row)
+                instrument = raw.read(parse.instrument, row)
             except BadReply as error:
                 logger.warning("INSTRUMENT_SKIPPED symbol={} error={}", row.get("symbol"), error)
                 continue
@@ -83,12 +87,13 @@ class BinanceVenue:
             raise BadReply("exchangeInfo lists no USDT perpetual")
         return known
 
-    async def check_account(self, api: Any) -> None:
-        """Proves the key by a signed request, and that the account is in one-way mode."""
-        reply = await api.fapiPrivateGetPositionSideDual()
-        if reply.get("dualSidePosition") is not False:
-            text = "the account is in hedge mode: only one-way mode is supported, and we never change it"
-            raise VenueFailure(RejectReason.OTHER, "hedge_mode", text, certain=True)
+    def account_questions(self, access: AccountAccess) -> Mapping[str, binance_account.Question]:
+        """See `binance_account`."""
+        return binance_account.questions(demo=access.demo)
+
+    def usage(self, headers: Mapping[str, str], at_ms: int) -> tuple[Usage, ...]:
+        """X-MBX-USED-WEIGHT-1M and X-MBX-ORDER-COUNT-*."""
+        return binance_account.usage(headers, at_ms)
 
     async def place(self, api: Any, intent: OrderIntent) -> tuple[str, OrderReport | None]:
         """POST /fapi/v1/order or, for a conditional one, /fapi/v1/algoOrder. The intent must have passed `insanity`."""
@@ -96,14 +101,19 @@ class BinanceVenue:
             "symbol": intent.symbol,
             "side": intent.side.upper(),
             "type": _TYPES[intent.kind],
-            "quantity": exact(intent.quantity),
             "newOrderRespType": "RESULT",
         }
-        if intent.reduce_only:
+        if self._hedge_mode:
+            request["positionSide"] = intent.position_side.upper()  # reduceOnly is refused beside it (VENUES A.1)
+        elif intent.reduce_only and not intent.close_position:
             request["reduceOnly"] = "true"
+        if intent.close_position:
+            request["closePosition"] = "true"
+        else:
+            request["quantity"] = exact(intent.quantity)
         if intent.trigger_price is None:
             reply = await api.fapiPrivatePostOrder({**request, "newClientOrderId": intent.client_id})
-            report = parse.read(parse.order, reply, Source.REPLY)
+            report = raw.read(parse.order, reply, Source.REPLY)
         else:
             conditional = {
                 "algoType": "CONDITIONAL",
@@ -112,10 +122,14 @@ class BinanceVenue:
                 "clientAlgoId": intent.client_id,
             }
             reply = await api.fapiPrivatePostAlgoOrder(request | conditional)
-            report = parse.read(parse.algo, reply, Source.REPLY)
+            report = raw.read(parse.algo, reply, Source.REPLY)
         if report.client_id != intent.client_id:
             raise BadReply(f"the reply is of order {report.client_id!r}, not of {intent.client_id!r}")
         return report.exchange_id, report
+
+    def standing(self, _intent: OrderIntent) -> str | None:
+        """Nothing is set by value here."""
+        return None
 
     async def cancel(self, api: Any, ref: OrderRef) -> None:
         """DELETE /fapi/v1/order or /fapi/v1/algoOrder."""
@@ -127,8 +141,8 @@ class BinanceVenue:
     async def order(self, api: Any, ref: OrderRef) -> OrderReport:
         """GET /fapi/v1/order or /fapi/v1/algoOrder."""
         if ref.conditional:
-            return parse.read(parse.algo, await api.fapiPrivateGetAlgoOrder(_algo_id(ref)), Source.QUERY)
-        return parse.read(parse.order, await api.fapiPrivateGetOrder(_order_id(ref)), Source.QUERY)
+            return raw.read(parse.algo, await api.fapiPrivateGetAlgoOrder(_algo_id(ref)), Source.QUERY)
+        return raw.read(parse.order, await api.fapiPrivateGetOrder(_order_id(ref)), Source.QUERY)
 
     def open_orders(self) -> Sequence[Callable[[Any], Awaitable[tuple[OrderReport, ...]]]]:
         """Two lists: ordinary orders and conditional ones, each of all symbols."""
@@ -136,52 +150,52 @@ class BinanceVenue:
 
     async def positions(self, api: Any, at: datetime) -> tuple[PositionReport, ...]:
         """GET /fapi/v2/positionRisk. It lists every symbol, so an empty list is a lie (LAWS S11)."""
-        rows = parse.rows(await api.fapiPrivateV2GetPositionRisk())
+        rows = raw.rows(await api.fapiPrivateV2GetPositionRisk())
         if not rows:
             raise BadReply("positionRisk is empty, though it lists flat symbols too")
-        return tuple(parse.read(parse.position, row, at, Source.SNAPSHOT) for row in rows)
+        return tuple(raw.read(parse.position, row, at, Source.SNAPSHOT) for row in rows)
 
     async def position(self, api: Any, symbol: str, at: datetime) -> tuple[PositionReport, ...]:
         """GET /fapi/v2/positionRisk of one symbol."""
-        rows = parse.rows(await api.fapiPrivateV2GetPositionRisk({"symbol": symbol}))
-        return tuple(parse.read(parse.position, row, at, Source.QUERY) for row in rows)
+        rows = raw.rows(await api.fapiPrivateV2GetPositionRisk({"symbol": symbol}))
+        return tuple(raw.read(parse.position, row, at, Source.QUERY) for row in rows)
 
     async def fills(self, api: Any, symbol: str, since: datetime, until: datetime) -> tuple[Fill, ...]:
         """GET /fapi/v1/userTrades: spans of seven days up to the first trade, from there on by trade id."""
         rows: list[Any] = []
         start = since
         while not rows and start <= until:
-            span = {"symbol": symbol, "limit": _TRADES_PAGE, "startTime": parse.stamp(start)}
+            span = {"symbol": symbol, "limit": _TRADES_PAGE, "startTime": raw.stamp(start)}
             if start + _TRADES_SPAN < until:
-                span["endTime"] = parse.stamp(start + _TRADES_SPAN)
-            rows = parse.rows(await api.fapiPrivateGetUserTrades(span))
+                span["endTime"] = raw.stamp(start + _TRADES_SPAN)
+            rows = raw.rows(await api.fapiPrivateGetUserTrades(span))
             start += _TRADES_SPAN + timedelta(milliseconds=1)
-        fills = [parse.read(parse.trade, row) for row in rows]
+        fills = [raw.read(parse.trade, row) for row in rows]
         # The first page ends at its limit or at its span; when neither cut it off, there is nothing more to ask for.
         more = len(rows) >= _TRADES_PAGE or (bool(rows) and start <= until)
         while more:
             page = {"symbol": symbol, "limit": _TRADES_PAGE, "fromId": int(fills[-1].trade_id) + 1}
-            rows = parse.rows(await api.fapiPrivateGetUserTrades(page))
-            fills += [parse.read(parse.trade, row) for row in rows]
+            rows = raw.rows(await api.fapiPrivateGetUserTrades(page))
+            fills += [raw.read(parse.trade, row) for row in rows]
             more = len(rows) >= _TRADES_PAGE
         return tuple(sorted(fills, key=lambda fill: int(fill.trade_id)))
 
     async def balance(self, api: Any) -> Balance:
         """GET /fapi/v3/account."""
-        return parse.read(parse.balance, await api.fapiPrivateV3GetAccount())
+        return raw.read(parse.balance, await api.fapiPrivateV3GetAccount())
 
     async def mark_price(self, api: Any, symbol: str) -> MarkPrice:
         """GET /fapi/v1/premiumIndex."""
-        return parse.read(parse.premium_index, await api.fapiPublicGetPremiumIndex({"symbol": symbol}))
+        return raw.read(parse.premium_index, await api.fapiPublicGetPremiumIndex({"symbol": symbol}))
 
     async def mark_candles(self, api: Any, symbol: str, since: datetime, until: datetime) -> tuple[Candle, ...]:
         """GET /fapi/v1/markPriceKlines, pages followed; the last candle is the one under way."""
         candles: list[Candle] = []
         start = since.replace(second=0, microsecond=0)
         while start <= until:
-            page = {"symbol": symbol, "interval": "1m", "limit": _CANDLES_PAGE, "startTime": parse.stamp(start)}
-            rows = parse.rows(await api.fapiPublicGetMarkPriceKlines(page))
-            candles += [parse.read(parse.candle, row) for row in rows]
+            page = {"symbol": symbol, "interval": "1m", "limit": _CANDLES_PAGE, "startTime": raw.stamp(start)}
+            rows = raw.rows(await api.fapiPublicGetMarkPriceKlines(page))
+            candles += [raw.read(parse.candle, row) for row in rows]
             if len(rows) < _CANDLES_PAGE:
                 break
             start = candles[-1].opened_at + _MINUTE
@@ -193,13 +207,13 @@ class BinanceVenue:
 
 
 async def _open_ordinary(api: Any) -> tuple[OrderReport, ...]:
-    rows = parse.rows(await api.fapiPrivateGetOpenOrders())
-    return tuple(parse.read(parse.order, row, Source.SNAPSHOT) for row in rows)
+    rows = raw.rows(await api.fapiPrivateGetOpenOrders())
+    return tuple(raw.read(parse.order, row, Source.SNAPSHOT) for row in rows)
 
 
 async def _open_conditional(api: Any) -> tuple[OrderReport, ...]:
-    rows = parse.rows(await api.fapiPrivateGetOpenAlgoOrders())
-    return tuple(parse.read(parse.algo, row, Source.SNAPSHOT) for row in rows)
+    rows = raw.rows(await api.fapiPrivateGetOpenAlgoOrders())
+    return tuple(raw.read(parse.algo, row, Source.SNAPSHOT) for row in rows)
 
 
 def _order_id(ref: OrderRef) -> dict[str, str]:

@@ -1,27 +1,32 @@
 """Raw rows of Binance USD-M -> the domain's reports, in exact decimals. Pure; REST rows and stream events alike.
 
-A row that lacks what it must have raises BadReply: a wrong reading of a position is worse than none. Nothing here
-takes a conditional order's word on fills (VENUES T8): `filled` of one is 0, its child order tells.
+A stream spells the same fields shorter: its events are respelled and read by the same parser as the rows of REST.
+Nothing here takes a conditional order's word on fills (VENUES T8): `filled` of one is 0, its child order tells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from adapters.exchange.interface import Balance, Candle, MarkPrice
-from adapters.exchange.venue import BadReply
-from domain.identity import ClientOrderId
-from domain.instrument import Instrument, PositionSide, Side
+from adapters.exchange.rows import (
+    ZERO,
+    Row,
+    client_id,
+    flag,
+    instant,
+    liquidation,
+    money,
+    optional_money,
+    positive,
+    price,
+    respelled,
+    side,
+)
+from domain.instrument import Instrument, PositionSide
 from domain.orders import Fill, OrderReport, OrderStatus, PositionReport, Source, resolve_status
-
-Row = Mapping[str, Any]
-T = TypeVar("T")
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-ZERO = Decimal(0)
 
 # VENUES E. What is not listed is UNKNOWN, and then the executed quantity decides.
 ORDER_STATUS: Mapping[str, OrderStatus] = {
@@ -47,46 +52,36 @@ ALGO_STATUS: Mapping[str, OrderStatus] = {
 }
 # Client ids that the venue gives to orders of its own making.
 _LIQUIDATION = ("autoclose-", "adl_autoclose", "settlement_autoclose-")
-
-
-def read(parse: Callable[..., T], row: Any, *rest: Any) -> T:
-    """`parse(row, …)`, with whatever a malformed row raises turned into one BadReply that shows the row."""
-    try:
-        return parse(row, *rest)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, InvalidOperation) as error:
-        raise BadReply(f"{parse.__name__}: {type(error).__name__} {error} in {str(row)[:200]}") from error
-
-
-def rows(reply: Any) -> list[Any]:
-    """The rows of a reply that must be a list."""
-    if not isinstance(reply, list):
-        raise BadReply(f"a list was expected, not {str(reply)[:200]}")
-    return reply
-
-
-def instant(milliseconds: Any) -> datetime:
-    """A venue's time stamp, exactly."""
-    return EPOCH + timedelta(milliseconds=int(milliseconds))
-
-
-def stamp(at: datetime) -> int:
-    """A time as whole milliseconds since 1970."""
-    return (at - EPOCH) // timedelta(milliseconds=1)
-
-
-def money(row: Row, key: str) -> Decimal:
-    """A required finite decimal."""
-    value = Decimal(str(row[key]))
-    if not value.is_finite():
-        raise ValueError(f"{key}={row[key]!r}: must be finite")
-    return value
-
-
-def optional_money(row: Row, key: str) -> Decimal | None:
-    """A decimal of which absence, '' and 0 mean 'none'."""
-    if row.get(key) in (None, ""):
-        return None
-    return money(row, key) or None
+# What a stream's event calls the fields of a REST row.
+_ORDER_EVENT: Mapping[str, str] = {
+    "s": "symbol",
+    "c": "clientOrderId",
+    "i": "orderId",
+    "S": "side",
+    "X": "status",
+    "q": "origQty",
+    "z": "executedQty",
+    "ap": "avgPrice",
+    "sp": "stopPrice",
+    "R": "reduceOnly",
+    "cp": "closePosition",
+    "ps": "positionSide",
+}
+_ALGO_EVENT: Mapping[str, str] = {
+    "s": "symbol",
+    "caid": "clientAlgoId",
+    "aid": "algoId",
+    "S": "side",
+    "X": "algoStatus",
+    "q": "quantity",
+    "tp": "triggerPrice",
+    "R": "reduceOnly",
+    "cp": "closePosition",
+    "ps": "positionSide",
+    "ai": "actualOrderId",
+    "rm": "failReason",
+}
+_POSITION_EVENT: Mapping[str, str] = {"s": "symbol", "ps": "positionSide", "pa": "positionAmt", "ep": "entryPrice"}
 
 
 def server_time_ms(reply: Row) -> int:
@@ -118,10 +113,10 @@ def instrument(row: Row) -> Instrument:
         symbol=row["symbol"],
         base=row["baseAsset"],
         quote=row["quoteAsset"],
-        tick=_positive(filters["PRICE_FILTER"], "tickSize"),
-        step=max(_positive(lot, "stepSize"), money(market, "stepSize")),
+        tick=positive(filters["PRICE_FILTER"], "tickSize"),
+        step=max(positive(lot, "stepSize"), money(market, "stepSize")),
         min_quantity=max(money(lot, "minQty"), money(market, "minQty")),
-        max_market_quantity=min(_positive(market, "maxQty"), _positive(lot, "maxQty")),
+        max_market_quantity=min(positive(market, "maxQty"), positive(lot, "maxQty")),
         min_notional=money(filters["MIN_NOTIONAL"], "notional"),
         trading=row["status"] == "TRADING",
         max_conditional_orders=int(limits.get("limit", 10)),
@@ -133,17 +128,17 @@ def order(row: Row, source: Source) -> OrderReport:
     quantity, filled = money(row, "origQty"), money(row, "executedQty")
     return OrderReport(
         symbol=row["symbol"],
-        client_id=_client_id(row.get("clientOrderId")),
+        client_id=client_id(row.get("clientOrderId")),
         exchange_id=str(row["orderId"]),
         conditional=False,
-        side=_side(row["side"]),
+        side=side(row["side"]),
         status=resolve_status(ORDER_STATUS.get(row["status"], OrderStatus.UNKNOWN), quantity, filled),
         quantity=quantity,
         filled=filled,
         average_price=optional_money(row, "avgPrice"),
         trigger_price=optional_money(row, "stopPrice"),
-        reduce_only=_flag(row.get("reduceOnly")),
-        close_position=_flag(row.get("closePosition")),
+        reduce_only=flag(row.get("reduceOnly")),
+        close_position=flag(row.get("closePosition")),
         position_side=position_side(row.get("positionSide")),
         child_id=None,
         reason="",
@@ -156,17 +151,17 @@ def algo(row: Row, source: Source) -> OrderReport:
     """A conditional order, from any REST reply."""
     return OrderReport(
         symbol=row["symbol"],
-        client_id=_client_id(row.get("clientAlgoId")),
+        client_id=client_id(row.get("clientAlgoId")),
         exchange_id=str(row["algoId"]),
         conditional=True,
-        side=_side(row["side"]),
+        side=side(row["side"]),
         status=ALGO_STATUS.get(row["algoStatus"], OrderStatus.UNKNOWN),
         quantity=optional_money(row, "quantity") or ZERO,
         filled=ZERO,
         average_price=None,
         trigger_price=optional_money(row, "triggerPrice"),
-        reduce_only=_flag(row.get("reduceOnly")),
-        close_position=_flag(row.get("closePosition")),
+        reduce_only=flag(row.get("reduceOnly")),
+        close_position=flag(row.get("closePosition")),
         position_side=position_side(row.get("positionSide")),
         child_id=_child(row.get("actualOrderId")),
         reason=str(row.get("failReason") or ""),
@@ -177,14 +172,14 @@ def algo(row: Row, source: Source) -> OrderReport:
 
 def position(row: Row, at: datetime, source: Source) -> PositionReport:
     """A row of positionRisk v2."""
-    quantity = money(row, "positionAmt")
+    quantity, mark = money(row, "positionAmt"), optional_money(row, "markPrice")
     return PositionReport(
         symbol=row["symbol"],
         position_side=position_side(row.get("positionSide")),
         quantity=quantity,
         entry_price=optional_money(row, "entryPrice") if quantity else None,
-        mark_price=optional_money(row, "markPrice"),
-        liquidation_price=optional_money(row, "liquidationPrice") if quantity else None,
+        mark_price=mark,
+        liquidation_price=liquidation(row, "liquidationPrice", quantity, mark),
         at=at,
         source=source,
     )
@@ -197,10 +192,10 @@ def trade(row: Row) -> Fill:
         symbol=row["symbol"],
         exchange_id=str(row["orderId"]),
         client_id=None,
-        side=_side(row["side"]),
+        side=side(row["side"]),
         position_side=position_side(row.get("positionSide")),
-        quantity=_positive(row, "qty"),
-        price=_positive(row, "price"),
+        quantity=positive(row, "qty"),
+        price=positive(row, "price"),
         fee=money(row, "commission"),
         fee_currency=row["commissionAsset"],
         realized_pnl=money(row, "realizedPnl") or ZERO,
@@ -218,7 +213,7 @@ def balance(reply: Row) -> Balance:
 
 def premium_index(row: Row) -> MarkPrice:
     """The mark price of a symbol."""
-    return MarkPrice(symbol=row["symbol"], price=_positive(row, "markPrice"), at=instant(row["time"]))
+    return MarkPrice(symbol=row["symbol"], price=positive(row, "markPrice"), at=instant(row["time"]))
 
 
 def candle(row: list[Any]) -> Candle:
@@ -226,46 +221,25 @@ def candle(row: list[Any]) -> Candle:
     named = dict(zip(("at", "open", "high", "low", "close"), row, strict=False))
     return Candle(
         opened_at=instant(named["at"]),
-        open=_positive(named, "open"),
-        high=_positive(named, "high"),
-        low=_positive(named, "low"),
-        close=_positive(named, "close"),
+        open=positive(named, "open"),
+        high=positive(named, "high"),
+        low=positive(named, "low"),
+        close=positive(named, "close"),
     )
 
 
 def mark_event(event: Row) -> MarkPrice:
     """A markPriceUpdate."""
-    return MarkPrice(symbol=event["s"], price=_positive(event, "p"), at=instant(event["E"]))
+    return MarkPrice(symbol=event["s"], price=price(event, "p"), at=instant(event["E"]))
 
 
 def order_event(event: Row) -> tuple[OrderReport, Fill | None]:
     """An ORDER_TRADE_UPDATE: the order, and the execution if it tells of one."""
     row = event["o"]
-    at = instant(event["T"])
-    quantity, filled = money(row, "q"), money(row, "z")
-    report = OrderReport(
-        symbol=row["s"],
-        client_id=_client_id(row.get("c")),
-        exchange_id=str(row["i"]),
-        conditional=False,
-        side=_side(row["S"]),
-        status=resolve_status(ORDER_STATUS.get(row["X"], OrderStatus.UNKNOWN), quantity, filled),
-        quantity=quantity,
-        filled=filled,
-        average_price=optional_money(row, "ap"),
-        trigger_price=optional_money(row, "sp"),
-        reduce_only=_flag(row.get("R")),
-        close_position=_flag(row.get("cp")),
-        position_side=position_side(row.get("ps")),
-        child_id=None,
-        reason="",
-        at=at,
-        source=Source.STREAM,
-    )
+    report = order({**respelled(row, _ORDER_EVENT), "updateTime": event["T"]}, Source.STREAM)
     # CALCULATED is how a liquidation's execution is announced.
     if row["x"] not in ("TRADE", "CALCULATED") or optional_money(row, "l") is None:
         return report, None
-    client_id = row.get("c") or ""
     return report, Fill(
         trade_id=str(row["t"]),
         symbol=report.symbol,
@@ -273,58 +247,26 @@ def order_event(event: Row) -> tuple[OrderReport, Fill | None]:
         client_id=report.client_id,
         side=report.side,
         position_side=report.position_side,
-        quantity=_positive(row, "l"),
-        price=_positive(row, "L"),
+        quantity=positive(row, "l"),
+        price=positive(row, "L"),
         fee=optional_money(row, "n") or ZERO,
         fee_currency=row.get("N") or "USDT",
         realized_pnl=optional_money(row, "rp") or ZERO,
         at=instant(row["T"]),
-        liquidation=client_id.startswith(_LIQUIDATION),
+        liquidation=(report.client_id or "").startswith(_LIQUIDATION),
     )
 
 
 def algo_event(event: Row) -> OrderReport:
     """An ALGO_UPDATE."""
-    row = event["o"]
-    return OrderReport(
-        symbol=row["s"],
-        client_id=_client_id(row.get("caid")),
-        exchange_id=str(row["aid"]),
-        conditional=True,
-        side=_side(row["S"]),
-        status=ALGO_STATUS.get(row["X"], OrderStatus.UNKNOWN),
-        quantity=optional_money(row, "q") or ZERO,
-        filled=ZERO,
-        average_price=None,
-        trigger_price=optional_money(row, "tp"),
-        reduce_only=_flag(row.get("R")),
-        close_position=_flag(row.get("cp")),
-        position_side=position_side(row.get("ps")),
-        child_id=_child(row.get("ai")),
-        reason=str(row.get("rm") or ""),
-        at=instant(event["T"]),
-        source=Source.STREAM,
-    )
+    return algo({**respelled(event["o"], _ALGO_EVENT), "updateTime": event["T"]}, Source.STREAM)
 
 
 def position_events(event: Row) -> tuple[PositionReport, ...]:
     """The rows of an ACCOUNT_UPDATE; a position that became flat has an explicit zero row."""
     at = instant(event["T"])
-    return tuple(_position_event(row, at) for row in event["a"].get("P", ()))
-
-
-def _position_event(row: Row, at: datetime) -> PositionReport:
-    quantity = money(row, "pa")
-    return PositionReport(
-        symbol=row["s"],
-        position_side=position_side(row.get("ps")),
-        quantity=quantity,
-        entry_price=optional_money(row, "ep") if quantity else None,
-        mark_price=None,
-        liquidation_price=None,
-        at=at,
-        source=Source.STREAM,
-    )
+    rows = event["a"].get("P", ())
+    return tuple(position(respelled(row, _POSITION_EVENT), at, Source.STREAM) for row in rows)
 
 
 def position_side(text: str | None) -> PositionSide | None:
@@ -332,24 +274,5 @@ def position_side(text: str | None) -> PositionSide | None:
     return None if text in (None, "", "BOTH") else PositionSide(text.lower())
 
 
-def _side(text: str) -> Side:
-    return Side(text.lower())
-
-
-def _client_id(text: str | None) -> ClientOrderId | None:
-    return ClientOrderId(text) if text else None
-
-
 def _child(number: Any) -> str | None:
     return str(number) if number not in (None, "", 0, "0") else None
-
-
-def _flag(value: Any) -> bool:
-    return value is True or value == "true"
-
-
-def _positive(row: Row, key: str) -> Decimal:
-    value = money(row, key)
-    if value <= 0:
-        raise ValueError(f"{key}={row[key]!r}: must be positive")
-    return value

@@ -14,9 +14,11 @@ import ccxt.pro
 from loguru import logger
 
 from adapters.exchange import binance_rows as parse
+from adapters.exchange import rows as raw
 from adapters.exchange.access import AccountAccess
-from adapters.exchange.binance import config, direct
 from adapters.exchange.ccxt_streams import Dial, StreamLost
+from adapters.exchange.error_codes import BINANCE
+from adapters.exchange.instances import config, direct
 from adapters.exchange.interface import AccountNews, PriceNews
 from adapters.exchange.outcomes import classify
 from adapters.exchange.transport import Receipt
@@ -54,7 +56,7 @@ def _events(frame: Any) -> list[Any]:
 class MarkPriceDialect:
     """`<symbol>@markPrice@1s` of some symbols, or `!markPrice@arr@1s` of all when none are given."""
 
-    def __init__(self, symbols: tuple[str, ...]) -> None:
+    def __init__(self, _: AccountAccess, symbols: tuple[str, ...]) -> None:
         """`symbols` are our canonical ones."""
         self._symbols = frozenset(symbols)
         self._channels = [f"{symbol.lower()}@markPrice@1s" for symbol in symbols] or ["!markPrice@arr@1s"]
@@ -73,7 +75,7 @@ class MarkPriceDialect:
         """The mark prices of a frame."""
         for event in _events(frame):
             if event["e"] == "markPriceUpdate" and (not self._symbols or event.get("s") in self._symbols):
-                yield parse.read(parse.mark_event, event)
+                yield raw.read(parse.mark_event, event)
 
 
 class AccountDialect:
@@ -90,7 +92,7 @@ class AccountDialect:
     async def dial(self, api: Any) -> Dial:
         """POST /fapi/v1/listenKey, then the private path with the key in it."""
         reply = await api.fapiPrivatePostListenKey()
-        key = parse.read(parse.listen_key, reply)
+        key = raw.read(parse.listen_key, reply)
 
         async def renew() -> None:
             await self._renew(api)
@@ -102,14 +104,14 @@ class AccountDialect:
         for event in _events(frame):
             kind = event["e"]
             if kind == "ORDER_TRADE_UPDATE":
-                report, fill = parse.read(parse.order_event, event)
+                report, fill = raw.read(parse.order_event, event)
                 if fill is not None:
                     yield fill
                 yield report
             elif kind == "ALGO_UPDATE":
-                yield parse.read(parse.algo_event, event)
+                yield raw.read(parse.algo_event, event)
             elif kind == "ACCOUNT_UPDATE":
-                yield from parse.read(parse.position_events, event)
+                yield from raw.read(parse.position_events, event)
             elif kind == "listenKeyExpired":
                 raise StreamLost("the listen key expired")
             elif kind not in _OF_NO_CONCERN:
@@ -125,7 +127,7 @@ class AccountDialect:
                 await api.fapiPrivatePutListenKey()
                 pause = self._access.listen_key_refresh_s
             except Exception as error:  # noqa: BLE001 - classified: only a key that is gone ends the connection
-                verdict = classify(error, self._access.exchange, Receipt(sent=True), self._access.secrets)
+                verdict = classify(error, BINANCE, Receipt(sent=True), self._access.secrets)
                 if verdict.code == _KEY_GONE:
                     raise StreamLost(f"the listen key is gone: {verdict.text}") from None
                 logger.warning("LISTEN_KEY_NOT_RENEWED account={} error={}", self._access.account, verdict.text)

@@ -9,19 +9,24 @@ synchronisation, so that they compare with the times of fills.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import aiohttp
 from loguru import logger
 
 from adapters.exchange.access import AccountAccess
+from adapters.exchange.accounts import gather
 from adapters.exchange.error_codes import Effect
-from adapters.exchange.interface import Balance, Candle, MarkPrice, VenueFailure
-from adapters.exchange.outcomes import ClassifiedFailure, classify
-from adapters.exchange.transport import open_session, receipt
+from adapters.exchange.interface import Allowance, Balance, Candle, Holding, MarkPrice, VenueFailure
+from adapters.exchange.outcomes import ClassifiedFailure, Verdict, classify
+from adapters.exchange.transport import Receipt, open_session, receipt
 from adapters.exchange.venue import Capabilities, Venue, insanity, row_of_side
+from domain.accounts import AccountFacts
 from domain.instrument import Instrument, PositionSide
 from domain.orders import (
     Accepted,
@@ -61,6 +66,7 @@ class CcxtTradingClient:
         self._ahead = timedelta(0)
         self._synchronised = 0
         self._synchronising = asyncio.Lock()
+        self._allowance = Allowance()
         self._proof_after = timedelta(milliseconds=access.receive_window_ms + access.skew_margin_ms)
 
     @property
@@ -68,23 +74,43 @@ class CcxtTradingClient:
         """What the venue can do."""
         return self._venue.capabilities
 
+    @property
+    def allowance(self) -> Allowance:
+        """What the venue's latest answer said of our limits."""
+        return self._allowance
+
     async def connect(self) -> Mapping[str, Instrument]:
-        """Load the instruments, synchronise the clock, check the account. May be called again to refresh them."""
+        """Load the instruments, synchronise the clock."""
         if self._api is None:
             self._api = self._venue.open(self._access)
             self._session = open_session(self._api.cafile)
             self._api.session = self._session
             self._api.own_session = False
         # The clock comes second: the first request pays for the connection, which would count as being ahead.
+        instruments = await self.instruments()
+        await self.synchronise()
+        return instruments
+
+    async def instruments(self) -> Mapping[str, Instrument]:
+        """Load the instruments again; orders are judged by the new ones from then on. Raises VenueFailure."""
         self._instruments = await self._ask(self._venue.instruments)
-        await self._synchronise(self._synchronised)
-        await self._ask(self._venue.check_account)
         return self._instruments
+
+    async def synchronise(self) -> None:
+        """Measure how far our clock is ahead of the venue's. Raises VenueFailure."""
+        await self._synchronise(self._synchronised)
+
+    async def account_facts(self) -> AccountFacts:
+        """What the venue says of the account, all questions at the same time; those that fail are told of in it."""
+        asked = self._venue.account_questions(self._access)
+        questions = {name: partial(self._ask, question) for name, question in asked.items()}
+        facts = await gather({"the venue's clock": self._clock, **questions}, self._now())
+        return facts.joined(AccountFacts(conditional_limit=self._venue.capabilities.conditional_orders))
 
     async def place(self, intent: OrderIntent) -> Outcome:
         """Send one order, once."""
         sent_at = self._now()
-        wrong = insanity(intent, self._instruments.get(intent.symbol))
+        wrong = insanity(intent, self._instruments.get(intent.symbol), self._venue.capabilities)
         if wrong is not None:
             return Rejected(
                 client_id=intent.client_id, reason=RejectReason.INSANE, code="local", text=wrong, sent_at=sent_at
@@ -92,7 +118,10 @@ class CcxtTradingClient:
         try:
             exchange_id, report = await self._ask(lambda api: self._venue.place(api, intent))
         except VenueFailure as failure:
-            return self._not_accepted(intent, failure, sent_at)
+            standing = self._venue.standing(intent) if _effect(failure) is Effect.ALREADY else None
+            if standing is None:
+                return self._not_accepted(intent, failure, sent_at)
+            exchange_id, report = standing, None
         return Accepted(
             client_id=intent.client_id,
             exchange_id=exchange_id,
@@ -120,34 +149,46 @@ class CcxtTradingClient:
             if _effect(failure) is Effect.GONE:
                 return NotFound(ref=ref, asked_at=asked_at)
             return NoAnswer(ref=ref, text=str(failure), retry_after_s=failure.retry_after_s)
-        return Found(ref=ref, report=report)
+        return Found(ref=ref, report=report, asked_at=asked_at)
 
-    async def snapshot(self) -> AccountSnapshot:
-        """Positions and all open orders, asked at the same time. Raises VenueFailure if any part fails."""
+    async def snapshot(self, held: Collection[Holding] = ()) -> AccountSnapshot:
+        """Positions and all open orders, asked at the same time. Raises VenueFailure if any part fails.
+
+        One of `held` that the venue did not list is asked for by its symbol: an explicit zero row is the proof (S11).
+        """
         asked_at = self._now()
         at = self._venue_time(asked_at)
         try:
             async with asyncio.TaskGroup() as together:
                 positions = together.create_task(self._ask(lambda api: self._venue.positions(api, at)))
                 orders = [together.create_task(self._ask(question)) for question in self._venue.open_orders()]
+                listed = await positions
+                shown = {(row.symbol, row.position_side) for row in listed}
+                left_out = {each[0] for each in held if each not in shown and (each[0], None) not in shown}
+                named = [together.create_task(self._rows_of(symbol)) for symbol in sorted(left_out)]
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
         return AccountSnapshot(
             account=self._access.account,
             asked_at=asked_at,
             answered_at=self._now(),
-            positions=positions.result(),
+            positions=(*listed, *_unlisted(shown, (row for rows in named for row in rows.result()))),
             orders=tuple(report for part in orders for report in part.result()),
         )
 
     async def position(self, symbol: str, side: PositionSide | None) -> PositionReport:
-        """One position, an explicit zero row when flat. Raises VenueFailure."""
+        """One position, an explicit zero row when flat; `side` counts in hedge mode only. Raises VenueFailure."""
         at = self._venue_time(self._now())
+        shown = side if self._access.hedge_mode else None
 
         async def question(api: Any) -> PositionReport:
-            return row_of_side(await self._venue.position(api, symbol, at), symbol, side)
+            return row_of_side(await self._venue.position(api, symbol, at), symbol, shown)
 
         return await self._ask(question)
+
+    async def _rows_of(self, symbol: str) -> tuple[PositionReport, ...]:
+        at = self._venue_time(self._now())
+        return await self._ask(lambda api: self._venue.position(api, symbol, at))
 
     async def fills(self, symbol: str, since: datetime) -> tuple[Fill, ...]:
         """All executions of the account on a symbol since a time, oldest first. Raises VenueFailure."""
@@ -195,16 +236,54 @@ class CcxtTradingClient:
                 raise
             # Any failure at all after the first byte may mean that the order exists: classified, never let through.
             except Exception as error:  # noqa: BLE001
-                verdict = classify(error, self._access.exchange, noted, self._access.secrets)
+                verdict = classify(error, self._venue.codes, noted, self._access.secrets)
+            finally:
+                self._note_usage(noted)
+        verdict = self._told_to_wait(verdict)
         if verdict.reason is RejectReason.CLOCK:
             await self._resynchronise(synchronised)
         raise ClassifiedFailure(verdict)
 
     def _require_api(self) -> Any:
+        """Raises VenueFailure: while the venue bans us nothing leaves, each request would prolong the ban."""
         if self._api is None:
             text = f"account={self._access.account}: not connected"
             raise VenueFailure(RejectReason.TRANSIENT, "local", text, certain=True)
+        until = self._allowance.banned_until
+        if until is not None and self._now() < until:
+            left = math.ceil((until - self._now()).total_seconds())
+            text = f"not sent: the venue bans our address until {until:%H:%M:%S} UTC"
+            raise VenueFailure(RejectReason.RATE_LIMIT, "local", text, certain=True, retry_after_s=left)
         return self._api
+
+    def _note_usage(self, noted: Receipt) -> None:
+        usage = self._venue.usage(noted.headers, self._venue_ms()) if noted.headers else ()
+        if usage:
+            self._allowance = replace(self._allowance, usage=usage)
+
+    def _told_to_wait(self, verdict: Verdict) -> Verdict:
+        """How long to wait after 'too much': what the header said, the end of a ban, or that of the exhausted count."""
+        if verdict.reason is not RejectReason.RATE_LIMIT:
+            return verdict
+        wait: float | None = verdict.retry_after_s
+        if wait is None and verdict.banned_until_ms is not None:
+            wait = max((verdict.banned_until_ms - self._venue_ms()) / 1000, 1)
+        if wait is None and verdict.banned:
+            wait = self._venue.ban_s
+        if wait is None:
+            wait = max((use.resets_in_s for use in self._allowance.usage if use.used >= use.most), default=None)
+        if wait is None:
+            return verdict
+        if verdict.banned:
+            self._allowance = replace(self._allowance, banned_until=self._now() + timedelta(seconds=wait))
+        return replace(verdict, retry_after_s=math.ceil(wait))
+
+    async def _clock(self) -> AccountFacts:
+        """How far our clock is ahead, by half of the way there and back exact. Raises VenueFailure."""
+        before = self._now()
+        venue_ms = await self._ask(self._venue.server_time_ms)
+        middle = before + (self._now() - before) / 2
+        return AccountFacts(clock_ahead_ms=(middle - _EPOCH) // timedelta(milliseconds=1) - venue_ms)
 
     async def _resynchronise(self, seen: int) -> None:
         """After 'your clock is off', for a moment only: the refusal must not wait long. The next one asks again."""
@@ -225,9 +304,8 @@ class CcxtTradingClient:
                 except VenueFailure:
                     raise
                 except Exception as error:  # noqa: BLE001 - classified, as in _ask
-                    raise ClassifiedFailure(
-                        classify(error, self._access.exchange, noted, self._access.secrets)
-                    ) from None
+                    verdict = classify(error, self._venue.codes, noted, self._access.secrets)
+                    raise ClassifiedFailure(self._told_to_wait(verdict)) from None
             # Taken after the reply, so that what we make of it lags by the way back. A stamp that is early is refused,
             # and a reading that is dated late would hide a fill; the other way round both are harmless.
             self._api.options["timeDifference"] = self._api.milliseconds() - venue_ms
@@ -236,6 +314,9 @@ class CcxtTradingClient:
 
     def _venue_time(self, ours: datetime) -> datetime:
         return ours - self._ahead
+
+    def _venue_ms(self) -> int:
+        return (self._venue_time(self._now()) - _EPOCH) // timedelta(milliseconds=1)
 
     def _not_accepted(self, intent: OrderIntent, failure: VenueFailure, sent_at: datetime) -> Rejected | Unknown:
         if failure.certain:
@@ -253,6 +334,12 @@ class CcxtTradingClient:
             sent_at=sent_at,
             absence_proof_at=sent_at + self._proof_after,
         )
+
+
+def _unlisted(
+    shown: Collection[tuple[str, PositionSide | None]], rows: Iterable[PositionReport]
+) -> Iterable[PositionReport]:
+    return (row for row in rows if (row.symbol, row.position_side) not in shown)
 
 
 def _effect(failure: VenueFailure) -> Effect:

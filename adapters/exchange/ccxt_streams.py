@@ -6,8 +6,10 @@ saw (T8), forget the mark price (T17), stop silently when a handler raises (T14)
 instance is made with a message handler of ours that does nothing but queue: every frame arrives once, in order, exact.
 
 Rules of the file: each connection has a ccxt instance of its own, thrown away with it, so no stale key or half-done
-login survives (T6, T15). A connection is lost when ccxt says so (closed, reset, pong missing), when the venue says so
-(key expired, subscription refused), or, for prices, when none came for `silence_s`. It is then replaced, without limit.
+login survives (T6, T15). It counts as connected once the venue has acknowledged what must be (login and topics), so
+that a reading by REST after that misses nothing. It is lost when ccxt says so (closed, reset, pong missing), when the
+venue says so (key expired, login or subscription refused), or, for prices, when none came for `silence_s`; from a venue
+that sends changes only any frame will do, a pong too. It is then replaced, without limit.
 A frame that cannot be read counts as a gap: Lost and Connected are yielded and the connection goes on.
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,9 +46,17 @@ class StreamLost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
-    """How to open one connection: where, what to send first, and what to do beside it while it lives."""
+    """How to open one connection: where, what to send, and what to do beside it while it lives.
+
+    Each message of `greeting` is sent when the one before it was acknowledged (`acknowledges` says so of a frame, or
+    raises StreamLost for a refusal); then the stream is connected, and `messages` go out one after the other.
+    `changes_only`: the venue is silent while nothing changes, so that any frame proves the stream alive.
+    """
 
     url: str
+    greeting: tuple[dict[str, Any], ...] = ()
+    acknowledges: Callable[[Any], bool] = bool
+    changes_only: bool = False
     messages: tuple[dict[str, Any], ...] = ()
     upkeep: Callable[[], Awaitable[None]] | None = None
 
@@ -75,6 +86,8 @@ class _Link:
         self._queue: asyncio.Queue[Any] = asyncio.Queue()
         self._api = dialect.open(access, self._on_frame)
         self._upkeep: asyncio.Task[None] | None = None
+        self._early: deque[Any] = deque()
+        self.changes_only = False
 
     async def open(self) -> None:
         """Connect and subscribe. Raises StreamLost."""
@@ -84,6 +97,7 @@ class _Link:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller dials again and says why
             raise StreamLost(self._text(error)) from None
+        self.changes_only = dial.changes_only
         ended = self._api.watch(dial.url, "frames")
         ended.add_done_callback(self._on_end)
         connected = self._api.client(dial.url).connected
@@ -92,6 +106,9 @@ class _Link:
             raise self._loss(ended)
         if not connected.done():
             raise StreamLost(f"no connection within {self._access.timeout_s} s")
+        for number, message in enumerate(dial.greeting):
+            self._api.watch(dial.url, "frames", message, f"greeting {number}")
+            await self._acknowledged(dial, message)
         for number, message in enumerate(dial.messages):
             self._api.watch(dial.url, "frames", message, f"subscription {number}")
         if dial.upkeep is not None:
@@ -99,6 +116,11 @@ class _Link:
 
     async def next(self, timeout_s: float | None) -> Any:
         """The next frame. Raises StreamLost."""
+        if self._early:
+            return self._early.popleft()
+        return await self._newest(timeout_s)
+
+    async def _newest(self, timeout_s: float | None) -> Any:
         try:
             item = self._queue.get_nowait()
         except asyncio.QueueEmpty:
@@ -109,6 +131,15 @@ class _Link:
         if isinstance(item, StreamLost):
             raise item
         return item
+
+    async def _acknowledged(self, dial: Dial, message: dict[str, Any]) -> None:
+        """Wait for the answer to a greeting. What the venue pushes before it is news for later. Raises StreamLost."""
+        try:
+            async with asyncio.timeout(self._access.timeout_s):
+                while not dial.acknowledges(frame := await self._newest(None)):
+                    self._early.append(frame)
+        except TimeoutError:
+            raise StreamLost(f"no answer to {message.get('op')!r} within {self._access.timeout_s} s") from None
 
     def end(self, reason: str) -> None:
         """Let whoever waits for a frame go. Only from the stream's own loop."""
@@ -126,7 +157,10 @@ class _Link:
             if session is not None:
                 await session.close()
 
-    def _on_frame(self, _: Any, message: Any) -> None:
+    def _on_frame(self, client: Any, message: Any) -> None:
+        """Any frame proves that the peer lives, as a pong does. ccxt's own handlers, which note that, are not run."""
+        if client is not None:
+            client.lastPong = client.last_message_at
         self._queue.put_nowait(message)
 
     def _on_end(self, ended: asyncio.Future[Any]) -> None:
@@ -175,6 +209,8 @@ class _Healing(Generic[N]):
                 heard = clock()
                 while not self._closing.is_set():
                     frame = await link.next(None if silence_s is None else max(0.0, heard + silence_s - clock()))
+                    if link.changes_only:
+                        heard = clock()
                     try:
                         for news in dialect.news(frame):
                             heard = clock()
@@ -226,7 +262,7 @@ class CcxtPriceStream:
     def __init__(
         self,
         access: AccountAccess,
-        dialect: Callable[[tuple[str, ...]], Dialect[PriceNews]],
+        dialect: Callable[[AccountAccess, tuple[str, ...]], Dialect[PriceNews]],
         now: Callable[[], datetime],
     ) -> None:
         """`dialect` makes the dialect of a set of symbols."""
@@ -236,7 +272,7 @@ class CcxtPriceStream:
 
     def watch(self, symbols: tuple[str, ...]) -> AsyncIterator[PriceNews]:
         """Mark prices of `symbols`, of all symbols if there are none, with Connected and Lost between them."""
-        return self._healing.run(self._dialect(symbols), self._access.silence_s)
+        return self._healing.run(self._dialect(self._access, symbols), self._access.silence_s)
 
     async def close(self) -> None:
         """End the stream."""

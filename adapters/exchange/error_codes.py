@@ -1,7 +1,7 @@
 """What each numeric code of a venue means for a request of ours: data, no decisions (VENUES D.1 and D.2).
 
 A code is looked up in its venue's table, never in ccxt's exception classes: those are too coarse (VENUES T18) and, for
-Binance, depend on the address that was called (T7).
+Binance, depend on the address that was called (T7). A code that means several things is narrowed by words of its text.
 """
 
 from __future__ import annotations
@@ -35,17 +35,32 @@ class Meaning:
     effect: Effect = Effect.NONE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codes:
+    """A venue's codes. `narrowed` is (code, words in lower case, what it means then), the first that fits counts."""
+
+    meanings: Mapping[str, Meaning]
+    narrowed: tuple[tuple[str, str, Meaning], ...] = ()
+
+    def meaning(self, code: str, text: str) -> Meaning | None:
+        """What `code` means in a message `text`, or None for a code that nobody has listed."""
+        lower = text.lower()
+        fitting = (meaning for listed, words, meaning in self.narrowed if listed == code and words in lower)
+        return next(fitting, self.meanings.get(code))
+
+
 def _table(*groups: tuple[Meaning, str]) -> Mapping[str, Meaning]:
     return {code: meaning for meaning, codes in groups for code in codes.split()}
 
 
-BINANCE: Mapping[str, Meaning] = _table(
+_BINANCE = _table(
     (Meaning(Why.TRANSIENT, Effect.UNKNOWN), "-1000 -1001 -1006 -1007"),
     (Meaning(Why.RATE_LIMIT), "-1003 -1015"),
     (Meaning(Why.TRANSIENT), "-1008 -2020 -4131"),
     (Meaning(Why.CLOCK), "-1021 -5028"),
     (Meaning(Why.CREDENTIALS), "-1002 -1022 -2014 -2015 -2017"),
-    (Meaning(Why.PRECISION), "-1013 -1111"),
+    # -4004, -4005: below or above the filter's quantity; -4014, -4023: not a multiple of tick or step.
+    (Meaning(Why.PRECISION), "-1013 -1111 -4004 -4005 -4014 -4023"),
     (Meaning(Why.SYMBOL), "-1121 -4140 -4141"),
     (Meaning(Why.NO_FUNDS), "-2018 -2019"),
     (Meaning(Why.WOULD_TRIGGER), "-2021 -4142"),
@@ -61,7 +76,7 @@ BINANCE: Mapping[str, Meaning] = _table(
     (Meaning(Why.OTHER), "-4120 -4137 -4138 -5021 -5022"),
 )
 
-BYBIT: Mapping[str, Meaning] = _table(
+_BYBIT = _table(
     (Meaning(Why.TRANSIENT, Effect.UNKNOWN), "10000 5004 10016 170007"),
     (Meaning(Why.RATE_LIMIT), "10006 10018 10429 429"),
     (Meaning(Why.TRANSIENT), "110079"),
@@ -79,17 +94,35 @@ BYBIT: Mapping[str, Meaning] = _table(
     (Meaning(Why.OTHER), "10001 110024 110028 110066 30208 110090 110100 110103"),
 )
 
-TABLES: Mapping[str, Mapping[str, Meaning]] = {"binanceusdm": BINANCE, "bybit": BYBIT}
+BINANCE = Codes(
+    meanings=_BINANCE,
+    narrowed=(
+        ("-2010", "insufficient", Meaning(Why.NO_FUNDS)),
+        ("-1013", "notional", Meaning(Why.TOO_SMALL)),
+    ),
+)
 
-# Codes that mean several things: the text decides. Each is (code, words in lower case, reason).
-BY_TEXT: tuple[tuple[str, str, Why], ...] = (
-    ("-2010", "insufficient", Why.NO_FUNDS),
-    ("-1013", "notional", Why.TOO_SMALL),
-    ("10001", "minimum", Why.TOO_SMALL),
+BYBIT = Codes(
+    meanings=_BYBIT,
+    narrowed=(
+        # A stop on a position that has just become flat, or taken from one that is: there is none.
+        ("10001", "zero position", Meaning(Why.REDUCE_ONLY, Effect.GONE)),
+        # An attached stop on the wrong side of the price that it watches; older texts of 110092 and 110093.
+        ("10001", "base_price", Meaning(Why.WOULD_TRIGGER)),
+        ("10001", "expect rising", Meaning(Why.WOULD_TRIGGER)),
+        ("10001", "expect fal", Meaning(Why.WOULD_TRIGGER)),
+        ("10001", "remains unchanged", Meaning(Why.OTHER, Effect.ALREADY)),
+        ("10001", "minimum", Meaning(Why.TOO_SMALL)),
+        ("10001", "qty invalid", Meaning(Why.PRECISION)),
+        ("10001", "price invalid", Meaning(Why.PRECISION)),
+        ("10001", "too many decimals", Meaning(Why.PRECISION)),
+    ),
 )
 
 # ccxt matches some of Binance's messages by their text and then drops the code: its class is all that is left.
+# NoSuchOrder is our own, for a venue that says so by an empty list.
 BY_CLASS: Mapping[str, Meaning] = {
+    "NoSuchOrder": Meaning(Why.OTHER, Effect.GONE),
     "OnMaintenance": Meaning(Why.MAINTENANCE),
     "RateLimitExceeded": Meaning(Why.RATE_LIMIT),
     "DDoSProtection": Meaning(Why.RATE_LIMIT),

@@ -6,12 +6,14 @@ alone, each stream belongs to its feed. All methods run on the event loop of the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol
 
+from domain.accounts import AccountFacts
 from domain.instrument import Instrument, PositionSide
 from domain.orders import (
     AccountSnapshot,
@@ -56,6 +58,32 @@ class Balance:
     free: Decimal
 
 
+class Limit(StrEnum):
+    """What a venue counts: all requests by their weight, orders, or the requests to the path that was just asked."""
+
+    REQUESTS = "requests"
+    ORDERS = "orders"
+    PATH = "path"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """How much of one limit is used up, by the venue's own count, and when that count begins anew."""
+
+    limit: Limit
+    used: int
+    most: int
+    resets_in_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What the venue lets us do, as its latest answer said. `banned_until`: nothing is sent before."""
+
+    usage: tuple[Usage, ...] = ()
+    banned_until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
     """The stream is up (again): whatever happened before may have been missed, ask for a snapshot."""
@@ -71,6 +99,7 @@ class Lost:
     reason: str
 
 
+Holding = tuple[str, PositionSide]
 AccountNews = OrderReport | Fill | PositionReport | Connected | Lost
 PriceNews = MarkPrice | Connected | Lost
 
@@ -92,8 +121,25 @@ class VenueFailure(Exception):
 class TradingClient(Protocol):
     """Requests of one account. place/cancel/find never raise for what a venue or network does: they return it."""
 
+    @property
+    def allowance(self) -> Allowance:
+        """What the venue's latest answer said of our limits."""
+        ...
+
     async def connect(self) -> Mapping[str, Instrument]:
-        """Synchronise the clock, load the markets, check the account. Raises VenueFailure."""
+        """Load the markets, synchronise the clock. Raises VenueFailure."""
+        ...
+
+    async def instruments(self) -> Mapping[str, Instrument]:
+        """Load the markets again. Raises VenueFailure."""
+        ...
+
+    async def synchronise(self) -> None:
+        """Measure the clock against the venue's again. Raises VenueFailure."""
+        ...
+
+    async def account_facts(self) -> AccountFacts:
+        """What the venue says of the account; questions that fail are in it. Raises nothing that a venue does."""
         ...
 
     async def place(self, intent: OrderIntent) -> Outcome:
@@ -108,12 +154,15 @@ class TradingClient(Protocol):
         """Ask what became of one order: by exchange id if known, else by client id."""
         ...
 
-    async def snapshot(self) -> AccountSnapshot:
-        """Positions (explicit flat rows) and all open orders, a fixed number of requests. Raises VenueFailure."""
+    async def snapshot(self, held: Collection[Holding] = ()) -> AccountSnapshot:
+        """Positions and all open orders, a fixed number of requests. Raises VenueFailure.
+
+        Flat symbols have explicit rows, those of `held` in any case: one more request for each that the venue left out.
+        """
         ...
 
     async def position(self, symbol: str, side: PositionSide | None) -> PositionReport:
-        """One position, an explicit zero row when flat. Raises VenueFailure."""
+        """One position, an explicit zero row when flat; `side` counts in hedge mode only. Raises VenueFailure."""
         ...
 
     async def fills(self, symbol: str, since: datetime) -> tuple[Fill, ...]:

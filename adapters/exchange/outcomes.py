@@ -14,8 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 
-from adapters.exchange.error_codes import BY_CLASS, BY_TEXT, TABLES, Effect, Meaning
+from adapters.exchange.error_codes import BY_CLASS, Codes, Effect, Meaning
 from adapters.exchange.interface import VenueFailure
 from adapters.exchange.transport import Receipt
 from domain.orders import RejectReason
@@ -28,17 +29,26 @@ _SECRET = re.compile(
 _LONGEST_TEXT = 300
 _CREDENTIALS_REFUSED = frozenset({401, 451})
 _SLOW_DOWN = frozenset({403, 418, 429})
+_BANNED = 418
+# Binance's text names the end (venue time); Bybit's 403 has these words. A 403 without them may be anybody's.
+_BANNED_UNTIL = re.compile(r"banned until (\d{13})")
+_BANNED_WORDS = "too frequent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a failure means. `certain`: the request had no effect. `retry_after_s` is what the venue asked for."""
+    """What a failure means. `certain`: the request had no effect. `retry_after_s` is what the venue asked for.
+
+    `banned`: every further request is refused and prolongs that; `banned_until_ms`, venue time, if the venue said it.
+    """
 
     reason: RejectReason
     effect: Effect
     code: str
     text: str
     retry_after_s: int | None
+    banned: bool = False
+    banned_until_ms: int | None = None
 
     @property
     def certain(self) -> bool:
@@ -56,19 +66,27 @@ class ClassifiedFailure(VenueFailure):
         self.effect = verdict.effect
 
 
-def classify(error: BaseException, exchange: str, receipt: Receipt, secrets: Iterable[str] = ()) -> Verdict:
-    """What `error`, raised by a request to `exchange` of which `receipt` is known, means."""
+def classify(error: BaseException, codes: Codes, receipt: Receipt, secrets: Iterable[str] = ()) -> Verdict:
+    """What `error` means, raised by a request of which `receipt` is known to a venue that speaks in `codes`."""
     raw = f"{type(error).__name__}: {error}"
     found = _CODE.search(raw)
     code = found.group(1) if found is not None else ""
-    meaning = _meaning(error, raw, exchange, code, receipt)
+    meaning = _meaning(error, raw, codes, code, receipt)
+    banned_until = _BANNED_UNTIL.search(raw)
     return Verdict(
         reason=meaning.reason,
         effect=meaning.effect,
         code=code or (f"HTTP {receipt.status}" if receipt.status is not None else type(error).__name__),
         text=redact(raw, secrets),
         retry_after_s=receipt.retry_after_s,
+        banned=meaning.reason is RejectReason.RATE_LIMIT and _is_ban(raw, receipt),
+        banned_until_ms=int(banned_until.group(1)) if banned_until is not None else None,
     )
+
+
+def _is_ban(raw: str, receipt: Receipt) -> bool:
+    banned = receipt.status == _BANNED or _BANNED_UNTIL.search(raw) is not None
+    return banned or (receipt.status == HTTPStatus.FORBIDDEN and _BANNED_WORDS in raw.lower())
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -79,16 +97,14 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
-def _meaning(error: BaseException, raw: str, exchange: str, code: str, receipt: Receipt) -> Meaning:
+def _meaning(error: BaseException, raw: str, codes: Codes, code: str, receipt: Receipt) -> Meaning:
     of_class = _by_class(error)
     if not receipt.sent:
         reason = of_class.reason if of_class is not None else RejectReason.OTHER
         return Meaning(reason, Effect.NONE)
-    known = TABLES[exchange].get(code)
+    known = codes.meaning(code, raw)
     if known is not None:
-        lower = raw.lower()
-        narrowed = (why for listed, words, why in BY_TEXT if listed == code and words in lower)
-        return Meaning(next(narrowed, known.reason), known.effect)
+        return known
     status = receipt.status
     if status is not None and (status >= 500 or status == 408):
         reason = of_class.reason if of_class is not None else RejectReason.TRANSIENT

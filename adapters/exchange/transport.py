@@ -8,10 +8,10 @@ The receipt travels in a context variable, because ccxt passes nothing through t
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import aiohttp
@@ -19,11 +19,12 @@ import aiohttp
 
 @dataclass(slots=True, kw_only=True)
 class Receipt:
-    """What is known of one request: filled in while it runs. `retry_after_s` is the venue's header."""
+    """What is known of one request: filled in while it runs. `headers` are the answer's, `retry_after_s` is of them."""
 
     sent: bool = False
     status: int | None = None
     retry_after_s: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 _CURRENT: ContextVar[Receipt | None] = ContextVar("receipt", default=None)
@@ -53,7 +54,7 @@ def open_session(certificates: str) -> aiohttp.ClientSession:
 async def _started(_: aiohttp.ClientSession, __: SimpleNamespace, ___: aiohttp.TraceRequestStartParams) -> None:
     noted = _CURRENT.get()
     if noted is not None:
-        noted.sent, noted.status, noted.retry_after_s = False, None, None
+        noted.sent, noted.status, noted.retry_after_s, noted.headers = False, None, None, {}
 
 
 async def _left(_: aiohttp.ClientSession, __: SimpleNamespace, ___: aiohttp.TraceRequestHeadersSentParams) -> None:
@@ -66,6 +67,6 @@ async def _answered(_: aiohttp.ClientSession, __: SimpleNamespace, params: aioht
     noted = _CURRENT.get()
     if noted is None:
         return
-    noted.status = params.response.status
-    asked = params.response.headers.get("Retry-After", "")
+    noted.status, noted.headers = params.response.status, params.response.headers
+    asked = noted.headers.get("Retry-After", "")
     noted.retry_after_s = int(asked) if asked.isdecimal() else None

@@ -14,29 +14,63 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from adapters.exchange.access import AccountAccess
-from adapters.exchange.interface import Balance, Candle, MarkPrice
+from adapters.exchange.error_codes import Codes
+from adapters.exchange.interface import Balance, Candle, MarkPrice, Usage
+from domain.accounts import AccountFacts
 from domain.identity import MAX_CLIENT_ID, OrderKind
 from domain.instrument import Instrument, PositionSide
-from domain.orders import Fill, OrderIntent, OrderRef, OrderReport, PositionReport
+from domain.orders import Fill, OrderIntent, OrderRef, OrderReport, PositionReport, TriggerBy
+from domain.position.plan import MoveStyle, VenueRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a venue can do that another cannot. `conditional_orders`: most that an account may have; None: no limit."""
+    """What a venue can do that another cannot: what the core reads instead of a venue's name.
+
+    `attached_stop`: an entry takes its stop along, and a stop can stand on the position itself. `close_position_stop`:
+    a resting stop can close whatever the position holds. `amends_stops`: one can be changed in place. `move`: how a
+    stop is moved best. `conditional_orders`: most that an account may have; None: no limit but the symbol's.
+    `reading`: requests that one reading of the account takes, further pages and explicit rows apart. `hedge_mode`: long
+    and short of a symbol can be two positions. `triggers`: the prices that a stop can watch.
+    """
 
     attached_stop: bool
+    close_position_stop: bool
     amends_stops: bool
+    move: MoveStyle
     conditional_orders: int | None
+    reading: int
+    hedge_mode: bool
+    triggers: frozenset[TriggerBy]
+
+
+def rules(capabilities: Capabilities) -> VenueRules:
+    """What a position at a venue of these capabilities decides by."""
+    return VenueRules(
+        attached_stop=capabilities.attached_stop,
+        close_position_stop=capabilities.close_position_stop,
+        move=capabilities.move,
+    )
 
 
 class BadReply(Exception):
     """A reply of success that does not say what it must."""
 
 
+class NoSuchOrder(Exception):
+    """The venue said by a successful reply that it knows no such order."""
+
+
 class Venue(Protocol):
     """The requests of one venue. `api` is its ccxt instance. All raise what ccxt raises, or BadReply."""
 
     capabilities: Capabilities
+    codes: Codes
+    """What its numeric codes mean."""
+    domains: tuple[str, ...]
+    """The domains of the venue's own addresses: what is there is real money, or the venue's demo."""
+    ban_s: int
+    """How long a ban lasts of which the venue does not say the end."""
 
     def open(self, access: AccountAccess) -> Any:
         """A ccxt instance for REST, not yet connected."""
@@ -50,12 +84,20 @@ class Venue(Protocol):
         """The perpetuals, by our symbol."""
         ...
 
-    async def check_account(self, api: Any) -> None:
-        """Raise VenueFailure if the account is in a mode that we do not handle."""
+    def account_questions(self, access: AccountAccess) -> Mapping[str, Callable[[Any], Awaitable[AccountFacts]]]:
+        """The questions, by name, whose answers together are what is known of the account. They only read."""
+        ...
+
+    def usage(self, headers: Mapping[str, str], at_ms: int) -> tuple[Usage, ...]:
+        """What an answer's headers say of our limits; `at_ms` is the venue's time."""
         ...
 
     async def place(self, api: Any, intent: OrderIntent) -> tuple[str, OrderReport | None]:
         """Send one order; its id at the venue and what the reply says of it."""
+        ...
+
+    def standing(self, intent: OrderIntent) -> str | None:
+        """The id of what `intent` wants if the venue answers that it stands already; None: that cannot be."""
         ...
 
     async def cancel(self, api: Any, ref: OrderRef) -> None:
@@ -105,11 +147,16 @@ def exact(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def insanity(intent: OrderIntent, instrument: Instrument | None) -> str | None:
+def insanity(intent: OrderIntent, instrument: Instrument | None, capabilities: Capabilities) -> str | None:
     """What is wrong with an order in itself, or None (LAWS S2, S13). Where the mark is, the gateway checks."""
     if instrument is None:
         return f"symbol={intent.symbol}: no such perpetual at this venue"
-    return _bad_quantity(intent, instrument) or _bad_trigger(intent, instrument) or _bad_shape(intent)
+    return (
+        _bad_quantity(intent, instrument)
+        or _bad_triggers(intent, instrument)
+        or _bad_shape(intent)
+        or _impossible(intent, capabilities)
+    )
 
 
 def _bad_quantity(intent: OrderIntent, instrument: Instrument) -> str | None:
@@ -118,22 +165,48 @@ def _bad_quantity(intent: OrderIntent, instrument: Instrument) -> str | None:
         return f"quantity={quantity}: must be finite and positive"
     if not instrument.on_step(quantity):
         return f"quantity={quantity}: not a multiple of the step {instrument.step}"
-    if quantity > instrument.max_market_quantity:
+    whole = intent.attached or intent.close_position
+    if quantity > instrument.max_market_quantity and not whole:
         return f"quantity={quantity}: above the venue's maximum {instrument.max_market_quantity} of a market order"
     return None
 
 
-def _bad_trigger(intent: OrderIntent, instrument: Instrument) -> str | None:
+def _bad_triggers(intent: OrderIntent, instrument: Instrument) -> str | None:
     trigger = intent.trigger_price
     if intent.kind.conditional is (trigger is None):
         must = "must" if trigger is None else "must not"
         return f"trigger_price={trigger}: an order of kind {intent.kind.name} {must} have one"
-    if trigger is None:
+    stop = intent.attached_stop
+    if stop is not None and intent.kind is not OrderKind.ENTRY:
+        return f"attached_stop={stop}: only an entry takes a stop along, not an order of kind {intent.kind.name}"
+    named = (("trigger_price", trigger), ("attached_stop", stop))
+    return next((wrong for name, price in named if (wrong := _bad_price(name, price, instrument)) is not None), None)
+
+
+def _bad_price(name: str, price: Decimal | None, instrument: Instrument) -> str | None:
+    if price is None:
         return None
-    if not trigger.is_finite() or trigger <= 0:
-        return f"trigger_price={trigger}: must be finite and positive"
-    if not instrument.on_tick(trigger):
-        return f"trigger_price={trigger}: not a multiple of the tick {instrument.tick}"
+    if not price.is_finite() or price <= 0:
+        return f"{name}={price}: must be finite and positive"
+    if not instrument.on_tick(price):
+        return f"{name}={price}: not a multiple of the tick {instrument.tick}"
+    return None
+
+
+def _impossible(intent: OrderIntent, capabilities: Capabilities) -> str | None:
+    """What the venue has no request for: it must not go out as something less."""
+    wanted = (
+        (intent.attached or intent.attached_stop is not None, capabilities.attached_stop, "attached stop"),
+        (intent.close_position, capabilities.close_position_stop, "stop that closes the position"),
+        (intent.replaces is not None, capabilities.amends_stops, "amended stop"),
+        (intent.kind.conditional, intent.trigger_by in capabilities.triggers, f"trigger by {intent.trigger_by}"),
+    )
+    for asked, able, what in wanted:
+        if asked and not able:
+            return f"client_id={intent.client_id}: this venue has no {what}"
+    special = intent.attached or intent.close_position or intent.replaces is not None
+    if special and intent.kind is not OrderKind.STOP:
+        return f"client_id={intent.client_id}: only a stop is attached, replaced or closes the position"
     return None
 
 
@@ -156,3 +229,8 @@ def row_of_side(rows: Sequence[PositionReport], symbol: str, side: PositionSide 
     if len(fitting) != 1:
         raise BadReply(f"position of {symbol} {side or 'one-way'}: {len(fitting)} rows in the reply, there must be 1")
     return fitting[0]
+
+
+def attached_id(symbol: str, held: PositionSide) -> str:
+    """How we name the stop that stands on a position itself: when it is set the venue tells no id of it."""
+    return f"on {symbol} {held.value}"

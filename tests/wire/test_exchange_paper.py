@@ -22,7 +22,7 @@ import pytest
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.ccxt_client import CcxtTradingClient
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading
-from adapters.exchange.interface import Connected, Lost, MarkPrice
+from adapters.exchange.interface import Connected, Lost, MarkPrice, VenueFailure
 from domain.identity import Epoch, OrderKind, PositionId, mint_client_id
 from domain.instrument import Instrument, PositionSide
 from domain.orders import (
@@ -40,8 +40,8 @@ from domain.orders import (
     RejectReason,
     Unknown,
 )
+from tests.unit.exchange.listener import Listener
 from tests.unit.exchange.recording_venue import now
-from tests.wire.test_exchange_streams import Listener
 
 pytestmark = pytest.mark.wire
 
@@ -273,8 +273,12 @@ def test_a_lost_request_is_unknown_and_the_order_is_not_found(paper: Paper) -> N
 def test_wrong_keys_are_told_from_all_else(paper: Paper) -> None:
     async def run() -> None:
         client = open_trading(paper.access(secret="wrong"), now)
-        with pytest.raises(Exception, match="credentials code=-1022"):
-            await client.connect()
+        await client.connect()
+        with pytest.raises(VenueFailure, match="credentials code=-1022"):
+            await client.balance()
+        facts = await client.account_facts()
+        assert {unread.reason for unread in facts.unread} == {RejectReason.CREDENTIALS}
+        assert facts.clock_ahead_ms is not None
         await client.close()
 
     asyncio.run(run())

@@ -18,6 +18,7 @@ from adapters.exchange.ccxt_client import CcxtTradingClient
 from adapters.exchange.factory import open_trading
 from adapters.exchange.interface import VenueFailure
 from domain.identity import ClientOrderId, OrderKind
+from domain.instrument import PositionSide
 from domain.orders import (
     Accepted,
     CancelResult,
@@ -76,12 +77,12 @@ def refusal(code: int) -> Reply:
     return 400, {"code": code, "msg": "some words"}
 
 
-def test_connecting_takes_three_requests() -> None:
+def test_connecting_takes_two_requests() -> None:
     async def run() -> None:
         async with recording_venue() as venue:
             client = open_trading(venue.access(), now)
             instruments = await client.connect()
-            assert venue.paths() == ["GET /fapi/v1/exchangeInfo", "GET /fapi/v1/time", "GET /fapi/v1/positionSide/dual"]
+            assert venue.paths() == ["GET /fapi/v1/exchangeInfo", "GET /fapi/v1/time"]
             assert instruments["BTCUSDT"].tick == Decimal("0.1")
             await client.close()
 
@@ -142,6 +143,55 @@ def test_exit_take_profit_and_last_price_trigger() -> None:
         )
 
     scenario(play)
+
+
+def test_a_stop_that_closes_the_position_has_neither_quantity_nor_reduce_only() -> None:
+    async def play(client: CcxtTradingClient, venue: RecordingVenue) -> None:
+        await client.place(intent(OrderKind.STOP, close_position=True))
+        assert venue.paths() == [ALGO]
+        assert venue.last().params["closePosition"] == "true"
+        assert {"quantity", "reduceOnly"}.isdisjoint(venue.last().params)
+
+    scenario(play)
+
+
+@pytest.mark.parametrize("side", list(PositionSide))
+@pytest.mark.parametrize("kind", list(OrderKind))
+def test_in_hedge_mode_the_position_side_replaces_reduce_only(side: PositionSide, kind: OrderKind) -> None:
+    opens = kind is OrderKind.ENTRY
+    order = intent(kind, position_side=side, side=side.opening if opens else side.closing)
+
+    async def play(client: CcxtTradingClient, venue: RecordingVenue) -> None:
+        await client.place(order)
+        sent = venue.last().params
+        assert (sent["positionSide"], sent["side"]) == (side.upper(), order.side.upper())
+        assert "reduceOnly" not in sent
+
+    scenario(play, hedge_mode=True)
+
+
+@pytest.mark.parametrize("wanted", [{"attached": True}, {"replaces": STOP_REF}])
+def test_a_stop_that_this_venue_cannot_set_is_not_sent_as_another(wanted: dict[str, Any]) -> None:
+    async def play(client: CcxtTradingClient, venue: RecordingVenue) -> None:
+        outcome = await client.place(intent(OrderKind.STOP, **wanted))
+        assert isinstance(outcome, Rejected)
+        assert outcome.reason is RejectReason.INSANE
+        assert venue.seen == []
+
+    scenario(play)
+
+
+def test_the_row_of_the_side_asked_for_counts_in_hedge_mode_only() -> None:
+    rows = [position_row(positionSide=side, positionAmt=amount) for side, amount in (("LONG", "1"), ("SHORT", "-2"))]
+
+    async def hedged(client: CcxtTradingClient, _: RecordingVenue) -> None:
+        assert (await client.position("BTCUSDT", PositionSide.SHORT)).quantity == -2
+
+    async def one_way(client: CcxtTradingClient, _: RecordingVenue) -> None:
+        assert (await client.position("BTCUSDT", PositionSide.SHORT)).position_side is None
+
+    scenario(hedged, {"GET /fapi/v2/positionRisk": (200, rows)}, hedge_mode=True)
+    scenario(one_way)
 
 
 def test_a_reply_that_is_not_final_says_so() -> None:
@@ -510,17 +560,6 @@ def test_requests_carry_the_venues_time() -> None:
 
     server_time = (200, {"serverTime": int(now().timestamp() * 1000) + hour})
     scenario(play, {"GET /fapi/v1/time": server_time, "GET /fapi/v2/positionRisk": answer})
-
-
-def test_an_account_in_hedge_mode_is_refused() -> None:
-    async def run() -> None:
-        async with recording_venue(**{"GET /fapi/v1/positionSide/dual": (200, {"dualSidePosition": True})}) as venue:
-            client = open_trading(venue.access(), now)
-            with pytest.raises(VenueFailure, match="hedge mode"):
-                await client.connect()
-            await client.close()
-
-    asyncio.run(run())
 
 
 def test_how_long_to_wait_is_passed_on() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -14,32 +14,10 @@ from aiohttp import web
 from adapters.exchange.factory import open_account_stream, open_prices
 from adapters.exchange.interface import AccountStream, Connected, Lost, MarkPrice, PriceStream
 from domain.orders import Fill, OrderReport, OrderStatus, PositionReport
+from tests.unit.exchange.listener import PATIENCE_S, Listener
 from tests.unit.exchange.recording_venue import KEY, SECRET, RecordingVenue, Reply, cut_the_line, now, recording_venue
 
 pytestmark = pytest.mark.wire
-
-PATIENCE_S = 10.0
-
-
-class Listener:
-    """Reads a stream in a task, so that a test can wait for the next piece of news of a kind."""
-
-    def __init__(self, news: AsyncIterator[Any]) -> None:
-        self._heard: asyncio.Queue[Any] = asyncio.Queue()
-        self.task = asyncio.create_task(self._listen(news))
-
-    async def _listen(self, news: AsyncIterator[Any]) -> None:
-        async for item in news:
-            self._heard.put_nowait(item)
-
-    async def next(self) -> Any:
-        return await asyncio.wait_for(self._heard.get(), PATIENCE_S)
-
-    async def until(self, kind: type) -> Any:
-        while True:
-            item = await self.next()
-            if isinstance(item, kind):
-                return item
 
 
 def mark(symbol: str = "BTCUSDT", price: str = "60010.10") -> dict[str, Any]:
@@ -215,7 +193,7 @@ def test_a_conditional_order_is_reported_with_its_child() -> None:
         }  # fmt: skip
         await venue.push({"e": "ALGO_UPDATE", "E": 1763458576204, "T": 1763458576201, "o": row})
         report = await listener.until(OrderReport)
-        assert (report.status, report.filled, report.child_id) == (OrderStatus.TRIGGERED, 0, "77")
+        assert (report.status, report.filled, report.child_id) == (OrderStatus.TRIGGERED, Decimal(0), "77")
 
     account(play)
 

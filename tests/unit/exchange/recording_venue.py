@@ -129,13 +129,18 @@ def intent(kind: OrderKind = OrderKind.ENTRY, **changes: Any) -> OrderIntent:
     return OrderIntent(**(values | changes))
 
 
+def acknowledged(frame: dict[str, Any]) -> list[dict[str, Any]]:
+    """What Binance answers to a subscription."""
+    return [{"result": None, "id": frame["id"]}]
+
+
 @dataclass(slots=True)
 class Seen:
     """One request: parameters without those that only sign it."""
 
     method: str
     path: str
-    params: dict[str, str]
+    params: dict[str, Any]
     window: str | None
 
 
@@ -151,13 +156,16 @@ class RecordingVenue:
     subscribed: list[dict[str, Any]] = field(default_factory=list)
     connected: asyncio.Event = field(default_factory=asyncio.Event)
     hearing: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    answer_frame: Callable[[dict[str, Any]], list[dict[str, Any]]] = acknowledged
+    exchange: str = "binanceusdm"
     url: str = ""
 
     def access(self, **changes: Any) -> AccountAccess:
         """Access to this venue."""
         values: dict[str, Any] = {
             "account": "main",
-            "exchange": "binanceusdm",
+            "exchange": self.exchange,
             "api_key": KEY,
             "secret": SECRET,
             "rest_url": self.url,
@@ -172,6 +180,11 @@ class RecordingVenue:
     def last(self) -> Seen:
         """The latest request."""
         return self.seen[-1]
+
+    async def next_request(self) -> None:
+        """Wait for one more request."""
+        self.asked.clear()
+        await self.asked.wait()
 
     async def push(self, frame: Any) -> None:
         """Send one frame; text is sent as it is."""
@@ -194,9 +207,13 @@ class RecordingVenue:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._stream(request)
         body = await request.text()
-        params = dict(request.query) | dict(parse_qsl(body, keep_blank_values=True))
+        form = dict(parse_qsl(body, keep_blank_values=True))
+        said: dict[str, Any] = json.loads(body) if body.startswith("{") else form
+        params = dict(request.query) | said
         shown = {name: value for name, value in params.items() if name not in UNSIGNED}
-        self.seen.append(Seen(request.method, request.path, shown, params.get("recvWindow")))
+        window = params.get("recvWindow") or request.headers.get("X-BAPI-RECV-WINDOW")
+        self.seen.append(Seen(request.method, request.path, shown, window))
+        self.asked.set()
         answer = self.answers.get(f"{request.method} {request.path}", (404, {"code": -5000, "msg": "no such path"}))
         if callable(answer):
             return await answer(request)
@@ -215,7 +232,8 @@ class RecordingVenue:
             if message.type is WSMsgType.TEXT:
                 frame = json.loads(message.data)
                 self.subscribed.append(frame)
-                await socket.send_json({"result": None, "id": frame["id"]})
+                for answer in self.answer_frame(frame):
+                    await socket.send_json(answer)
                 self.hearing.set()
         return socket
 
@@ -245,8 +263,14 @@ def standard_answers() -> dict[str, Reply]:
 
 @asynccontextmanager
 async def recording_venue(**answers: Reply) -> AsyncIterator[RecordingVenue]:
-    """A listening venue; `answers` by 'METHOD path' on top of the standard ones."""
-    venue = RecordingVenue(answers=standard_answers() | answers)
+    """A listening Binance; `answers` by 'METHOD path' on top of the standard ones."""
+    async with listening(RecordingVenue(answers=standard_answers() | answers)) as venue:
+        yield venue
+
+
+@asynccontextmanager
+async def listening(venue: RecordingVenue) -> AsyncIterator[RecordingVenue]:
+    """`venue`, served on a free port."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", venue.handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)

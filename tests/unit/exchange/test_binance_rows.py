@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.exchange import binance_rows as parse
+from adapters.exchange.rows import instant, money, read, stamp
 from adapters.exchange.venue import BadReply
 from domain.instrument import PositionSide, Side
 from domain.orders import OrderStatus, Source
@@ -196,9 +197,9 @@ def test_a_trade_of_the_history() -> None:
     "broken", [["1"], ["1", "2", "3", "0", "2"], ["x", "2", "3", "1", "2"], ["1", "NaN", "3", "1", "2"], None]
 )
 def test_a_broken_candle_is_refused(broken: Any) -> None:
-    assert parse.read(parse.candle, [STAMP, "2", "3", "1", "2.5", "0"]).high == 3
+    assert read(parse.candle, [STAMP, "2", "3", "1", "2.5", "0"]).high == 3
     with pytest.raises(BadReply):
-        parse.read(parse.candle, broken)
+        read(parse.candle, broken)
 
 
 @pytest.mark.parametrize("key", ["origQty", "executedQty", "orderId", "status", "side", "symbol", "updateTime"])
@@ -206,13 +207,13 @@ def test_an_order_that_lacks_what_it_must_have_is_refused(key: str) -> None:
     row = order_row()
     del row[key]
     with pytest.raises(BadReply, match=key):
-        parse.read(parse.order, row, Source.REPLY)
+        read(parse.order, row, Source.REPLY)
 
 
 @pytest.mark.parametrize("value", [None, "", "abc", "NaN", "Infinity", [], {}])
 def test_a_position_that_is_no_number_is_refused(value: object) -> None:
     with pytest.raises(BadReply):
-        parse.read(parse.position, position_row(positionAmt=value), MOMENT, Source.SNAPSHOT)
+        read(parse.position, position_row(positionAmt=value), MOMENT, Source.SNAPSHOT)
 
 
 JSON = st.recursive(
@@ -236,14 +237,27 @@ def test_rubbish_is_a_bad_reply_and_nothing_else(rubbish: object) -> None:
     ]
     for parser, rest in parsers:
         with pytest.raises(BadReply):
-            parse.read(parser, rubbish, *rest)
+            read(parser, rubbish, *rest)
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**12))
 def test_numbers_are_taken_exactly(value: Decimal) -> None:
-    assert parse.money({"p": format(value, "f")}, "p") == value
+    assert money({"p": format(value, "f")}, "p") == value
 
 
 def test_times_are_exact_to_the_millisecond() -> None:
-    assert parse.instant(STAMP) == MOMENT
-    assert parse.stamp(MOMENT) == STAMP
+    assert instant(STAMP) == MOMENT
+    assert stamp(MOMENT) == STAMP
+
+
+@pytest.mark.parametrize(("amount", "price"), [("0.002", "90120.5"), ("-0.002", "30120.5")])
+def test_a_liquidation_price_where_the_position_gains_is_the_other_sides(amount: str, price: str) -> None:
+    row = position_row(positionAmt=amount, liquidationPrice=price)
+    assert parse.position(row, MOMENT, Source.QUERY).liquidation_price is None
+
+
+def test_a_contract_that_does_not_trade_yet_has_a_mark_price_of_zero() -> None:
+    event = {"e": "markPriceUpdate", "E": STAMP, "s": "NEWUSDT", "p": "0.00000000"}
+    assert parse.mark_event(event).price == 0
+    with pytest.raises(BadReply):
+        read(parse.mark_event, event | {"p": "-1"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,8 +10,10 @@ import ccxt.pro
 import pytest
 
 from adapters.exchange.access import AccountAccess
-from adapters.exchange.binance import BinanceVenue, config, direct
+from adapters.exchange.binance import BinanceVenue
+from adapters.exchange.bybit import BybitVenue
 from adapters.exchange.endpoints import point_at
+from adapters.exchange.instances import config, direct
 
 REST, WS = "https://gate.example:8443", "wss://stream.example:9443"
 
@@ -33,13 +35,22 @@ def access(**changes: Any) -> AccountAccess:
     return AccountAccess(**(values | changes))
 
 
+MAKERS: list[Callable[[AccountAccess], Any]] = [
+    BinanceVenue().open,
+    BybitVenue().open,
+    lambda where: direct(ccxt.pro.binanceusdm(config(where)), where),
+    lambda where: direct(ccxt.pro.bybit(config(where)), where),
+]
+
+
 @pytest.mark.parametrize("demo", [False, True])
-@pytest.mark.parametrize("exchange", ["rest", "pro"])
-def test_no_address_of_the_whole_tree_leaves_for_another_host(demo: bool, exchange: str) -> None:
-    where = access(rest_url=REST, ws_url=WS, demo=demo)
-    api = BinanceVenue().open(where) if exchange == "rest" else direct(ccxt.pro.binanceusdm(config(where)), where)
+@pytest.mark.parametrize("made", MAKERS)
+def test_no_address_of_the_whole_tree_leaves_for_another_host(
+    demo: bool, made: Callable[[AccountAccess], Any]
+) -> None:
+    api = made(access(rest_url=REST, ws_url=WS, demo=demo))
     found = [(path, urlsplit(text)) for path, text in leaves(api.urls) if "://" in text]
-    assert len(found) > 40
+    assert len(found) > 15
     for path, address in found:
         expected = WS if address.scheme in ("ws", "wss") else REST
         assert f"{address.scheme}://{address.netloc}" == expected, path
@@ -64,6 +75,10 @@ def test_each_address_replaces_its_own_kind_only() -> None:
 def test_demo_trading_uses_the_venues_demo_hosts() -> None:
     api = BinanceVenue().open(access(demo=True))
     assert urlsplit(api.urls["api"]["fapiPrivate"]).hostname == "demo-fapi.binance.com"
+    api = direct(ccxt.pro.bybit(config(access(demo=True))), access(demo=True))
+    rest, private = api.urls["api"]["private"], api.urls["api"]["ws"]["private"]["contract"]
+    assert api.implode_hostname(rest) == "https://api-demo.bybit.com"
+    assert api.implode_hostname(private) == "wss://stream-demo.bybit.com/v5/private"
 
 
 @pytest.mark.parametrize(

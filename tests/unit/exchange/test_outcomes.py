@@ -7,9 +7,10 @@ import json
 import ccxt.async_support
 import pytest
 
-from adapters.exchange.error_codes import BINANCE, BYBIT, Effect
+from adapters.exchange.error_codes import BINANCE, BYBIT, Codes, Effect
 from adapters.exchange.outcomes import ClassifiedFailure, classify, redact
 from adapters.exchange.transport import Receipt
+from adapters.exchange.venue import NoSuchOrder
 from domain.orders import RejectReason as Why
 
 REAL_URL = "https://fapi.binance.com/fapi/v1/order"
@@ -54,6 +55,7 @@ BINANCE_CASES = [
     (-2025, Why.LIMIT, NONE),
     (-2027, Why.LIMIT, NONE),
     (-2028, Why.LIMIT, NONE),
+    *[(code, Why.PRECISION, NONE) for code in (-4004, -4005, -4014, -4023)],
     (-4045, Why.LIMIT, NONE),
     (-4046, Why.OTHER, ALREADY),
     (-4047, Why.OTHER, NONE),
@@ -124,7 +126,7 @@ def raised_by_ccxt(api: object, url: str, status: int, body: dict[str, object]) 
 def test_binance_code(binance: object, code: int, reason: Why, effect: Effect) -> None:
     for url in (REAL_URL, LOCAL_URL):  # T7: ccxt's class depends on the address, our verdict does not
         error = raised_by_ccxt(binance, url, 400, {"code": code, "msg": "some words."})
-        verdict = classify(error, "binanceusdm", Receipt(sent=True, status=400))
+        verdict = classify(error, BINANCE, Receipt(sent=True, status=400))
         assert (verdict.reason, verdict.effect, verdict.code) == (reason, effect, str(code))
         assert verdict.certain is (effect not in (UNKNOWN, EXISTS))
 
@@ -132,28 +134,44 @@ def test_binance_code(binance: object, code: int, reason: Why, effect: Effect) -
 @pytest.mark.parametrize(("code", "reason", "effect"), BYBIT_CASES)
 def test_bybit_code(code: int, reason: Why, effect: Effect) -> None:
     error = ccxt.ExchangeError(f'bybit {{"retCode":{code},"retMsg":"some words","result":{{}}}}')
-    verdict = classify(error, "bybit", Receipt(sent=True, status=200))
+    verdict = classify(error, BYBIT, Receipt(sent=True, status=200))
     assert (verdict.reason, verdict.effect, verdict.code) == (reason, effect, str(code))
 
 
 def test_no_code_of_the_tables_is_left_untested() -> None:
-    assert {str(code) for code, *_ in BINANCE_CASES} == set(BINANCE)
-    assert {str(code) for code, *_ in BYBIT_CASES} == set(BYBIT)
+    assert {str(code) for code, *_ in BINANCE_CASES} == set(BINANCE.meanings)
+    assert {str(code) for code, *_ in BYBIT_CASES} == set(BYBIT.meanings)
+
+
+BASE_PRICE = "StopLoss:300000000 set for Buy position should lower than base_price:268160000??MarkPrice"
+UNCHANGED = "The order remains unchanged as the parameters entered match the existing ones."
 
 
 @pytest.mark.parametrize(
-    ("exchange", "body", "reason"),
+    ("codes", "body", "reason", "effect"),
     [
-        ("binanceusdm", '{"code":-2010,"msg":"Account has insufficient balance for requested action."}', Why.NO_FUNDS),
-        ("binanceusdm", '{"code":-1013,"msg":"Filter failure: MIN_NOTIONAL"}', Why.TOO_SMALL),
-        ("bybit", '{"retCode":10001,"retMsg":"The number of contracts is below the minimum"}', Why.TOO_SMALL),
-        ("bybit", '{"retCode":10001,"retMsg":"position idx not match position mode"}', Why.OTHER),
+        (BINANCE, '{"code":-2010,"msg":"Account has insufficient balance for the action."}', Why.NO_FUNDS, NONE),
+        (BINANCE, '{"code":-1013,"msg":"Filter failure: MIN_NOTIONAL"}', Why.TOO_SMALL, NONE),
+        (BYBIT, '{"retCode":10001,"retMsg":"The number of contracts is below the minimum"}', Why.TOO_SMALL, NONE),
+        (BYBIT, '{"retCode":10001,"retMsg":"position idx not match position mode"}', Why.OTHER, NONE),
+        (BYBIT, '{"retCode":10001,"retMsg":"can not set tp/sl/ts for zero position"}', Why.REDUCE_ONLY, GONE),
+        (BYBIT, f'{{"retCode":10001,"retMsg":"{BASE_PRICE}"}}', Why.WOULD_TRIGGER, NONE),
+        (BYBIT, '{"retCode":10001,"retMsg":"expect Rising, but trigger_price[1] <= current"}', Why.WOULD_TRIGGER, NONE),
+        (BYBIT, '{"retCode":10001,"retMsg":"expect Falling, but trigger_price[2] >="}', Why.WOULD_TRIGGER, NONE),
+        (BYBIT, f'{{"retCode":10001,"retMsg":"{UNCHANGED}"}}', Why.OTHER, ALREADY),
     ],
-)
-def test_where_a_code_means_several_things_the_text_decides(exchange: str, body: str, reason: Why) -> None:
-    verdict = classify(ccxt.ExchangeError(f"{exchange} {body}"), exchange, Receipt(sent=True, status=400))
-    assert verdict.reason is reason
+)  # fmt: skip
+def test_where_a_code_means_several_things_the_text_decides(
+    codes: Codes, body: str, reason: Why, effect: Effect
+) -> None:
+    verdict = classify(ccxt.ExchangeError(f"exchange {body}"), codes, Receipt(sent=True, status=200))
+    assert (verdict.reason, verdict.effect) == (reason, effect)
     assert verdict.certain
+
+
+def test_an_empty_list_where_an_order_was_asked_for_is_no_such_order() -> None:
+    verdict = classify(NoSuchOrder("no order with this id"), BYBIT, Receipt(sent=True, status=200))
+    assert verdict.effect is GONE
 
 
 @pytest.mark.parametrize(
@@ -167,8 +185,8 @@ def test_where_a_code_means_several_things_the_text_decides(exchange: str, body:
     ],
 )
 def test_after_the_first_byte_anything_may_have_happened_before_it_nothing(error: Exception) -> None:
-    assert not classify(error, "binanceusdm", Receipt(sent=True)).certain
-    assert classify(error, "binanceusdm", Receipt(sent=False)).certain
+    assert not classify(error, BINANCE, Receipt(sent=True)).certain
+    assert classify(error, BINANCE, Receipt(sent=False)).certain
 
 
 @pytest.mark.parametrize(
@@ -190,14 +208,14 @@ def test_after_the_first_byte_anything_may_have_happened_before_it_nothing(error
     ],
 )
 def test_without_a_code_the_status_decides(status: int, reason: Why, certain: bool) -> None:
-    verdict = classify(ccxt.ExchangeError("<html>"), "binanceusdm", Receipt(sent=True, status=status))
+    verdict = classify(ccxt.ExchangeError("<html>"), BINANCE, Receipt(sent=True, status=status))
     assert (verdict.reason, verdict.certain, verdict.code) == (reason, certain, f"HTTP {status}")
 
 
 def test_a_code_that_nobody_knows_is_a_refusal_unless_the_status_says_that_the_venue_failed() -> None:
     error = ccxt.ExchangeError('binanceusdm {"code":-9999,"msg":"new"}')
-    assert classify(error, "binanceusdm", Receipt(sent=True, status=400)).certain
-    assert not classify(error, "binanceusdm", Receipt(sent=True, status=503)).certain
+    assert classify(error, BINANCE, Receipt(sent=True, status=400)).certain
+    assert not classify(error, BINANCE, Receipt(sent=True, status=503)).certain
 
 
 @pytest.mark.parametrize(
@@ -212,11 +230,11 @@ def test_a_code_that_nobody_knows_is_a_refusal_unless_the_status_says_that_the_v
 )
 def test_messages_whose_code_ccxt_drops_are_told_by_its_class(binance: object, message: str, reason: Why) -> None:
     error = raised_by_ccxt(binance, LOCAL_URL, 400, {"code": -9999, "msg": message})
-    assert classify(error, "binanceusdm", Receipt(sent=True, status=400)).reason is reason
+    assert classify(error, BINANCE, Receipt(sent=True, status=400)).reason is reason
 
 
 def test_the_venue_says_how_long_to_wait() -> None:
-    verdict = classify(ccxt.DDoSProtection("418"), "binanceusdm", Receipt(sent=True, status=418, retry_after_s=120))
+    verdict = classify(ccxt.DDoSProtection("418"), BINANCE, Receipt(sent=True, status=418, retry_after_s=120))
     assert verdict.retry_after_s == 120
     assert ClassifiedFailure(verdict).retry_after_s == 120
 
@@ -236,7 +254,7 @@ def test_the_venue_says_how_long_to_wait() -> None:
 def test_no_secret_leaves_in_a_text(text: str) -> None:
     assert "deadbeef00" not in redact(text, ["deadbeef00"] if "header" in text else [])
     error = ccxt.NetworkError(text)
-    verdict = classify(error, "binanceusdm", Receipt(sent=True), ["deadbeef00"])
+    verdict = classify(error, BINANCE, Receipt(sent=True), ["deadbeef00"])
     assert "deadbeef00" not in str(ClassifiedFailure(verdict))
 
 
