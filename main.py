@@ -16,7 +16,7 @@ DONE, FAILED, USAGE, HELD = 0, 1, 2, 3
 COMMANDS = ("run", "ctl", "check", "paper-exchange", "replay")
 HELP = """usage: main.py [run] [--settings FILE]         run the service
        main.py ctl METHOD [ID] [key=value ...]  ask or tell the running service; `ctl --help` lists the methods
-       main.py check [--settings FILE]          say everything that is wrong with the settings
+       main.py check [--settings FILE]          say all that is wrong with settings, database and accounts
        main.py paper-exchange [...]             the simulated exchange alone; `paper-exchange --help`
        main.py replay TAPE ... [...]            the protection rules over a tape in virtual time; `replay --help`
 """
@@ -57,7 +57,7 @@ def run(settings_file: Path | None, *, confirm_live: bool = False) -> int:
     """The service: start it, wait, stop it."""
     from loguru import logger
 
-    from actors.service import AccountHeld, Service, thread_dump
+    from actors.service import AccountHeld, Service, WrongAddress, thread_dump
     from actors.views import what_stays
     from config.live import LiveUnconfirmed
     from config.load import load_settings
@@ -83,6 +83,9 @@ def run(settings_file: Path | None, *, confirm_live: bool = False) -> int:
     except AccountHeld as held:
         logger.error("RUN_LOCKED account={} holder={!r}", ",".join(settings.accounts), str(held))
         code = HELD
+    except WrongAddress as refusal:
+        logger.error("WRONG_ADDRESS {}", refusal)
+        code = USAGE
     except LiveUnconfirmed as refusal:
         logger.error("LIVE_UNCONFIRMED {}", refusal)
         code = USAGE
@@ -98,14 +101,16 @@ def run(settings_file: Path | None, *, confirm_live: bool = False) -> int:
 
 
 def check(settings_file: Path | None) -> int:
-    """Settings, and what they point at: everything that is wrong, in one run."""
+    """Settings, and what they point at: everything that is wrong, in one run. Changes and starts nothing."""
+    from loguru import logger
+
+    from actors.inspection import as_text, inspect
     from config.load import load_settings
 
-    settings = load_settings(settings_file, os.environ)
-    for sentence in settings.without_effect():
-        print(f"note: {sentence}")
-    print(f"settings are in order: mode {settings.service.mode}, accounts {', '.join(settings.accounts)}")
-    return DONE
+    logger.remove()  # the report says it all
+    sections = inspect(load_settings(settings_file, os.environ))
+    print(as_text(sections))
+    return FAILED if any(section.wrong for section in sections) else DONE
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from actors.guard import ActorContext
 from actors.loop import EventLoop
 from actors.market_feed import read_stream
 from actors.messages import FeedState, FromStream, Health, ReconcileNow, StreamBroke
-from actors.owners import Owners, Place
+from actors.owners import Owners
 from actors.recording import Recorder
 from actors.reporting import ReportingActor
 from adapters.exchange.interface import AccountStream, Connected, Lost
@@ -96,9 +96,10 @@ class AccountFeed(ReportingActor):
             self.tell(messages.position(owner), heard)
 
     def _position(self, report: PositionReport) -> None:
-        owner = self._wiring.owners.owner(Place(self._wiring.account, report.symbol, report.position_side))
-        if owner is None:
-            self._wiring.owners.show_foreign(self._wiring.account, report.symbol, report.quantity)
+        owners = self._wiring.owners
+        place = owners.place(self._wiring.account, report.symbol, report.position_side)
+        if owners.owner(place) is None:
+            owners.show_foreign(place, report.quantity)
         else:
             self._route(None, report.symbol, report.position_side, PositionHeard(report=report))
 
@@ -108,4 +109,5 @@ class AccountFeed(ReportingActor):
         if ours is not None:
             known = self._wiring.owners.state(ours.position_id)
             return ours.position_id if known is not None else None
-        return self._wiring.owners.owner(Place(self._wiring.account, symbol, side))
+        owners = self._wiring.owners
+        return owners.owner(owners.place(self._wiring.account, symbol, side))

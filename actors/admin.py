@@ -55,7 +55,7 @@ from domain.catalogue import EventType
 from domain.identity import PositionId
 from domain.instrument import Instrument, PositionSide
 from domain.position.inputs import CloseWanted, Release, StopWanted, TrailingWanted
-from domain.position.plan import TrailingRules
+from domain.position.plan import TakeProfit, TrailingRules
 from domain.position.state import CloseReason, Position
 from persistence.database import DatabaseAway
 from persistence.positions import load
@@ -307,6 +307,7 @@ class Admin(ReportingActor):
         usd, quantity = params.positive("usd"), params.positive("quantity")
         stop_pct, stop_price = params.positive("stop_pct"), params.positive("stop_price")
         trails = params.flag("trailing")
+        targets = params.rows("take_profits", "pct", "fraction")
         params.done()
         if usd is not None and quantity is not None:
             raise refused("usd", usd, "give usd or quantity, not both")
@@ -324,6 +325,7 @@ class Admin(ReportingActor):
             stop_price=stop_price,
             trailing=None if trails is None else replace(self._wiring.trailing, enabled=trails),
             uid=caller.uid,
+            take_profits=None if targets is None else _targets(targets),
         )
         answer = self._opened(order)
         if isinstance(answer, EntriesRefused) and answer.code == NOT_YET:
@@ -388,6 +390,7 @@ class Admin(ReportingActor):
             enabled=rules.enabled if enabled is None else enabled,
             activation_pct=activation or rules.activation_pct,
             callback_pct=callback or rules.callback_pct,
+            atr_multiple=None if callback else rules.atr_multiple,  # per cents take the place of ATRs
         )
         return self._operate(position_id, TrailingWanted(rules=rules), "position.set_trailing", caller)
 
@@ -487,6 +490,16 @@ class Admin(ReportingActor):
             return SymbolNames(known).canonical(symbol)
         except UnknownSymbol as unknown:
             raise AdminError(INVALID_PARAMS, str(unknown), {"parameter": "symbol", "value": symbol}) from unknown
+
+
+def _targets(rows: list[dict[str, Decimal]]) -> tuple[TakeProfit, ...]:
+    """Take-profits as an operator wrote them. A single one is for the whole position unless it says otherwise."""
+    found: list[TakeProfit] = []
+    for number, row in enumerate(rows):
+        pct = required(f"take_profits[{number}].pct", row.get("pct"))
+        fraction = row.get("fraction", Decimal(1) if len(rows) == 1 else None)
+        found.append(TakeProfit(pct=pct, fraction=required(f"take_profits[{number}].fraction", fraction)))
+    return tuple(found)
 
 
 Method = Callable[[Admin, Parameters, Caller], object]

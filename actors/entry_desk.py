@@ -10,7 +10,7 @@ waits for nobody: the owner that it starts sends the entry itself. Rules of this
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -31,6 +31,7 @@ from actors.messages import (
     EntriesRefused,
     EntriesState,
     LockIs,
+    MarkCandles,
     OpenByHand,
     PauseEntries,
     PositionEnded,
@@ -43,18 +44,18 @@ from actors.messages import (
     Write,
 )
 from actors.openings import Openings
-from actors.owners import Place
 from actors.recording import log, plain_event
 from actors.reporting import ReportingActor
+from actors.volatility import Volatility
 from adapters.exchange.symbols import UnknownSymbol
 from domain.catalogue import EventType
 from domain.entries.checks import Refusal, Wish, out_of_time
-from domain.entries.opening import wrong_stop
+from domain.entries.opening import wrong_stop, wrong_targets
 from domain.entries.signal import Action, Signal
 from domain.identity import POSITION_EPOCH, PositionId
 from domain.instrument import PositionSide
 from domain.position import ledger
-from domain.position.plan import Plan
+from domain.position.plan import Plan, TakeProfit, TrailingRules
 from domain.position.state import CloseReason, Phase, Position
 from domain.records import Event, SignalOutcome
 from persistence.database import DatabaseAway
@@ -82,6 +83,7 @@ class EntryDesk(ReportingActor):
         self._judgement = Judgement(wiring, self._intake)
         self._closings = Closings(self, wiring.owners)
         self._openings = Openings(self, wiring)
+        self._volatility = Volatility(self, wiring.atr)
         self._look_at = 0.0
         self._prices_known_at = 0.0
         self._timer: Cancellable | None = None
@@ -114,6 +116,10 @@ class EntryDesk(ReportingActor):
                 self._read(account)
             case Tick():
                 self._turn()
+            case MarkCandles():
+                self._volatility.hear(message)
+                self._look_at = self.clock.monotonic()
+                self._go_on()
             case PositionEnded(position=position):
                 self._ended(position)
             case DatabaseIs(up=up):
@@ -125,7 +131,8 @@ class EntryDesk(ReportingActor):
             case ResumeEntries():
                 self._resume(message)
             case EntriesState():
-                return {name: self._gate.closed_because(name) for name in self._wiring.accounts}
+                desks = self._wiring.accounts.items()
+                return {name: self._gate.closed_because(name) or desk.standing.closed_because for name, desk in desks}
             case _:
                 raise TypeError(f"{self.name}: no answer to {type(message).__name__}")
         return None
@@ -278,7 +285,13 @@ class EntryDesk(ReportingActor):
         if isinstance(granted, Refusal):
             self._refuse(signal, granted, account, symbol)
             return
-        plan = self._openings.plan(wish, granted)
+        plan = self._plan(wish, granted, self._wiring.trailing)
+        if plan is None:
+            self._look_at = min(self._look_at, self.clock.monotonic() + LOOK_AGAIN_S)
+            return
+        if isinstance(plan, Refusal):
+            self._refuse(signal, plan, account, symbol)
+            return
         if self._wiring.dry_run:
             figures = self._judgement.figures(plan)
             self._answer(signal, "dry_run", figures, None, EventType.SIGNAL_ACCEPTED, account, symbol)
@@ -312,7 +325,8 @@ class EntryDesk(ReportingActor):
 
     def _close(self, signal: Signal, account: str, symbol: str) -> None:
         """Raises DatabaseAway."""
-        owner = self._wiring.owners.owner(Place(account, symbol))
+        owners = self._wiring.owners.owners_on(account, symbol)  # in hedge mode both sides
+        owner = owners[0] if owners else None
         refusal = out_of_time(signal.created_at, self._wiring.rules, self.clock.now())
         key = signal.key(symbol)
         if refusal is None and (twin := self._judgement.closed_by(account, symbol, signal)) is not None:
@@ -324,6 +338,8 @@ class EntryDesk(ReportingActor):
         elif self._wiring.dry_run:
             self._answer(signal, "dry_run", {"position": owner}, owner, EventType.SIGNAL_ACCEPTED, account, symbol)
         elif self._closings.want(owner, CloseReason.SIGNAL, signal):
+            for other in owners[1:]:
+                self._closings.want(other, CloseReason.SIGNAL)
             self._intake.answered(signal.id, owner)
             self._intake.acted_on(account, key, owner)
             self._push_closings()
@@ -338,11 +354,26 @@ class EntryDesk(ReportingActor):
 
     # Positions.
 
-    def _consider(self, wish: Wish, usd: Decimal | None = None, quantity: Decimal | None = None) -> Decimal | Refusal:
+    def _consider(
+        self,
+        wish: Wish,
+        usd: Decimal | None = None,
+        quantity: Decimal | None = None,
+        goals: Collection[TakeProfit] | None = None,
+    ) -> Decimal | Refusal:
         """Raises DatabaseAway."""
         closed = self._gate.closed_because(wish.account)
         last = self._gate.last_order_at(wish.account, wish.instrument.base)
-        return self._judgement.consider(wish, closed, last, self.clock.now(), usd=usd, quantity=quantity)
+        now = self.clock.now()
+        return self._judgement.consider(wish, closed, last, now, usd=usd, quantity=quantity, goals=goals)
+
+    def _plan(self, wish: Wish, granted: Decimal, trailing: TrailingRules) -> Plan | Refusal | None:
+        """What the position will live by, or why it cannot; None while the market's ATR is being asked for."""
+        plan = replace(self._openings.plan(wish, granted), trailing=trailing)
+        if not trailing.enabled or trailing.atr_multiple is None:
+            return plan
+        atr = self._volatility.atr(wish, trailing.atr_multiple, plan.reference_price)
+        return replace(plan, atr=atr) if isinstance(atr, Decimal) else atr
 
     def _open(self, wish: Wish, plan: Plan, signal: Signal) -> None:
         position = self._openings.open(wish, plan, "signal", signal, self._judgement.figures(plan))
@@ -371,22 +402,27 @@ class EntryDesk(ReportingActor):
             created_at=None,
         )
         try:
-            granted = self._consider(wish, order.usd, order.quantity)
+            granted = self._consider(wish, order.usd, order.quantity, order.take_profits)
         except DatabaseAway as away:
             self._unreadable(away)
             return EntriesRefused(code="entries_closed", figures={"reason": str(away)})
         if isinstance(granted, Refusal):
             return EntriesRefused(code=granted.code, figures=granted.figures)
+        planned = self._plan(wish, granted, order.trailing or self._wiring.trailing)
+        if planned is None:
+            return EntriesRefused(code=NOT_YET, figures={"reason": "the candles for the ATR are being asked for"})
+        if isinstance(planned, Refusal):
+            return EntriesRefused(code=planned.code, figures=planned.figures)
         protection = self._wiring.protection
         if order.stop_pct is not None:
             protection = replace(protection, stop_pct=order.stop_pct)
         plan = replace(
-            self._openings.plan(wish, granted),
+            planned,
             protection=protection,
-            trailing=order.trailing or self._wiring.trailing,
             stop_price=order.stop_price,
+            take_profits=planned.take_profits if order.take_profits is None else order.take_profits,
         )
-        wrong = wrong_stop(wish.side, plan)
+        wrong = wrong_stop(wish.side, plan) or wrong_targets(plan)
         if wrong is not None:
             return EntriesRefused(code=wrong.code, figures=wrong.figures)
         if self._wiring.dry_run:
@@ -399,7 +435,7 @@ class EntryDesk(ReportingActor):
         return position
 
     def _adopt(self, adopt: Adopt) -> None:
-        place = Place(adopt.account, adopt.instrument.symbol)
+        place = self._wiring.owners.place(adopt.account, adopt.instrument.symbol, adopt.side)
         if self._wiring.owners.owner(place) is not None or self._wiring.dry_run:
             return
         if self._gate.is_released(place.account, place.symbol):
@@ -412,15 +448,16 @@ class EntryDesk(ReportingActor):
     def _ended(self, position: Position) -> None:
         account, symbol = position.account, position.symbol
         now = self.clock.now()
-        self._wiring.owners.release(Place(account, symbol), position.id)
+        place = self._wiring.owners.place_of(position)
+        self._wiring.owners.release(place, position.id)
         self._gate.ordered(account, position.instrument.base, position.closed_at or now)
         if position.phase is Phase.RELEASED:
-            self._wiring.owners.show_foreign(account, symbol, ledger.exposure(position) * position.side.sign)
+            self._wiring.owners.show_foreign(place, ledger.exposure(position) * position.side.sign)
             self._keep(self._gate.release(account, symbol, now))
         elif position.reported is not None and position.reported.quantity:
             # A human turned it over: ours is closed, what is there now is a stranger's.
             left = position.reported.quantity * position.side.sign
-            self._wiring.owners.show_foreign(account, symbol, left)
+            self._wiring.owners.show_foreign(place, left)
             self.tell(messages.reconciler(account), ReconcileNow(reason="a stranger's position"))
 
 

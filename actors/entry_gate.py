@@ -141,7 +141,7 @@ class EntryGate:
             key
             for key, at in self._released.items()
             if key.startswith(f"{account} ")
-            and owners.foreign(account, key.removeprefix(f"{account} ")) is None
+            and not owners.foreign_on(account, key.removeprefix(f"{account} "))
             and datetime.fromisoformat(at) < settled
         ]
         for key in over:

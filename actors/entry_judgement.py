@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -14,6 +14,7 @@ from actors.marks import Marks
 from actors.owners import Owners
 from actors.position import Wiring as PositionWiring
 from actors.recording import Recorder
+from actors.standing import Standing, slots_needed
 from actors.symbol_lists import as_spelled
 from adapters.exchange.symbols import SymbolNames
 from domain.entries.checks import Refusal, Rules, Situation, Wish, judge
@@ -22,8 +23,9 @@ from domain.entries.signal import Signal
 from domain.entries.sizing import size_usd
 from domain.identity import PositionId
 from domain.instrument import Instrument
+from domain.market.atr import AtrRules
 from domain.position import ledger
-from domain.position.plan import Plan, Protection, TrailingRules
+from domain.position.plan import Plan, Protection, TakeProfit, TrailingRules, VenueRules
 from domain.position.state import Phase, Position
 from persistence.reader import Reader
 
@@ -40,6 +42,8 @@ class AccountDesk:
     instruments: dict[str, Instrument]
     positions: PositionWiring
     exclude: frozenset[str] = frozenset()
+    venue: VenueRules = VenueRules()
+    standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,8 @@ class Wiring:
     position_size_usd: Decimal
     overshoot_pct: Decimal
     dry_run: bool
+    take_profits: tuple[TakeProfit, ...] = ()
+    atr: AtrRules = field(default_factory=AtrRules)
 
 
 class Judgement:
@@ -100,9 +106,11 @@ class Judgement:
         *,
         usd: Decimal | None = None,
         quantity: Decimal | None = None,
+        goals: Collection[TakeProfit] | None = None,
     ) -> Decimal | Refusal:
-        """The quantity to open, or why not; the set size unless one is given. Raises DatabaseAway."""
-        situation = self._situation(wish, closed_because, last_order_at, now, usd, quantity)
+        """The quantity to open, or why not; the set size and take-profits unless given. Raises DatabaseAway."""
+        goals = self._wiring.take_profits if goals is None else goals
+        situation = self._situation(wish, closed_because, last_order_at, now, usd, quantity, goals)
         for name, found in judge(wish, self._rules(wish.account), situation):
             _guard(name, wish, found)
             if found is not None:
@@ -148,9 +156,11 @@ class Judgement:
         now: datetime,
         usd: Decimal | None,
         quantity: Decimal | None,
+        goals: Collection[TakeProfit],
     ) -> Situation:
         wiring = self._wiring
         owned = wiring.owners.all(wish.account)
+        place = wiring.owners.place(wish.account, wish.symbol, wish.side)
         mark = wiring.marks.get(wish.account, wish.symbol)
         seen = None
         if wish.key is not None:
@@ -158,20 +168,24 @@ class Judgement:
             seen = seen or next((p.id for p in owned if p.signal_key == wish.key), None)
             seen = seen or wiring.reader.signal_key_seen(wish.account, wish.key, now - REMEMBERED)
         value = quantity * mark.price if quantity is not None and mark is not None else None
-        excluded = as_spelled(wiring.accounts[wish.account].exclude, self.symbols(wish.account))
+        desk = wiring.accounts[wish.account]
+        excluded = as_spelled(desk.exclude, self.symbols(wish.account))
         return Situation(
             now=now,
-            closed_because=closed_because,
-            held={p.symbol: p.side for p in owned},
+            closed_because=closed_because
+            or desk.standing.closed_because
+            or desk.standing.margin_refusal(wish.symbol),
+            held={p.symbol: p.side for p in owned if wiring.owners.place_of(p) == place},
             open_positions=len(owned),
             exposure_usd=sum((_value(p) for p in owned), Decimal(0)),
             last_order_at=last_order_at,
             key_seen_by=None if seen is None else str(seen),
             mark_price=None if mark is None else mark.price,
             mark_heard_at=None if mark is None else mark.heard_at,
-            foreign_quantity=wiring.owners.foreign(wish.account, wish.symbol),
+            foreign_quantity=wiring.owners.foreign(place),
             entry_usd=value or usd or wiring.position_size_usd,
             excluded=wish.symbol in excluded,
+            slots=desk.standing.slots(wish.instrument, owned, slots_needed(goals, desk.venue)),
         )
 
     def _sized(

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from loguru import logger
 
 from actors import messages
+from actors.account_check import AccountCheck
+from actors.admission import Admission, Wiring
 from actors.guard import ActorContext
 from actors.loop import EventLoop
-from actors.marks import Marks
 from actors.messages import (
+    AskMarkCandles,
     AskSnapshot,
     CancelOrphan,
     Claim,
@@ -30,18 +31,18 @@ from actors.messages import (
     Disown,
     GatewayStarted,
     LockIs,
+    MarkCandles,
     Perform,
     SnapshotFailed,
     SnapshotTaken,
 )
-from actors.owners import Owners
-from actors.recording import Recorder
 from actors.reporting import ReportingActor
 from actors.ticket import Ticket
 from actors.turns import Turns
-from adapters.exchange.interface import TradingClient, VenueFailure
+from actors.upkeep import Upkeep
+from adapters.exchange.interface import VenueFailure
 from domain.catalogue import EventType
-from domain.identity import ClientOrderId, Epoch, OrderKind, PositionId
+from domain.identity import ClientOrderId, OrderKind
 from domain.instrument import Instrument
 from domain.orders import (
     Answer,
@@ -66,32 +67,17 @@ from domain.position.inputs import (
     PositionHeard,
     QuestionFailed,
 )
-from domain.sanity import check_intent
-from persistence.spool import Spool, SpoolFull
+from persistence.spool import SpoolFull
+
+__all__ = ["Gateway", "Wiring"]
 
 DURABLE_WITHIN_S = 0.05
 SNAPSHOT_WEIGHT = 85
 QUESTION_WEIGHT = 5
-STALE_S = 4.0  # with window and skew still before the owner takes an absent order for absent (8 s)
+CANDLES_WEIGHT = 10
 DISK_WITHIN_S = 1.0
 PROOF_AFTER_S = 3.0
 DRAIN_S = 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wiring:
-    """What a gateway is given."""
-
-    account: str
-    open_client: Callable[[], TradingClient]
-    instruments: dict[str, Instrument]
-    owners: Owners
-    marks: Marks
-    spool: Spool
-    recorder: Recorder
-    leverage: int
-    max_stop_distance_pct: Decimal
-    dry_run: bool
 
 
 class Gateway(ReportingActor):
@@ -112,6 +98,7 @@ class Gateway(ReportingActor):
         wiring.instruments.update(self._loop.submit(desk.connect()).result(timeout=60))
         account = wiring.account
         self.report(EventType.ACCOUNT_CONNECTED, {"symbols": len(wiring.instruments)})
+        self._loop.submit(desk.upkeep.begin(first=self.incarnation == 1)).result(timeout=30)
         for name in (*(messages.position(p.id) for p in wiring.owners.all(account)), messages.reconciler(account)):
             if self.directory.newest_incarnation(name) is not None:  # at the first start nobody is there yet
                 self.tell(name, GatewayStarted(account=account))
@@ -143,11 +130,19 @@ class RequestDesk:
         self._wiring = wiring
         self._actor = actor
         self._client = wiring.open_client()
-        self._epochs: dict[PositionId, Epoch] = {}
         self._turns = Turns(wiring.account, actor.clock)
-        self._entries_closed: dict[str, str] = {}
-        self._leverage_set: set[str] = set()
         self._placing: set[ClientOrderId] = set()
+        self.upkeep = Upkeep(
+            wiring.account,
+            self._client,
+            self._turns,
+            actor,
+            wiring.instruments,
+            wiring.owners,
+            wiring.standing,
+            AccountCheck(self._client, actor, wiring.standing, wiring.expected),
+        )
+        self._admission = Admission(wiring, actor, self._client, self.upkeep)
 
     async def connect(self) -> dict[str, Instrument]:
         """Load the markets."""
@@ -170,31 +165,34 @@ class RequestDesk:
         """One message of the actor's."""
         match message:
             case Claim(fence=fence):
-                newest = self._epochs.get(fence.position_id)
-                if newest is None or newest < fence.epoch:
-                    self._epochs[fence.position_id] = fence.epoch
+                self._admission.claim(fence)
             case Disown(position_id=position_id):
-                self._epochs.pop(position_id, None)
+                self._admission.disown(position_id)
             case Perform(effect=effect):
                 if isinstance(effect, Place):
                     self._placing.add(effect.intent.client_id)
-                self._turns.queue(_priority(message), lambda: self._perform(message), _weight(message))
+                self._queue(_priority(message), lambda: self._perform(message), _weight(message))
             case AskSnapshot(reply_to=reply_to):
-                self._turns.queue(Priority.QUERY, lambda: self._snapshot(reply_to), SNAPSHOT_WEIGHT)
+                self._queue(Priority.QUERY, lambda: self._snapshot(reply_to), SNAPSHOT_WEIGHT)
+            case AskMarkCandles():
+                self._queue(Priority.QUERY, lambda: self._mark_candles(message), CANDLES_WEIGHT)
             case CancelOrphan(ref=ref):
-                self._turns.queue(Priority.QUERY, lambda: self._cancel_orphan(ref))
+                self._queue(Priority.QUERY, lambda: self._cancel_orphan(ref))
             case DatabaseIs(up=up):
-                self._close_entries("database", None if up else "the database cannot be reached")
+                self._admission.close_entries("database", None if up else "the database cannot be reached")
             case LockIs(held=held, reason=reason):
-                self._close_entries("lock", None if held else reason)
+                self._admission.close_entries("lock", None if held else reason)
             case _:
                 logger.error("GATEWAY_UNKNOWN_MESSAGE type={}", type(message).__name__)
 
-    def _close_entries(self, by: str, reason: str | None) -> None:
-        if reason is None:
-            self._entries_closed.pop(by, None)
-        else:
-            self._entries_closed[by] = reason
+    def _queue(self, priority: Priority, work: Callable[[], Coroutine[Any, Any, None]], weight: int = 1) -> None:
+        async def run() -> None:
+            try:
+                await work()
+            finally:
+                self.upkeep.answered()
+
+        self._turns.queue(priority, run, weight)
 
     # Requests.
 
@@ -248,19 +246,31 @@ class RequestDesk:
                 return QuestionFailed(what="candles", text=text)
 
     async def _place(self, request: Perform, intent: OrderIntent) -> Outcome:
-        refusal = self._refusal(request, intent)
+        refusal = self._admission.refusal(request, intent)
         if refusal is None and intent.kind is OrderKind.ENTRY:
-            refusal = await self._prepare(intent)
+            refusal = await self._prepared(intent)
         if refusal is None:
             durable = await self._durable(request.ticket)
-            refusal = self._refusal(request, intent)
+            refusal = self._admission.refusal(request, intent)
             if refusal is None and not durable and intent.kind is OrderKind.ENTRY:
-                refusal = self._rejected(intent, RejectReason.ENTRIES_CLOSED, "the intent cannot be written anywhere")
+                why = "the intent cannot be written anywhere"
+                refusal = self._admission.rejected(intent, RejectReason.ENTRIES_CLOSED, why)
         if refusal is not None:
             return refusal
         outcome = await self._client.place(intent)
-        self._note_limits(outcome)
+        if isinstance(outcome, Rejected):
+            self._note_failure(outcome.reason, outcome.retry_after_s, outcome.code)
+            if outcome.reason is RejectReason.PRECISION:
+                await self.upkeep.filter_broken()
         return outcome
+
+    async def _prepared(self, intent: OrderIntent) -> Rejected | None:
+        try:
+            return await self._admission.prepare(intent)
+        except VenueFailure as failure:
+            self._note_failure(failure.reason, failure.retry_after_s, failure.code)
+            text = f"leverage {self._wiring.leverage} could not be set: {failure.text}"
+            return self._admission.rejected(intent, failure.reason, text)
 
     async def _find(self, ref: OrderRef) -> Answer:
         """What became of an order; 'no such order' proves nothing while we ourselves have yet to send it."""
@@ -268,65 +278,8 @@ class RequestDesk:
             return NoAnswer(ref=ref, text="the order is still on its way")
         answer = await self._client.find(ref)
         if isinstance(answer, NoAnswer) and answer.retry_after_s is not None:
-            self._note_pause(RejectReason.RATE_LIMIT, answer.retry_after_s)
+            self._note_failure(RejectReason.RATE_LIMIT, answer.retry_after_s)
         return answer
-
-    def _refusal(self, request: Perform, intent: OrderIntent) -> Rejected | None:
-        """Why an order must not be sent, checked again right before it is."""
-        if self._fenced(request):
-            return self._rejected(intent, RejectReason.FENCED, "a newer owner has this position")
-        waited = (self._actor.clock.now() - request.asked_at).total_seconds()
-        if waited > STALE_S:
-            why = f"not sent: it waited {waited:.1f} s, {STALE_S} s at most"
-            return self._rejected(intent, RejectReason.TRANSIENT, why)
-        if self._wiring.dry_run:
-            return self._rejected(intent, RejectReason.ENTRIES_CLOSED, "dry run: nothing is sent")
-        if intent.kind is OrderKind.ENTRY and self._entries_closed:
-            return self._rejected(intent, RejectReason.ENTRIES_CLOSED, "; ".join(self._entries_closed.values()))
-        instrument = self._wiring.instruments.get(intent.symbol)
-        if instrument is None:
-            return self._rejected(intent, RejectReason.SYMBOL, f"symbol={intent.symbol}: not known to the venue")
-        mark = self._wiring.marks.get(self._wiring.account, intent.symbol)
-        rule = check_intent(
-            intent,
-            instrument,
-            mark.price if mark is not None else request.mark_price,
-            request.liquidation_price,
-            max_distance_pct=self._wiring.max_stop_distance_pct,
-        )
-        if rule is None:
-            return None
-        data = {"order_id": intent.client_id, "rule": rule}
-        self._actor.report(EventType.ORDER_REFUSED_UNSAFE, data, symbol=intent.symbol)
-        passed = intent.kind is OrderKind.STOP and "mark" in rule
-        return self._rejected(intent, RejectReason.WOULD_TRIGGER if passed else RejectReason.INSANE, rule)
-
-    def _fenced(self, request: Perform) -> bool:
-        newest = self._epochs.get(request.fence.position_id)
-        stale = newest is not None and request.fence.epoch < newest
-        if stale or self._actor.fenced:
-            data = {"position": request.fence.position_id, "effect": type(request.effect).__name__}
-            self._actor.report(EventType.REQUEST_FENCED, data, symbol=request.symbol)
-            return True
-        return False
-
-    def _rejected(self, intent: OrderIntent, reason: RejectReason, text: str) -> Rejected:
-        return Rejected(
-            client_id=intent.client_id, reason=reason, code="", text=text, sent_at=self._actor.clock.now()
-        )
-
-    async def _prepare(self, intent: OrderIntent) -> Rejected | None:
-        """Leverage, once a symbol, on a symbol without a position (DESIGN 3, 'Hands off')."""
-        leverage = self._wiring.leverage
-        if leverage <= 0 or intent.symbol in self._leverage_set:
-            return None
-        try:
-            await self._client.set_leverage(intent.symbol, leverage)
-        except VenueFailure as failure:
-            self._note_pause(failure.reason, failure.retry_after_s)
-            return self._rejected(intent, failure.reason, f"leverage {leverage} could not be set: {failure.text}")
-        self._leverage_set.add(intent.symbol)
-        return None
 
     async def _durable(self, ticket: Ticket | None) -> bool:
         """Return once the intent is durable; after 50 ms by our own hand (DESIGN 3, 'Intent first').
@@ -353,9 +306,9 @@ class RequestDesk:
         return True
 
     async def _cancel(self, request: Perform, ref: OrderRef) -> CancelOutcome:
-        if not self._wiring.dry_run and not self._fenced(request):
+        if not self._wiring.dry_run and not self._admission.fenced(request):
             await self._durable(request.ticket)
-            if not self._fenced(request):
+            if not self._admission.fenced(request):
                 return await self._client.cancel(ref)
         return CancelOutcome(
             ref=ref,
@@ -369,12 +322,12 @@ class RequestDesk:
         try:
             return await answer
         except VenueFailure as failure:
-            self._note_pause(failure.reason, failure.retry_after_s)
+            self._note_failure(failure.reason, failure.retry_after_s, failure.code)
             return QuestionFailed(what=what, text=str(failure))
 
     async def _position(self, request: Perform) -> object:
         asked_at = self._actor.clock.now()
-        report = await self._client.position(request.symbol, None)
+        report = await self._client.position(request.symbol, request.side)
         return PositionHeard(report=report, asked_at=asked_at)
 
     async def _fills(self, request: Perform, since: datetime) -> object:
@@ -391,16 +344,31 @@ class RequestDesk:
         highs = [c.high if c.opened_at >= opened_at else c.close for c in candles]
         return CandlesHeard(low=min(lows), high=max(highs))
 
+    async def _mark_candles(self, ask: AskMarkCandles) -> None:
+        answer = MarkCandles(account=self._wiring.account, symbol=ask.symbol, candles=())
+        try:
+            answer = replace(answer, candles=await self._client.mark_candles(ask.symbol, ask.since))
+        except VenueFailure as failure:
+            self._note_failure(failure.reason, failure.retry_after_s, failure.code)
+            answer = replace(answer, error=str(failure))
+        except Exception as error:
+            self._actor.tell(ask.reply_to, replace(answer, error=f"{type(error).__name__}: {error}"))
+            raise
+        self._actor.tell(ask.reply_to, answer)
+
     async def _snapshot(self, reply_to: str) -> None:
         try:
-            snapshot = await self._client.snapshot()
+            held = [(p.symbol, p.side) for p in self._wiring.owners.all(self._wiring.account)]
+            snapshot = await self._client.snapshot(held)
         except VenueFailure as failure:
-            self._note_pause(failure.reason, failure.retry_after_s)
+            self._note_failure(failure.reason, failure.retry_after_s, failure.code)
             self._actor.tell(reply_to, SnapshotFailed(text=str(failure)))
             return
         except Exception as error:
             self._actor.tell(reply_to, SnapshotFailed(text=f"{type(error).__name__}: {error}"))
             raise
+        owned = [position.id for position in self._wiring.owners.all(self._wiring.account)]
+        self._wiring.standing.seen(snapshot, owned)
         self._actor.tell(reply_to, SnapshotTaken(snapshot=snapshot))
 
     async def _cancel_orphan(self, ref: OrderRef) -> None:
@@ -415,16 +383,16 @@ class RequestDesk:
     def _reply(self, request: Perform, answer: object) -> None:
         self._actor.tell(messages.position(request.fence.position_id), answer)
 
-    def _note_limits(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Rejected):
-            self._note_pause(outcome.reason, outcome.retry_after_s)
-
-    def _note_pause(self, reason: RejectReason, retry_after_s: int | None) -> None:
+    def _note_failure(self, reason: RejectReason, retry_after_s: int | None, code: str = "") -> None:
         """A venue that says 'too much' gets no questions and no entries for as long as it says."""
+        if code == "local":
+            return  # never sent: what was to be noted has been
+        self.upkeep.failed(reason)
         if reason not in (RejectReason.RATE_LIMIT, RejectReason.MAINTENANCE):
             return
         pause = retry_after_s or 5
-        self._turns.pause(pause)
+        entries_closed = reason is RejectReason.MAINTENANCE  # then an entry's answer need not wait
+        self._turns.pause(pause, (Priority.QUERY,) if entries_closed else (Priority.ENTRY, Priority.QUERY))
         self._actor.report(EventType.RATE_LIMITED, {"reason": reason.value, "pause_s": pause})
 
 

@@ -70,7 +70,8 @@ class Journal(GuardedActor):
         """Replay what an earlier life left in the spool, before anything newer."""
         if self._wiring.spool.count:
             self._replay()
-            self._flush()
+        self._tell_damages()
+        self._flush()
 
     def receive(self, message: Any) -> object:
         """Collect while more waits, then write."""
@@ -222,7 +223,17 @@ class Journal(GuardedActor):
             self._wiring.spool.drop([record.record_id for record in batch])
             replayed += len(batch)
             self.beat()
+        self._tell_damages()
         return replayed
+
+    def _tell_damages(self) -> None:
+        """A line that was acknowledged and can no longer be read is a lost record: it stays beside, and is shouted."""
+        for damage in self._wiring.spool.untold():
+            where = f"{damage.segment}.damaged line {damage.line}"
+            data = {"record": where, "error": f"unreadable in the spool: {damage.why}"}
+            event = plain_event(EventType.RECORD_POISONED, self.clock.now(), data, error=damage.why)
+            log([event])
+            self._group.append(Write(record=self._wiring.recorder.record(self.clock.now(), events=[event])))
 
     def _batch(self) -> list[Record]:
         batch: list[Record] = []

@@ -16,10 +16,11 @@ from actors.ticket import Ticket
 from domain.entries.signal import Signal
 from domain.identity import PositionId
 from domain.instrument import Instrument, PositionSide
+from domain.market.atr import Candle
 from domain.orders import AccountSnapshot, Fence, OrderRef
 from domain.position.effects import Effect
 from domain.position.inputs import PriceRange
-from domain.position.plan import TrailingRules
+from domain.position.plan import TakeProfit, TrailingRules
 from domain.position.state import Position
 from domain.records import AlertChange, Record
 
@@ -146,6 +147,25 @@ class SnapshotFailed:
     """From a gateway: the account could not be read; nothing is concluded from it."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskMarkCandles:
+    """From the entry desk to a gateway: one-minute candles of a symbol's mark price since a time, for `reply_to`."""
+
+    symbol: str
+    since: datetime
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkCandles:
+    """From a gateway: the candles that were asked for, oldest first, or why there are none."""
+
+    account: str
+    symbol: str
+    candles: tuple[Candle, ...]
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +312,7 @@ class OpenByHand:
     stop_price: Decimal | None
     trailing: TrailingRules | None
     uid: int
+    take_profits: tuple[TakeProfit, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,6 @@ from decimal import Decimal
 from actors import messages
 from actors.entry_judgement import Wiring
 from actors.messages import Adopt, Write
-from actors.owners import Place
 from actors.position import position_spec
 from actors.recording import log, position_event
 from actors.reporting import ReportingActor
@@ -43,7 +42,9 @@ class Openings:
             quantity=quantity,
             protection=self._wiring.protection,
             trailing=self._wiring.trailing,
+            take_profits=self._wiring.take_profits,
             reference_price=None if mark is None else mark.price,
+            venue=self._wiring.accounts[wish.account].venue,
         )
 
     def open(
@@ -86,7 +87,7 @@ class Openings:
         return position
 
     def adopt(self, adopt: Adopt) -> Position:
-        """A position that somebody else opened, with an owner from now on."""
+        """A position that somebody else opened, with an owner from now on: a stop and its trail, no take-profits."""
         desk = self._wiring.accounts[adopt.account]
         now = self._desk.clock.now()
         position_id = mint_position_id(now, next(self._numbers))
@@ -100,7 +101,12 @@ class Openings:
             quantity=adopt.quantity,
             entry_price=adopt.entry_price,
             mark_price=adopt.mark_price,
-            plan=Plan(quantity=adopt.quantity, protection=self._wiring.protection, trailing=self._wiring.trailing),
+            plan=Plan(
+                quantity=adopt.quantity,
+                protection=self._wiring.protection,
+                trailing=self._wiring.trailing,
+                venue=desk.venue,
+            ),
             epoch=Epoch(desk.positions.term, 1),
             now=now,
             correlation_id=f"adopted-{position_id}",
@@ -124,7 +130,7 @@ class Openings:
         figures: Mapping[str, object] | None = None,
     ) -> None:
         """Raises RuntimeError when the place has an owner: the desk asks before it opens."""
-        if not self._wiring.owners.claim(Place(position.account, position.symbol), position):
+        if not self._wiring.owners.claim(self._wiring.owners.place_of(position), position):
             raise RuntimeError(f"{position.symbol} on {position.account} has an owner already")
         now = self._desk.clock.now()
         events = [position_event(happening, position, now)]

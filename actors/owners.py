@@ -17,7 +17,10 @@ from domain.position.state import Position
 
 
 class Place(NamedTuple):
-    """What can have one owner. `side` is None in one-way mode, where long and short are one position."""
+    """What can have one owner. `side` is None in one-way mode, where long and short are one position.
+
+    Made by `Owners.place`, which knows the mode of each account.
+    """
 
     account: str
     symbol: str
@@ -27,12 +30,21 @@ class Place(NamedTuple):
 class Owners:
     """The table."""
 
-    def __init__(self) -> None:
-        """Nobody owns anything yet."""
+    def __init__(self, hedged: frozenset[str] = frozenset()) -> None:
+        """Nobody owns anything yet. `hedged`: the accounts that keep long and short apart (SYSTEM B10)."""
+        self.hedged = hedged
         self._lock = threading.Lock()
         self._places: dict[Place, PositionId] = {}
         self._states: dict[PositionId, Position] = {}
-        self._foreign: dict[tuple[str, str], Decimal] = {}
+        self._foreign: dict[Place, Decimal] = {}
+
+    def place(self, account: str, symbol: str, side: PositionSide | None) -> Place:
+        """Where a position of this side belongs."""
+        return Place(account, symbol, side if account in self.hedged else None)
+
+    def place_of(self, position: Position) -> Place:
+        """Where a position belongs."""
+        return self.place(position.account, position.symbol, position.side)
 
     def claim(self, place: Place, position: Position) -> bool:
         """Make `position` the owner of a place; False if somebody else is."""
@@ -65,17 +77,27 @@ class Owners:
         """Who owns a place."""
         return self._places.get(place)
 
-    def show_foreign(self, account: str, symbol: str, quantity: Decimal) -> None:
+    def owners_on(self, account: str, symbol: str) -> tuple[PositionId, ...]:
+        """Whoever owns a position on a symbol: in hedge mode there may be two."""
+        with self._lock:
+            return tuple(owner for place, owner in self._places.items() if place[:2] == (account, symbol))
+
+    def show_foreign(self, place: Place, quantity: Decimal) -> None:
         """A position without an owner was seen at the venue (0: it is gone)."""
         with self._lock:
             if quantity:
-                self._foreign[account, symbol] = quantity
+                self._foreign[place] = quantity
             else:
-                self._foreign.pop((account, symbol), None)
+                self._foreign.pop(place, None)
 
-    def foreign(self, account: str, symbol: str) -> Decimal | None:
+    def foreign(self, place: Place) -> Decimal | None:
         """The size of a position that nobody of us owns, as last seen."""
-        return self._foreign.get((account, symbol))
+        return self._foreign.get(place)
+
+    def foreign_on(self, account: str, symbol: str) -> bool:
+        """Whether a position that nobody of us owns was last seen on a symbol, on either side."""
+        with self._lock:
+            return any(place[:2] == (account, symbol) for place in self._foreign)
 
     def all(self, account: str | None = None) -> tuple[Position, ...]:
         """The last states of all positions, by id."""

@@ -153,8 +153,8 @@ class Reconciler(ReportingActor):
         found = compare(snapshot, wiring.owners.all(wiring.account), wiring.instance, exclude)
         for position_id, view in found.views.items():
             self.tell(messages.position(position_id), view)
-        for symbol, quantity in found.foreign.items():
-            wiring.owners.show_foreign(wiring.account, symbol, quantity)
+        for (symbol, side), quantity in found.foreign.items():
+            wiring.owners.show_foreign(wiring.owners.place(wiring.account, symbol, side), quantity)
         doubtful = self._doubtful(found)
         self.tell(messages.ENTRY_DESK, Reconciled(account=wiring.account))
         self._report(snapshot, found)

@@ -21,10 +21,12 @@ from actors.guard import configure_threads
 from actors.root import healthy
 from actors.tree import Account, Ground, Tree
 from adapters.exchange.access import AccountAccess
+from adapters.exchange.factory import realm_of
 from adapters.paper_launcher import PaperLauncher, own_program
 from config.live import confirmed_live
 from config.settings import Account as AccountSettings
 from config.settings import Settings
+from domain.accounts import AccountFacts, Expected, address, refusal
 from domain.catalogue import EventType
 from persistence.database import ensure_partitions, instance_code, migrate
 from persistence.embedded import AlreadyRunning, EmbeddedPostgres
@@ -42,6 +44,10 @@ EXIT_FAILED = 1
 
 class AccountHeld(Exception):
     """Another process has the state directory or the account; the message says who."""
+
+
+class WrongAddress(Exception):
+    """An account's address is not of the service's mode: real money would be touched, or play money taken for it."""
 
 
 class Service:
@@ -187,6 +193,7 @@ class Service:
         for name, account in self._settings.accounts.items():
             testnet = self._settings.service.mode == "testnet"
             access = account_access(name, account, exchanges.get(name), testnet=testnet)
+            self._require_address(access)
             holder = f"{socket.gethostname()} pid {os.getpid()}"
             key = fingerprint(f"{access.api_key}@{name if name in exchanges else access.rest_url or ''}")
             lock = AccountLock(conninfo, access.exchange, key, holder)
@@ -199,6 +206,13 @@ class Service:
             self._await_predecessor(name, lock, embedded=embedded)
             found.append(Account(name=name, access=access, lock=lock))
         return tuple(found)
+
+    def _require_address(self, access: AccountAccess) -> None:
+        """Nothing is sent to an address that the mode does not mean, not even a stop. Raises WrongAddress."""
+        expected = Expected(account=access.account, mode=self._settings.service.mode, realm=realm_of(access))
+        refused = refusal(tuple(address(AccountFacts(), expected)))
+        if refused is not None:
+            raise WrongAddress(f"account={access.account} rest_url={access.rest_url}: {refused}")
 
     def _await_predecessor(self, account: str, lock: AccountLock, *, embedded: bool) -> None:
         """Send nothing while the holder before us may still be heard (DESIGN 3, 'The lock decides').
@@ -231,6 +245,7 @@ def account_access(
         rest_url=endpoint.rest_url if endpoint is not None else account.rest_url or None,
         ws_url=endpoint.ws_url if endpoint is not None else account.ws_url or None,
         demo=account.demo or (testnet and not account.rest_url),
+        hedge_mode=account.hedge_mode,
     )
 
 
@@ -250,6 +265,8 @@ def paper_options(settings: Settings, account: AccountSettings) -> list[str]:
         options.append("--only-tape")
     if paper.control:
         options.append("--control")
+    if account.hedge_mode:
+        options.append("--hedge-mode")
     return options
 
 

@@ -34,24 +34,26 @@ from actors.directory import Directory
 from actors.guard import ActorContext, GuardedActor
 from actors.marks import Marks
 from actors.messages import Write
-from actors.owners import Owners, Place
+from actors.owners import Owners
 from actors.recording import Recorder, log, plain_event
 from actors.refs import GuardedRef
 from actors.restarts import Roster
 from actors.root import start_root, stop_root
+from actors.standing import Standing, expected_of
 from actors.supervision import ChildSpec, Down, SupervisionEvent, SupervisionKind
 from actors.supervisor import Supervisor
 from adapters.channels.log_channel import LogChannel
 from adapters.exchange.access import AccountAccess
-from adapters.exchange.factory import open_account_stream, open_prices, open_trading
+from adapters.exchange.factory import open_account_stream, open_prices, open_trading, venue_rules
 from adapters.paper_launcher import PaperLauncher
 from adapters.signals.demo_source import DemoSource
 from config.settings import Settings
 from domain.catalogue import EventType
 from domain.entries.checks import Rules
 from domain.instrument import Instrument
+from domain.market.atr import AtrRules
 from domain.orders import TriggerBy
-from domain.position.plan import Protection, TrailingRules, TrailingStep
+from domain.position.plan import Protection, TakeProfit, TrailingRules, TrailingStep
 from persistence.embedded import EmbeddedPostgres
 from persistence.lock import AccountLock
 from persistence.positions import load_open
@@ -83,6 +85,7 @@ class Account:
     access: AccountAccess
     lock: AccountLock
     instruments: dict[str, Instrument] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +115,8 @@ class Tree:
         self._settings = ground.settings
         self.directory = Directory()
         self.recorder = Recorder(ground.started_at)
-        self.owners = Owners()
+        accounts = ground.settings.accounts.items()
+        self.owners = Owners(frozenset(name for name, account in accounts if account.hedge_mode))
         self.marks = Marks()
         self.root: GuardedRef[Supervisor] | None = None
         self._rosters = {account.name: Roster() for account in ground.accounts}
@@ -161,8 +165,10 @@ class Tree:
     def _load_book(self) -> None:
         """Everything that was open when the last process ended gets its owner back (SYSTEM D4)."""
         for account in self._ground.accounts:
-            for position in load_open(self._ground.reader.pool, account.name):
-                if not self.owners.claim(Place(account.name, position.symbol), position):
+            # The newest first: of two on one place the older one's life was over, and its last record got lost.
+            found = load_open(self._ground.reader.pool, account.name)
+            for position in sorted(found, key=lambda p: p.id, reverse=True):
+                if not self.owners.claim(self.owners.place_of(position), position):
                     logger.critical("TWO_OWNERS account={} symbol={} position={}", account.name, position.symbol,
                                     position.id)  # fmt: skip
                     continue
@@ -276,6 +282,8 @@ class Tree:
         return gateway.Wiring(
             account=account.name,
             open_client=lambda: open_trading(account.access, self._ground.clock.now),
+            expected=lambda: expected_of(self._settings, account.name, account.access, account.instruments),
+            standing=account.standing,
             instruments=account.instruments,
             owners=self.owners,
             marks=self.marks,
@@ -331,6 +339,8 @@ class Tree:
                     instruments=account.instruments,
                     positions=self._owners_wiring[account.name],
                     exclude=frozenset(settings.accounts[account.name].exclude),
+                    venue=venue_rules(account.access.exchange),
+                    standing=account.standing,
                 )
                 for account in self._ground.accounts
             },
@@ -344,6 +354,8 @@ class Tree:
             position_size_usd=settings.sizing.position_size_usd,
             overshoot_pct=settings.sizing.overshoot_pct,
             dry_run=settings.service.dry_run,
+            take_profits=take_profits_of(settings),
+            atr=atr_rules_of(settings),
         )
 
     def _signal_feed(self) -> signal_feed.Wiring | None:
@@ -440,6 +452,16 @@ def protection_of(settings: Settings) -> Protection:
     )
 
 
+def take_profits_of(settings: Settings) -> tuple[TakeProfit, ...]:
+    """The targets of a new position as the core reads them."""
+    return tuple(TakeProfit(pct=each.pct, fraction=each.fraction) for each in settings.protection.take_profits)
+
+
+def atr_rules_of(settings: Settings) -> AtrRules:
+    """Over which candles an average true range is taken."""
+    return AtrRules(period=settings.trailing.atr_period, candle_minutes=settings.trailing.atr_candle_minutes)
+
+
 def trailing_of(settings: Settings) -> TrailingRules:
     """The rules of the trailing stop as the core reads them; 0 switches a rule off."""
     trailing = settings.trailing
@@ -449,6 +471,7 @@ def trailing_of(settings: Settings) -> TrailingRules:
         callback_pct=trailing.callback_pct,
         breakeven_pct=trailing.breakeven_pct or None,
         time_activation_minutes=int(trailing.time_activation_minutes) or None,
+        atr_multiple=trailing.atr_multiple or None,
         steps=tuple(
             TrailingStep(profit_pct=step.profit_pct, callback_pct=step.callback_pct) for step in trailing.steps
         ),

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from actors.journal import JournalState
 from actors.owners import Owners
-from domain.position import ledger, trailing
+from domain.position import ladder, ledger, trailing
 from domain.position.state import Position
 
 
@@ -29,7 +29,10 @@ def position_view(p: Position, now: datetime) -> dict[str, object]:
         "mark_price": p.mark_price,
         "stop_price": stop.trigger if stop is not None else None,
         "stop_order_id": stop.exchange_id if stop is not None else None,
-        "take_profits": [],
+        "take_profits": [
+            {"price": rung.trigger, "quantity": left, "state": state, "order_id": order_id}
+            for rung, left, state, order_id in ladder.shown(p)
+        ],
         "trailing": {
             "state": p.trail.state.name,
             "activation_price": _shown(trailing.activation_price(p)),

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 HOURS_A_DAY = 24
+FARTHEST_TARGET_PCT = 50  # from a losing price it is still within the last check's reach
 # Fits a variable name after HOLDFAST_ACCOUNTS__, in which a double underscore separates.
 ACCOUNT_NAME = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 
@@ -115,13 +116,13 @@ class Database(Section):
 class Account(Section):
     """One account at one exchange. `exchange` is ccxt's id; Bybit's joins with its adapter."""
 
-    exchange: Literal["binanceusdm"]
+    exchange: Literal["binanceusdm", "bybit"]
     rest_url: Annotated[str, AfterValidator(_http_url)] = ""
     ws_url: Annotated[str, AfterValidator(_websocket_url)] = ""
     demo: Flag = False
     leverage: Annotated[Whole, Field(ge=0, le=125)] = 0
-    margin_mode: Annotated[Literal["", "isolated", "cross"], Later(comes_with="the account check")] = ""
-    hedge_mode: Annotated[Flag, Later(comes_with="hedge mode")] = False
+    margin_mode: Literal["", "isolated", "cross"] = ""
+    hedge_mode: Flag = False
     untracked: Literal["", "adopt", "alert", "close"] = ""
     adopt_stops: Annotated[Flag, Later(comes_with="adoption of strangers' stops")] = False
     exclude: Annotated[tuple[SymbolName, ...], HOT] = ()
@@ -179,7 +180,7 @@ class Protection(Section):
     emergency_stop_pct: Annotated[Percent, HOT] = Decimal(10)
     nearest_stop_pct: Annotated[Percent, HOT] = Decimal("0.5")
     trigger: Annotated[Literal["mark", "last"], HOT] = "mark"
-    take_profits: Annotated[tuple[TakeProfit, ...], Later(comes_with="take-profits")] = ()
+    take_profits: Annotated[tuple[TakeProfit, ...], HOT] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -191,6 +192,12 @@ class Protection(Section):
         total = sum((target.fraction for target in self.take_profits), Decimal(0))
         if total > 1:
             raise ValueError(f"take_profits: the fractions add up to {total}, more than the whole position")
+        distances = [target.pct for target in self.take_profits]
+        for pct in distances:
+            if pct > FARTHEST_TARGET_PCT:
+                raise ValueError(f"take_profits: pct {pct} must be at most {FARTHEST_TARGET_PCT}")
+            if distances.count(pct) > 1:
+                raise ValueError(f"take_profits: pct {pct} stands there twice; make one target of it")
         return self
 
 
@@ -207,7 +214,9 @@ class Trailing(Section):
     callback_pct: Annotated[Percent, HOT] = Decimal("0.5")
     breakeven_pct: Annotated[PercentOrOff, HOT] = Decimal(1)
     time_activation_minutes: Annotated[SecondsOrOff, HOT] = 0.0
-    atr_multiple: Annotated[PositiveOrOff, Later(comes_with="trailing by ATR")] = Decimal(0)
+    atr_multiple: Annotated[PositiveOrOff, HOT] = Decimal(0)
+    atr_period: Annotated[Whole, Field(ge=2, le=200), HOT] = 14
+    atr_candle_minutes: Annotated[Whole, Field(ge=1, le=240), HOT] = 5
     steps: Annotated[tuple[TrailingStep, ...], HOT] = ()
     min_step_pct: Annotated[PercentOrOff, HOT] = Decimal("0.05")
     min_interval_s: Annotated[SecondsOrOff, HOT] = 5.0

@@ -133,21 +133,8 @@ def migrate(conninfo: str, folder: Path = MIGRATIONS) -> list[str]:
     """
     steps = migrations(folder)
     with away(), _migrating(conninfo) as conn:
-        applied = _applied(conn)
-        known = {step.version: step for step in steps}
-        for version, (name, sha256) in applied.items():
-            if version not in known:
-                raise MigrationRefused(
-                    f"the database has migration {version:04}.{name}, this program knows {len(steps)}: "
-                    "it is newer than the program; update the program or use another database"
-                )
-            if known[version].sha256 != sha256:
-                raise MigrationRefused(
-                    f"migration {version:04}.{name}: the file was edited after it was applied "
-                    f"(sha256 {known[version].sha256[:12]}, applied {sha256[:12]}); add a new step instead"
-                )
-        missing = [step for step in steps if step.version not in applied]
-        for step in missing:
+        steps_left = missing(steps, applied_steps(conn))
+        for step in steps_left:
             with conn.transaction():
                 # Without parameters the whole file goes by the simple protocol: many statements, no splitting.
                 conn.execute(step.apply.encode())
@@ -155,7 +142,24 @@ def migrate(conninfo: str, folder: Path = MIGRATIONS) -> list[str]:
                     "INSERT INTO monitoring.schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",
                     (step.version, step.name, step.sha256),
                 )
-        return [f"{step.version:04}.{step.name}" for step in missing]
+        return [f"{step.version:04}.{step.name}" for step in steps_left]
+
+
+def missing(steps: list[Migration], applied: dict[int, tuple[str, str]]) -> list[Migration]:
+    """The steps that a database with these applied ones lacks. Raises MigrationRefused when it cannot be brought up."""
+    known = {step.version: step for step in steps}
+    for version, (name, sha256) in applied.items():
+        if version not in known:
+            raise MigrationRefused(
+                f"the database has migration {version:04}.{name}, this program knows {len(steps)}: "
+                "it is newer than the program; update the program or use another database"
+            )
+        if known[version].sha256 != sha256:
+            raise MigrationRefused(
+                f"migration {version:04}.{name}: the file was edited after it was applied "
+                f"(sha256 {known[version].sha256[:12]}, applied {sha256[:12]}); add a new step instead"
+            )
+    return [step for step in steps if step.version not in applied]
 
 
 def roll_back(conninfo: str, to_version: int, folder: Path = MIGRATIONS) -> list[str]:
@@ -166,7 +170,7 @@ def roll_back(conninfo: str, to_version: int, folder: Path = MIGRATIONS) -> list
     known = {step.version: step for step in migrations(folder)}
     undone = []
     with away(), _migrating(conninfo) as conn:
-        for version, (name, _) in sorted(_applied(conn).items(), reverse=True):
+        for version, (name, _) in sorted(applied_steps(conn).items(), reverse=True):
             if version <= to_version:
                 break
             if version not in known:
@@ -192,7 +196,8 @@ def _migrating(conninfo: str) -> Iterator[Connection]:
         yield conn
 
 
-def _applied(conn: Connection) -> dict[int, tuple[str, str]]:
+def applied_steps(conn: Connection) -> dict[int, tuple[str, str]]:
+    """Name and hash of each step that the database has, by version."""
     rows = conn.execute("SELECT version, name, sha256 FROM monitoring.schema_migrations ORDER BY version")
     return {version: (name, sha256) for version, name, sha256 in rows}
 

@@ -55,6 +55,7 @@ class Spool:
         self._mutex = threading.Lock()
         self._fd: int | None = None
         self._damages: list[Damage] = []
+        self._told = 0
         self._segments = [_Segment(path) for path in sorted(directory.glob("*.jsonl"))]
         self._next = 1 + max((int(path.name[:10]) for path in directory.glob("[0-9]*.jsonl*")), default=0)
         for segment in self._segments:
@@ -76,9 +77,16 @@ class Spool:
 
     @property
     def damages(self) -> tuple[Damage, ...]:
-        """What could not be read, for whoever raises the alarm."""
+        """What could not be read."""
         with self._mutex:
             return tuple(self._damages)
+
+    def untold(self) -> tuple[Damage, ...]:
+        """What could not be read and has not been handed out here before: for whoever raises the alarm."""
+        with self._mutex:
+            new = tuple(self._damages[self._told :])
+            self._told += len(new)
+            return new
 
     def append(self, records: Sequence[Record]) -> None:
         """Keep `records`; on return they survive the death of the process and of the machine.

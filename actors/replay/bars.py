@@ -13,18 +13,20 @@ import io
 import json
 import re
 import zipfile
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
-from actors.replay.times import MINUTE_MS, read_time, shown, stamp
+from actors.replay.times import MINUTE_MS, instant, read_time, shown, stamp
 from adapters.paper_exchange.candles import Bar
 from adapters.paper_exchange.contracts import Contract, contract_from_price, listed_contracts
 from adapters.paper_exchange.tape import TapeError, read_tape, symbol_of
+from domain.market.atr import AtrRules, Range, average_true_range, closed_candles
 
 _TIME_COLUMNS = ("timestamp", "time", "date", "open_time")
 _LONGEST_SYMBOL = 14
@@ -63,6 +65,18 @@ class Tape:
         """Whether a bar is under way at `at` (ms): not in a hole of the tape."""
         place = bisect_right(self.bars, at, key=lambda timed: timed.at) - 1
         return place >= 0 and at < self.bars[place].at + self.bar_ms
+
+    def average_range(self, at: int, rules: AtrRules) -> Decimal | None:
+        """The ATR known at `at` (ms), from candles no shorter than a bar; None when the tape has too few before."""
+        span = max(rules.span, timedelta(milliseconds=self.bar_ms))
+        now = instant(at)
+        first = bisect_left(self.bars, stamp(rules.since(now) - span), key=lambda timed: timed.at)
+        last = bisect_right(self.bars, at - self.bar_ms, key=lambda timed: timed.at)
+        known = [
+            Range(opened_at=instant(timed.at), high=timed.bar.high, low=timed.bar.low, close=timed.bar.close)
+            for timed in self.bars[first:last]
+        ]
+        return average_true_range(closed_candles(known, span, now), rules.period)
 
     def cut(self, begin: int | None, end: int | None) -> Tape:
         """The bars that open within [begin, end). Raises TapeError when there is none."""

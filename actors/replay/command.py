@@ -135,14 +135,16 @@ def parse(words: Sequence[str]) -> Asked:
 
 def terms_of(settings: Settings, asked: Asked) -> Terms:
     """What the settings say of a position's life, under the command line's own words."""
-    from actors.tree import FARTHEST_STOP_PCT, protection_of, trailing_of  # brings ccxt along: a second
+    from actors import tree  # brings ccxt along: a second
 
     return Terms(
-        protection=protection_of(settings),
-        trailing=trailing_of(settings),
+        protection=tree.protection_of(settings),
+        trailing=tree.trailing_of(settings),
+        take_profits=tree.take_profits_of(settings),
+        atr=tree.atr_rules_of(settings),
         usd=settings.sizing.position_size_usd if asked.usd is None else asked.usd,
         overshoot_pct=settings.sizing.overshoot_pct,
-        farthest_stop_pct=FARTHEST_STOP_PCT,
+        farthest_stop_pct=tree.FARTHEST_STOP_PCT,
         round_trip_ms=asked.round_trip_ms,
         recorded=asked.timelines is not None,
     )

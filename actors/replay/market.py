@@ -22,6 +22,7 @@ from actors.replay.bars import Tape, TimedBar
 from actors.replay.times import instant
 from adapters.paper_exchange.contracts import Contract
 from adapters.paper_exchange.tape import BarOrder
+from domain.market.atr import AtrRules
 from domain.market.bands import BandIndex
 from domain.position.inputs import PriceRange
 
@@ -92,6 +93,10 @@ class Market:
     def contract(self) -> Contract:
         """The instrument."""
         return self._tape.contract
+
+    def average_range(self, at: int, rules: AtrRules) -> Decimal | None:
+        """The ATR that an entry at `at` (ms) is scaled by; None when the tape has too few bars before."""
+        return self._tape.average_range(at, rules)
 
     def run(self) -> None:
         """Play the tape to its end, and a little longer at its last price for what is under way."""

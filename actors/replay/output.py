@@ -90,6 +90,7 @@ _FIGURES: tuple[tuple[str, Callable[[Totals], str]], ...] = (
     ("closed", lambda t: str(t.closed)),
     ("  by the first or break-even stop", lambda t: str(t.stopped)),
     ("  by the trailing stop", lambda t: str(t.trailed)),
+    ("  by take-profits", lambda t: str(t.taken)),
     ("  otherwise", lambda t: str(t.other)),
     ("open at the end", lambda t: str(t.still_open)),
     ("stop moves", lambda t: str(t.moves)),

@@ -13,16 +13,17 @@ from functools import partial
 
 from actors.replay import reports
 from actors.replay.market import Market
-from actors.replay.times import MINUTE_MS, instant, stamp
+from actors.replay.times import instant, stamp
 from actors.replay.venue import News, Venue
 from adapters.paper_exchange.requests import Rules
 from domain.entries.checks import Refusal
 from domain.entries.opening import new_position
 from domain.entries.sizing import size_usd
-from domain.identity import Epoch, OrderKind, PositionId
+from domain.identity import Epoch, PositionId
 from domain.instrument import PositionSide
-from domain.orders import Fill, OrderIntent, OrderReport, Rejected, RejectReason
-from domain.position import ledger, machine, trailing
+from domain.market.atr import AtrRules
+from domain.orders import Fill, OrderIntent, OrderReport, Rejected
+from domain.position import machine, trailing
 from domain.position.effects import AskFills, AskPosition, Cancel, Effect, Find, Place
 from domain.position.inputs import (
     AnswerHeard,
@@ -37,9 +38,9 @@ from domain.position.inputs import (
     PriceRange,
     Wake,
 )
-from domain.position.plan import Plan, Protection, TrailingRules
-from domain.position.state import Position, TrailState
-from domain.sanity import check_intent
+from domain.position.plan import Plan, Protection, TakeProfit, TrailingRules
+from domain.position.state import Position
+from domain.sanity import check_intent, refusal_of
 
 ACCOUNT, EXCHANGE, INSTANCE = "replay", "binanceusdm", "play"
 DEPOSIT_FACTOR = 10
@@ -58,6 +59,8 @@ class Terms:
     round_trip_ms: int = 50
     venue: Rules = field(default_factory=Rules)
     recorded: bool = False
+    take_profits: tuple[TakeProfit, ...] = ()
+    atr: AtrRules = field(default_factory=AtrRules)
 
 
 class Owner:
@@ -90,6 +93,13 @@ class Owner:
         if isinstance(quantity, Refusal):
             self.refused = quantity
             return
+        atr = None
+        if self._terms.trailing.enabled and self._terms.trailing.atr_multiple is not None:
+            atr = self._market.average_range(now, self._terms.atr)
+            if atr is None:
+                figures = {"period": self._terms.atr.period, "candle_minutes": self._terms.atr.candle_minutes}
+                self.refused = Refusal(code="no_atr", figures=figures)
+                return
         self.venue.open(now, mark)
         self.venue.publish = self._on_its_way
         self._market.settle(self.number, self, witness=self._terms.recorded)
@@ -105,15 +115,14 @@ class Owner:
                 protection=self._terms.protection,
                 trailing=self._terms.trailing,
                 reference_price=mark,
+                take_profits=self._terms.take_profits,
+                atr=atr,
             ),
             epoch=Epoch(1, 1),
             now=instant(now),
             correlation_id=f"replay-{self.number}",
         )
         self._hear(Begin(), now)
-        minutes = self._terms.trailing.time_activation_minutes
-        if minutes is not None:
-            self._market.at(now + minutes * MINUTE_MS, partial(self._alive_hear, Wake()))
 
     # What the market says
 
@@ -188,14 +197,7 @@ class Owner:
             self.best = end if self.best is None else self.side.best(self.best, end)
 
     def _watch(self, now: int) -> None:
-        position = self._known()
-        low, high = trailing.band(position)
-        minutes, entry = position.plan.trailing.time_activation_minutes, ledger.entry_price(position)
-        waits = position.trail.state in (TrailState.INACTIVE, TrailState.WAITING)
-        if minutes is not None and waits and entry is not None and now >= self.opened_at + minutes * MINUTE_MS:
-            # Old enough to trail in profit: the service finds that out by its heartbeat, here the band tells.
-            high = min(high, entry) if high is not None and self.side is PositionSide.LONG else high
-            low = max(low, entry) if low is not None and self.side is PositionSide.SHORT else low
+        low, high = trailing.band(self._known())
         due = self._market.watch_band(self.number, low, high)
         if due is not None:
             self._market.at(max(now, stamp(due.at) + self._back), partial(self._alive_hear, due))
@@ -233,18 +235,17 @@ class Owner:
     def _unsafe(self, intent: OrderIntent, now: int) -> Rejected | None:
         """The gateway's last check before the wire (LAWS S13)."""
         position = self._known()
-        rule = check_intent(
+        objection = check_intent(
             intent,
             position.instrument,
             position.mark_price,
             position.liquidation_price,
             max_distance_pct=self._terms.farthest_stop_pct,
         )
-        if rule is None:
+        if objection is None:
             return None
-        passed = intent.kind is OrderKind.STOP and "mark" in rule
-        reason = RejectReason.WOULD_TRIGGER if passed else RejectReason.INSANE
-        return Rejected(client_id=intent.client_id, reason=reason, code="", text=rule, sent_at=instant(now))
+        reason = refusal_of(intent, objection)
+        return Rejected(client_id=intent.client_id, reason=reason, code="", text=objection.text, sent_at=instant(now))
 
     def _watch_triggers(self) -> None:
         if self.position is not None and not self.position.phase.final:

@@ -117,5 +117,5 @@ def position(state: engine.Position, at: int, source: Source, mark: Decimal | No
 def refusal(refused: Refused) -> tuple[RejectReason, str, str]:
     """Reason, code and text of a request that the engine refused."""
     error = from_refusal(refused)
-    meaning = BINANCE.get(str(error.code))
+    meaning = BINANCE.meanings.get(str(error.code))
     return (RejectReason.OTHER if meaning is None else meaning.reason), str(error.code), error.message

@@ -24,6 +24,7 @@ class Totals:
     still_open: int
     stopped: int
     trailed: int
+    taken: int
     other: int
     moves: int
     win_pct: Decimal | None
@@ -48,6 +49,7 @@ def _of(bar_order: BarOrder, rows: list[Replayed]) -> Totals:
     closed = [row for row in opened if row.reason != OPEN]
     reasons = Counter(row.reason for row in closed)
     stopped, trailed = reasons[CloseReason.STOP_LOSS.value], reasons[CloseReason.TRAILING_STOP.value]
+    taken = reasons[CloseReason.TAKE_PROFIT.value]
     percents = [row.pnl_pct for row in opened]
     with localcontext(MONEY):
         mean = sum(percents, ZERO) / len(percents) if percents else None
@@ -60,7 +62,8 @@ def _of(bar_order: BarOrder, rows: list[Replayed]) -> Totals:
         still_open=len(opened) - len(closed),
         stopped=stopped,
         trailed=trailed,
-        other=len(closed) - stopped - trailed,
+        taken=taken,
+        other=len(closed) - stopped - trailed - taken,
         moves=sum(row.moves for row in opened),
         win_pct=wins,
         pnl=sum((row.pnl for row in opened), ZERO),

@@ -19,6 +19,7 @@ from adapters.paper_exchange.engine import MatchingEngine
 from adapters.paper_exchange.orders import AlgoOrder, AlgoStatus, ConditionalType, Price, WorkingType
 from adapters.paper_exchange.refusals import Refused
 from adapters.paper_exchange.requests import ConditionalRequest, MarketRequest, Rules
+from domain.identity import OrderKind
 from domain.orders import (
     Accepted,
     Answer,
@@ -39,6 +40,10 @@ from domain.orders import (
 
 News = OrderReport | Fill | PositionReport
 _WORKING = {TriggerBy.MARK: WorkingType.MARK_PRICE, TriggerBy.LAST: WorkingType.CONTRACT_PRICE}
+_TYPES = {
+    OrderKind.STOP: ConditionalType.STOP_MARKET,
+    OrderKind.TAKE_PROFIT: ConditionalType.TAKE_PROFIT_MARKET,
+}
 _ORDER, _ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
 
 
@@ -165,7 +170,7 @@ class Venue:
         asked = ConditionalRequest(
             symbol=intent.symbol,
             side=side,
-            type=ConditionalType.STOP_MARKET,
+            type=_TYPES[intent.kind],
             trigger_price=intent.trigger_price,
             quantity=intent.quantity,
             working_type=_WORKING[intent.trigger_by],
@@ -216,7 +221,8 @@ class Venue:
     def _measure(self, at: int) -> None:
         """The stop in force, and how long the position has been without full cover."""
         quantity = self.quantity
-        closing = [a for a in self._resting() if a.reduce_only and a.side.sign * quantity < 0]
+        stops = [a for a in self._resting() if a.type is ConditionalType.STOP_MARKET]
+        closing = [a for a in stops if a.reduce_only and a.side.sign * quantity < 0]
         ranked = sorted(a.trigger_price for a in closing)
         stop = None if not ranked else ranked[-1] if quantity > 0 else ranked[0]
         if not self.stops or self.stops[-1][1] != stop:
@@ -258,5 +264,5 @@ def _parameters(intent: OrderIntent) -> dict[str, str]:
     }
     if intent.trigger_price is None:
         return {**common, "newClientOrderId": intent.client_id}
-    stop = {"type": "STOP_MARKET", "triggerPrice": plain(intent.trigger_price), "clientAlgoId": intent.client_id}
-    return {**common, **stop}
+    kind, trigger = _TYPES[intent.kind].value, plain(intent.trigger_price)
+    return {**common, "type": kind, "triggerPrice": trigger, "clientAlgoId": intent.client_id}

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from domain.accounts import SLOTS_IN_RESERVE
 from domain.instrument import Instrument, PositionSide
 
+SLOTS_FOR_A_MOVE = 1
 STALE_MARK_S = 15
 AHEAD_S = 60
 
@@ -52,6 +54,17 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    """Conditional orders that rest or will, on the account and on the symbol, and how many may. None: no limit."""
+
+    used: int
+    limit: int | None
+    used_on_symbol: int
+    limit_on_symbol: int | None
+    needed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """What the desk knows when it decides. `entry_usd` is the value of the entry wished for."""
 
@@ -67,6 +80,7 @@ class Situation:
     foreign_quantity: Decimal | None
     entry_usd: Decimal = Decimal(0)
     excluded: bool = False
+    slots: Slots | None = None
 
 
 Check = Callable[[Wish, Rules, Situation], Refusal | None]
@@ -173,6 +187,21 @@ def small_enough(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     return Refusal(code="too_much_exposure", figures=figures)
 
 
+def room_for_stops(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
+    """Free conditional orders for its stop and targets, with some in reserve for moves (DESIGN 3, SYSTEM A7)."""
+    slots = now.slots
+    if slots is None or slots.needed == 0:
+        return None
+    for where, used, limit, reserve in (
+        ("account", slots.used, slots.limit, SLOTS_IN_RESERVE),
+        (wish.symbol, slots.used_on_symbol, slots.limit_on_symbol, SLOTS_FOR_A_MOVE),
+    ):
+        if limit is not None and used + slots.needed + reserve > limit:
+            figures = {"on": where, "used": used, "needed": slots.needed, "reserve": reserve, "limit": limit}
+            return Refusal(code="no_conditional_slots", figures=figures)
+    return None
+
+
 def priced(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     """A fresh mark price is known."""
     if now.mark_price is None or now.mark_heard_at is None:
@@ -199,6 +228,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("cooldown", rested),
     ("max_positions", few_enough),
     ("exposure", small_enough),
+    ("conditional_slots", room_for_stops),
     ("price", priced),
 )
 

@@ -11,6 +11,8 @@ from domain.instrument import Instrument, PositionSide
 from domain.position.plan import Plan
 from domain.position.state import Phase, Position
 
+FARTHEST_TARGET_PCT = Decimal(50)
+
 
 def new_position(
     *,
@@ -107,3 +109,25 @@ def wrong_stop(side: PositionSide, plan: Plan) -> Refusal | None:
         return None
     figures = {"stop_price": str(plan.stop_price), "mark_price": str(plan.reference_price), "side": side.value}
     return Refusal(code="stop_on_wrong_side", figures=figures)
+
+
+def wrong_targets(plan: Plan) -> Refusal | None:
+    """Take-profits lie apart, within reach of the last check's distance, and close no more than the whole."""
+    seen: set[Decimal] = set()
+    for goal in plan.take_profits:
+        rule = None
+        if not 0 < goal.pct <= FARTHEST_TARGET_PCT:
+            rule = f"pct must be greater than 0 and at most {FARTHEST_TARGET_PCT}"
+        elif not 0 < goal.fraction <= 1:
+            rule = "fraction must be greater than 0 and at most 1"
+        elif goal.pct in seen:
+            rule = "two targets must not have the same pct"
+        if rule is not None:
+            figures = {"pct": str(goal.pct), "fraction": str(goal.fraction), "rule": rule}
+            return Refusal(code="wrong_take_profit", figures=figures)
+        seen.add(goal.pct)
+    total = sum((goal.fraction for goal in plan.take_profits), Decimal(0))
+    if total > 1:
+        rule = "the fractions must not add up to more than 1"
+        return Refusal(code="wrong_take_profit", figures={"sum": str(total), "rule": rule})
+    return None

@@ -6,6 +6,7 @@ differ by what the division's last digit makes of it and no more.
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,11 @@ def conninfo(state_dir: Path) -> str:
     )
 
 
-def differences(state_dir: Path, verdict: Verdict) -> list[str]:
-    """Every difference between the closed positions (and all executions) of both sides, in words."""
+def differences(state_dir: Path, verdict: Verdict, *, same_ids: bool = True) -> list[str]:
+    """Every difference between the closed positions (and all executions) of both sides, in words.
+
+    `same_ids`: the timeline names executions as the wire does (Bybit's dialect makes ids of its own).
+    """
     with psycopg.connect(conninfo(state_dir), row_factory=dict_row) as connection:
         rows = {row["id"]: row for row in connection.execute("SELECT * FROM monitoring.positions")}
         trades = connection.execute("SELECT * FROM monitoring.trades").fetchall()
@@ -39,7 +43,7 @@ def differences(state_dir: Path, verdict: Verdict) -> list[str]:
     for life in (*verdict.lives, *verdict.open_lives):
         if life.owner is not None:
             lives.setdefault(life.owner, []).append(life)
-    found += _trades(lives, trades)
+    found += _trades(lives, trades) if same_ids else _alike(lives, trades)
     for owner, its in lives.items():
         row = rows.get(owner)
         if row is None:
@@ -75,6 +79,18 @@ def _trades(lives: dict[int, list[Life]], rows: list[dict[str, Any]]) -> list[st
     if len(rows) != len(database):
         found.append(f"{len(rows)} rows of {len(database)} executions")
     return found
+
+
+def _alike(lives: dict[int, list[Life]], rows: list[dict[str, Any]]) -> list[str]:
+    exchange = Counter(
+        (owner, trade.quantity, trade.price, trade.fee, trade.realized_pnl)
+        for owner, its in lives.items()
+        for life in its
+        for trade in life.trades
+    )
+    database = Counter((r["position_id"], r["quantity"], r["price"], r["fee"], r["realized_pnl"]) for r in rows)
+    found = [f"execution {each}: on the exchange only" for each in (exchange - database).elements()]
+    return found + [f"execution {each}: in the database only" for each in (database - exchange).elements()]
 
 
 def _closed(owner: int, lives: list[Life], row: dict[str, Any]) -> list[str]:

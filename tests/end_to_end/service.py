@@ -64,6 +64,7 @@ class ServiceProcess:
         for name, values in (overrides or {}).items():
             merged.setdefault(name, {}).update(values)
         merged["service"]["state_dir"] = str(self.state_dir)
+        self.bybit = merged["accounts.main"]["exchange"] == "bybit"
         self.settings.write_text(settings_text(merged))
 
     # Life
@@ -87,7 +88,8 @@ class ServiceProcess:
             self.terms = replace(self.terms, absences=(*self.terms.absences, absence))
             self._killed_at = None
         if not self.terms.filters:
-            self.terms = replace(self.terms, filters=filters_of(self.exchange("GET", "/fapi/v1/exchangeInfo")))
+            listed = "/v5/market/instruments-info?category=linear&limit=1000" if self.bybit else "/fapi/v1/exchangeInfo"
+            self.terms = replace(self.terms, filters=filters_of(self.exchange("GET", listed)))
         return time.monotonic() - begun
 
     def kill9(self) -> None:
@@ -251,6 +253,9 @@ class ServiceProcess:
 
     def mark(self, symbol: str) -> Decimal:
         """The mark price at the exchange."""
+        if self.bybit:
+            shown = self.exchange("GET", f"/v5/market/tickers?category=linear&symbol={symbol}")
+            return Decimal(shown["result"]["list"][0]["markPrice"])
         return Decimal(self.exchange("GET", f"/fapi/v1/premiumIndex?symbol={symbol}")["markPrice"])
 
     def on_tick(self, symbol: str, price: Decimal) -> Decimal:

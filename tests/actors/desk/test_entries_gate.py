@@ -19,6 +19,7 @@ from actors.messages import (
     Reconciled,
     ResumeEntries,
 )
+from actors.owners import Place
 from actors.supervision import StartChild
 from domain.instrument import PositionSide
 from domain.position.inputs import CloseWanted
@@ -177,7 +178,7 @@ def test_exposure_counts_what_is_still_being_opened(scene: Scene) -> None:
 
 def test_a_strangers_position_blocks_its_symbol(scene: Scene) -> None:
     scene.desk()
-    scene.stage.owners.show_foreign("main", "BTCUSDT", D("-0.5"))
+    scene.stage.owners.show_foreign(Place("main", "BTCUSDT"), D("-0.5"))
     refused = scene.by_hand("BTCUSDT")
     assert (refused.code, refused.figures) == ("untracked_position", {"symbol": "BTCUSDT", "quantity": "-0.5"})
     assert scene.by_hand("ETHUSDT").symbol == "ETHUSDT"

@@ -96,4 +96,9 @@ def test_live_without_keys_and_everything_else_that_is_wrong_in_one_run(tmp_path
 def test_check_has_no_use_for_a_confirmation(tmp_path: Path) -> None:
     done = run_main("check", "--settings", str(written(tmp_path)), "--confirm-live", environ=KEYS)
     assert done.returncode == 2
-    assert run_main("check", "--settings", str(written(tmp_path)), environ=KEYS).returncode == 0
+    unreachable = LIVE.replace('exchange = "binanceusdm"', 'exchange = "binanceusdm"\nrest_url = "http://127.0.0.1:1"')
+    checked = run_main("check", "--settings", str(written(tmp_path, unreachable)), environ=KEYS)
+    assert checked.returncode == 1
+    assert checked.stdout.count("WRONG    unreachable") == 2
+    assert "confirm" not in checked.stdout + checked.stderr
+    assert "k9-secret" not in checked.stdout + checked.stderr

@@ -122,7 +122,7 @@ def test_owner_and_desk_hear_of_a_reading(account: Account) -> None:
     account.show([row(), row("ETHUSDT", "-3")], [order()])
     account.desk.wait(Reconciled)
     assert len(account.owner.messages) == 1
-    assert account.stage.owners.foreign(ACCOUNT, "ETHUSDT") == -3
+    assert account.stage.owners.foreign(Place(ACCOUNT, "ETHUSDT")) == -3
     report = account.report(lambda report: report.positions == 1)
     assert [finding["finding"] for finding in report.findings] == ["untracked"]
 
@@ -212,7 +212,7 @@ def test_excluded_in_any_spelling(account: Account) -> None:
     account.quiet()
     assert none_of(account.desk, Adopt)
     assert none_of(account.gateway, CancelOrphan)
-    assert account.stage.owners.foreign(ACCOUNT, "BTCUSDT") == -2
+    assert account.stage.owners.foreign(Place(ACCOUNT, "BTCUSDT")) == -2
 
 
 def test_a_wish_during_a_reading_gets_one_of_its_own(account: Account) -> None:
@@ -236,7 +236,7 @@ def test_an_overtaken_reading_is_dropped(account: Account) -> None:
     account.expect_look()
     account.show([row("ETHUSDT", "5")], late_s=5)
     account.quiet()
-    assert account.stage.owners.foreign(ACCOUNT, "ETHUSDT") is None
+    assert account.stage.owners.foreign(Place(ACCOUNT, "ETHUSDT")) is None
 
 
 def test_a_clock_that_was_set_back_does_not_make_every_reading_an_old_one(account: Account) -> None:
@@ -245,7 +245,7 @@ def test_a_clock_that_was_set_back_does_not_make_every_reading_an_old_one(accoun
     account.show([row("ETHUSDT", "0")])
     account.show([row("ETHUSDT", "5")], late_s=3_600)
     account.quiet()
-    assert account.stage.owners.foreign(ACCOUNT, "ETHUSDT") == 5
+    assert account.stage.owners.foreign(Place(ACCOUNT, "ETHUSDT")) == 5
 
 
 def test_a_failed_reading_concludes_nothing_and_is_tried_again(account: Account) -> None:

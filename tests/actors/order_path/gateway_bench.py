@@ -18,7 +18,9 @@ from actors.messages import (
     Write,
 )
 from actors.owners import Place as Where
+from actors.standing import Standing
 from actors.ticket import Ticket
+from domain.accounts import Expected, MarginMode, Realm
 from domain.catalogue import EventType
 from domain.identity import OrderKind
 from domain.instrument import PositionSide
@@ -40,12 +42,22 @@ NAME = messages.gateway("main")
 class Bench:
     """A gateway, its client, and the ears of one position, the journal and the reconciler."""
 
-    def __init__(self, directory: Path, *, leverage: int = 0, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        leverage: int = 0,
+        dry_run: bool = False,
+        client: ScriptedClient | None = None,
+        margin_mode: MarginMode | None = None,
+    ) -> None:
         self.stage = Stage()
-        self.client = ScriptedClient()
+        self.client = client or ScriptedClient()
         self.clients = [self.client]
         self.spool = Spool(directory / "spool")
         self.marks = Marks()
+        self.standing = Standing()
+        self.expected = Expected(account="main", mode="paper", realm=Realm.LOCAL, margin_mode=margin_mode)
         self.owner = Owner()
         self.position = self.stage.ear(messages.position(self.owner.id))
         self.journal = self.stage.ear(messages.JOURNAL)
@@ -54,6 +66,8 @@ class Bench:
         self.wiring = Wiring(
             account="main",
             open_client=lambda: self.clients[-1],
+            expected=lambda: self.expected,
+            standing=self.standing,
             instruments={},
             owners=self.stage.owners,
             marks=self.marks,

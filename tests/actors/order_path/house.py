@@ -22,9 +22,11 @@ from actors import position as owner
 from actors.marks import Marks
 from actors.messages import OperatorInput, PositionEnded, Show
 from actors.owners import Place
+from actors.standing import Standing
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading
 from adapters.paper_launcher import Endpoint, PaperLauncher
+from domain.accounts import Expected, Realm
 from domain.entries.opening import new_position
 from domain.identity import Epoch, PositionId, mint_position_id, parse_client_id
 from domain.instrument import Instrument, PositionSide
@@ -43,6 +45,7 @@ from tests.oracle.report import breach_text
 ROOT = Path(__file__).parents[3]
 PROGRAM = (sys.executable, str(ROOT / "main.py"), "paper-exchange")
 ACCOUNT = "main"
+EXPECTED = Expected(account=ACCOUNT, mode="paper", realm=Realm.LOCAL)
 USD = Decimal(500)
 TRAILING = TrailingRules(min_interval_s=Decimal("0.1"))
 
@@ -148,6 +151,8 @@ class House:
         requests = gateway.Wiring(
             account=ACCOUNT,
             open_client=lambda: open_trading(exchange.access, stage.clock.now),
+            expected=lambda: EXPECTED,
+            standing=Standing(),
             instruments=self.instruments,
             owners=stage.owners,
             marks=self.marks,

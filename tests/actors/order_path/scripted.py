@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from adapters.exchange.interface import Balance, Candle, MarkPrice
+from adapters.exchange.interface import Allowance, Balance, Candle, Holding, MarkPrice
+from domain.accounts import AccountFacts
 from domain.identity import ClientOrderId, Epoch, OrderKind, PositionId, mint_client_id
 from domain.instrument import Instrument, PositionSide
 from domain.orders import (
@@ -39,8 +40,12 @@ class ScriptedClient:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
+        self.sides: list[PositionSide | None] = []
         self.script: dict[str, Callable[[Any], Any]] = {}
         self.closed = 0
+        self.allowance = Allowance()
+        self.facts = AccountFacts(hedge_mode=False)
+        self.markets: Mapping[str, Instrument] = {BTC.symbol: BTC}
         self._bell = threading.Condition()
 
     def called(self, name: str) -> list[Any]:
@@ -71,8 +76,19 @@ class ScriptedClient:
         return answer if done is None else done
 
     async def connect(self) -> Mapping[str, Instrument]:
-        found: Mapping[str, Instrument] = await self._do("connect", None, {BTC.symbol: BTC})
+        found: Mapping[str, Instrument] = await self._do("connect", None, self.markets)
         return found
+
+    async def instruments(self) -> Mapping[str, Instrument]:
+        found: Mapping[str, Instrument] = await self._do("instruments", None, self.markets)
+        return found
+
+    async def synchronise(self) -> None:
+        await self._do("synchronise", None, None)
+
+    async def account_facts(self) -> AccountFacts:
+        facts: AccountFacts = await self._do("facts", None, self.facts)
+        return facts
 
     async def place(self, intent: OrderIntent) -> Outcome:
         now = datetime.now(UTC)
@@ -91,13 +107,14 @@ class ScriptedClient:
         answer: Answer = await self._do("find", ref, NotFound(ref=ref, asked_at=datetime.now(UTC)))
         return answer
 
-    async def snapshot(self) -> AccountSnapshot:
+    async def snapshot(self, held: Collection[Holding] = ()) -> AccountSnapshot:
         now = datetime.now(UTC)
         whole = AccountSnapshot(account="main", asked_at=now, answered_at=now, positions=(), orders=())
-        taken: AccountSnapshot = await self._do("snapshot", None, whole)
+        taken: AccountSnapshot = await self._do("snapshot", tuple(held), whole)
         return taken
 
     async def position(self, symbol: str, side: PositionSide | None) -> PositionReport:
+        self.sides.append(side)
         report: PositionReport = await self._do("position", symbol, flat(symbol))
         return report
 
@@ -106,6 +123,7 @@ class ScriptedClient:
         return found
 
     async def balance(self) -> Balance:
+        await self._do("balance", None, None)
         return Balance(currency="USDT", total=Decimal(1), free=Decimal(1))
 
     async def mark_price(self, symbol: str) -> MarkPrice:

@@ -301,6 +301,7 @@ def test_news_reaches_its_owner(bench: Bench, client_id: str | None, symbol: str
 
 
 def test_in_hedge_mode_each_side_has_its_owner(bench: Bench) -> None:
+    bench.stage.owners.hedged = frozenset({"main"})
     bench.own(7, side=PositionSide.LONG)
     bench.own(8, side=PositionSide.SHORT)
     bench.account()
@@ -315,9 +316,9 @@ def test_sizes_reach_the_owner_or_are_noted_as_foreign(bench: Bench) -> None:
     bench.account()
     bench.tape.say(flat(BTC.symbol), flat("ETHUSDT", Decimal(-2)))
     assert isinstance(bench.owners[7].wait(PositionHeard).report, PositionReport)
-    assert until(lambda: bench.stage.owners.foreign("main", "ETHUSDT")) == Decimal(-2)
+    assert until(lambda: bench.stage.owners.foreign(Place("main", "ETHUSDT"))) == Decimal(-2)
     bench.tape.say(flat("ETHUSDT"))
-    until(lambda: bench.stage.owners.foreign("main", "ETHUSDT") is None)
+    until(lambda: bench.stage.owners.foreign(Place("main", "ETHUSDT")) is None)
 
 
 def test_after_every_connection_the_reconciler_looks(bench: Bench) -> None:

@@ -25,6 +25,7 @@ from actors.refs import guarded
 from adapters.exchange.interface import VenueFailure
 from domain.catalogue import EventType
 from domain.identity import OrderKind
+from domain.instrument import PositionSide
 from domain.orders import (
     CancelResult,
     NoAnswer,
@@ -43,6 +44,7 @@ from domain.position.inputs import (
 from tests.actors.order_path.gateway_bench import NAME, Bench, hang, waiting_ticket
 from tests.actors.order_path.scripted import Owner, ScriptedClient, ref_of
 from tests.actors.order_path.stage import until
+from tests.persistence.samples import BTC
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +119,15 @@ def test_a_failure_is_an_answer_too(bench: Bench, failure: str, lines: list[str]
 def test_a_snapshot_goes_to_who_asked(bench: Bench) -> None:
     bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))
     assert bench.reconciler.wait(SnapshotTaken).snapshot.account == "main"
+
+
+def test_a_reading_asks_for_what_we_hold_and_a_position_for_its_own_side(bench: Bench) -> None:
+    """A venue that lists open positions only says nothing of one that is gone, unless it is asked for it."""
+    bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))
+    assert bench.client.wait("snapshot") == [((BTC.symbol, PositionSide.LONG),)]
+    bench.perform(AskPosition())
+    bench.position.wait(PositionHeard)
+    assert bench.client.sides == [PositionSide.LONG]
 
 
 def test_an_orphan_is_cancelled_and_told(bench: Bench) -> None:
@@ -233,7 +244,7 @@ def test_stopping_waits_for_what_is_on_its_way(tmp_path: Path) -> None:
     bench.client.wait("place")
     bench.stage.stop()
     bench.spool.close()
-    assert [name for name, _ in bench.client.calls] == ["connect", "place", "answered", "close"]
+    assert [name for name, _ in bench.client.calls] == ["connect", "facts", "place", "answered", "close"]
 
 
 def test_a_gateway_that_cannot_connect_tries_again(tmp_path: Path) -> None:

@@ -212,11 +212,12 @@ def test_what_is_not_sane_never_reaches_the_client(
 
 def test_the_newest_mark_is_judged_by_at_the_last_moment(bench: Bench) -> None:
     ticket = waiting_ticket()
-    stop = bench.place(ticket=ticket)
+    stop = bench.place(ticket=ticket, reference_price=Decimal(50_000))
     bench.settle()
     bench.mark(Decimal(48_900))
     ticket.settle()
     assert bench.outcome(stop).reason is RejectReason.WOULD_TRIGGER
+    assert bench.events(EventType.ORDER_REFUSED_UNSAFE) == [], "it was sane when it was decided"
 
 
 def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
@@ -228,7 +229,7 @@ def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
         assert bench.position.wait(CancelHeard).outcome.result is CancelResult.REFUSED
         bench.stage.tell(NAME, CancelOrphan(ref=ref_of(stop.client_id)))
         bench.settle()
-        assert {name for name, _ in bench.client.calls} == {"connect"}
+        assert {name for name, _ in bench.client.calls} == {"connect", "facts"}
     finally:
         bench.stop()
 

@@ -22,10 +22,11 @@ from actors.market_feed import MarketFeed
 from actors.market_feed import Wiring as MarketWiring
 from actors.marks import Marks
 from actors.messages import AskSnapshot, FeedState, SnapshotTaken
+from actors.standing import Standing
 from actors.supervision import Crash
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading
 from persistence.spool import Spool
-from tests.actors.order_path.house import Exchange
+from tests.actors.order_path.house import EXPECTED, Exchange
 from tests.actors.order_path.stage import Stage, until
 
 pytestmark = pytest.mark.wire
@@ -42,6 +43,8 @@ def stage(exchange: Exchange, tmp_path: Path) -> Iterator[Stage]:
     shared: dict[str, Any] = {"account": "main", "owners": stage.owners, "recorder": stage.recorder}
     requests = Wiring(
         open_client=lambda: open_trading(access, stage.clock.now),
+        expected=lambda: EXPECTED,
+        standing=Standing(),
         instruments={},
         marks=marks,
         spool=spool,

@@ -214,6 +214,30 @@ def test_a_later_life_replays_before_anything_newer(database: str, tmp_path: Pat
     assert numbers(rows) == list(range(301))
 
 
+def test_a_line_of_the_spool_that_cannot_be_read_any_more_is_shouted_once(
+    database: str, tmp_path: Path, rows: Query
+) -> None:
+    left = Spool(tmp_path / "spool")
+    left.append([numbered(n) for n in range(3)])
+    left.close()
+    (segment,) = (tmp_path / "spool").glob("*.jsonl")
+    lines = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(lines[0] + lines[1].replace(b"{", b"[", 1) + lines[2])
+    bench = Bench(Stage(), database, tmp_path)
+    bench.stage.start()
+    try:
+        bench.stage.kill(messages.JOURNAL)
+        assert settled(bench.write(numbered(3)))
+    finally:
+        bench.stop()
+    assert numbers(rows) == [0, 2, 3]
+    found = rows.one(
+        "SELECT severity, event_data->>'record' AS record FROM monitoring.events WHERE event_type = 'record_poisoned'"
+    )
+    assert found["severity"] == "critical"
+    assert "line 2" in str(found["record"])
+
+
 def test_stopping_writes_what_is_left(database: str, tmp_path: Path, rows: Query) -> None:
     bench = Bench(Stage(), database, tmp_path)
     bench.stage.start()

@@ -107,7 +107,7 @@ def test_all_agrees() -> None:
     assert (kinds(found), found.untracked, found.orphans, found.unseen) == ([], (), (), ())
     view = found.views[MINE]
     assert (view.report, view.orders, view.asked_at) == (row(), (order(),), NOON)
-    assert found.foreign == {"BTCUSDT": 0, "ETHUSDT": 0}
+    assert found.foreign == {("BTCUSDT", None): 0, ("ETHUSDT", None): 0}
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_untracked() -> None:
     (finding,) = found.untracked
     assert (finding.report.symbol, finding.side) == ("ETHUSDT", SHORT)
     assert finding.key != replace(finding, report=row("ETHUSDT", "-4")).key
-    assert found.foreign == {"BTCUSDT": 0, "ETHUSDT": -3, "XRPUSDT": 0, "DOGEUSDT": 5}
+    assert found.foreign == {("BTCUSDT", None): 0, ("ETHUSDT", None): -3, ("XRPUSDT", None): 0, ("DOGEUSDT", None): 5}
 
 
 def test_orphans_are_ours_alone() -> None:
@@ -218,3 +218,38 @@ def test_every_position_has_one_answer(shown: list[tuple[str, str]], held: set[s
     assert not {*found.views} & {*found.unseen}
     open_symbols = {symbol for symbol, quantity in shown if quantity != "0"}
     assert {finding.report.symbol for finding in found.untracked} == open_symbols - held - exclude
+
+
+def test_a_difference_tells_both_figures() -> None:
+    found = read([owned()], [row(quantity="0.5")], [order(quantity=D("0.2"))])
+    assert found.differences == (
+        {"finding": "quantity", "symbol": "BTCUSDT", "book": "2", "exchange": "0.5"},
+        {"finding": "cover", "symbol": "BTCUSDT", "exchange": "0.5", "cover": "0.2"},
+    )
+
+
+def test_an_owner_is_shown_its_own_orders_and_strangers_of_its_side() -> None:
+    mine, child = order(), order(None, exchange_id="901")
+    elsewhere = order(None, exchange_id="902", symbol="ETHUSDT")
+    others, other_side = order(8, exchange_id="903"), order(None, exchange_id="904", position_side=SHORT)
+    found = read([owned()], [row()], [mine, child, elsewhere, others, other_side])
+    assert found.views[MINE].orders == (mine, child)
+
+
+def test_a_small_position_of_a_stranger_is_found_on_its_side() -> None:
+    found = read([], [row(quantity="0.5"), row("ETHUSDT", "-0.5")], [])
+    assert [(u.report.symbol, u.side, u.key) for u in found.untracked] == [
+        ("BTCUSDT", LONG, "untracked BTCUSDT long 0.5"),
+        ("ETHUSDT", SHORT, "untracked ETHUSDT short -0.5"),
+    ]
+
+
+def test_what_strangers_hold_on_both_sides_is_kept_apart() -> None:
+    found = read([], [row(quantity="3", side=LONG), row(quantity="-1", side=SHORT)], [])
+    assert found.foreign == {("BTCUSDT", LONG): 3, ("BTCUSDT", SHORT): -1}
+    assert [u.side for u in found.untracked] == [LONG, SHORT]
+
+
+def test_two_sightings_of_an_orphan_are_the_same_by_its_id() -> None:
+    (orphan,) = read([], [row(quantity="0")], [order(OVER)]).orphans
+    assert orphan.key == f"orphan {order(OVER).client_id}"

@@ -65,6 +65,12 @@ def test_numbers_are_exact(folder: Path) -> None:
             "[protection]\ntake_profits = [{pct = 1, fraction = 0.7}, {pct = 2, fraction = 0.7}]",
             "the fractions add up to 1.4",
         ),
+        ("[protection]\ntake_profits = [{pct = 51, fraction = 1}]", "take_profits: pct 51 must be at most 50"),
+        (
+            "[protection]\ntake_profits = [{pct = 1, fraction = 0.5}, {pct = 1.0, fraction = 0.5}]",
+            "take_profits: pct 1 stands there twice",
+        ),
+        ("[trailing]\natr_period = 1", "trailing.atr_period = 1: must be greater than or equal to 2"),
         ("[supervision]\nbase_backoff_s = 50", "base_backoff_s 50.0 must not exceed max_backoff_s 30.0"),
         ('[log]\nrotation = "big"', 'must be a size such as "50 MB"'),
         ('[signals]\nurl = "http://x"', "signals.url: must start with ws:// or wss://"),
@@ -285,9 +291,9 @@ def test_the_admin_socket_is_found_in_spite_of_other_mistakes(folder: Path) -> N
 
 def test_a_changed_key_without_effect_is_named(folder: Path) -> None:
     assert list(load(folder).without_effect()) == []
-    settings = load(folder, '[sizing]\nmethod = "atr"\n[accounts.two]\nexchange = "binanceusdm"\nhedge_mode = true')
+    settings = load(folder, '[sizing]\nmethod = "atr"\n[accounts.two]\nexchange = "binanceusdm"\nadopt_stops = true')
     assert list(settings.without_effect()) == [
-        "accounts.two.hedge_mode has no effect yet: it comes with hedge mode",
+        "accounts.two.adopt_stops has no effect yet: it comes with adoption of strangers' stops",
         "sizing.method has no effect yet: it comes with sizing by percent and ATR",
     ]
 

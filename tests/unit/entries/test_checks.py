@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.entries.checks import CHECKS, Refusal, Rules, Situation, Wish, judge
+from domain.entries.checks import CHECKS, Refusal, Rules, Situation, Slots, Wish, judge
 from domain.instrument import PositionSide
 from tests.unit.domain.samples import BTC
 
@@ -51,11 +51,16 @@ LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 
 
 ORDER = ["entries_open", "age", "idempotency", "lists", "trading", "session", "position", "cooldown", "max_positions",
-         "exposure", "price"]  # fmt: skip
+         "exposure", "conditional_slots", "price"]  # fmt: skip
 
 
 def ago(**span: float) -> datetime:
     return NOON - timedelta(**span)
+
+
+def slots(**changes: Any) -> Slots:
+    whole: dict[str, Any] = {"used": 0, "limit": 200, "used_on_symbol": 0, "limit_on_symbol": 10, "needed": 1}
+    return Slots(**(whole | changes))
 
 
 def refusal(wish: dict[str, Any], rules: dict[str, Any], now: dict[str, Any]) -> Refusal | None:
@@ -138,6 +143,30 @@ CASES: list[tuple[str, str, dict[str, object], dict[str, Any], dict[str, Any], d
     (
         "exposure", "too_much_exposure", {"exposure_usd": "0", "entry_usd": "1001", "max_exposure_usd": "1000"},
         {}, {}, {"entry_usd": D(1001)}, {"rules": {"max_exposure_usd": D(0)}, "now": {"entry_usd": D(1001)}},
+    ),
+    (
+        "exposure", "too_much_exposure", {"exposure_usd": "0", "entry_usd": "250", "max_exposure_usd": "1"},
+        {}, {"max_exposure_usd": D(1)}, {}, {},
+    ),
+    (
+        "conditional_slots", "no_conditional_slots",
+        {"on": "account", "used": 188, "needed": 3, "reserve": 10, "limit": 200},
+        {}, {}, {"slots": slots(used=188, needed=3)}, {"now": {"slots": slots(used=187, needed=3)}},
+    ),
+    (
+        "conditional_slots", "no_conditional_slots",
+        {"on": "BTCUSDT", "used": 9, "needed": 1, "reserve": 1, "limit": 10},
+        {}, {}, {"slots": slots(used_on_symbol=9)}, {"now": {"slots": slots(used_on_symbol=8)}},
+    ),
+    (
+        "conditional_slots", "no_conditional_slots",
+        {"on": "account", "used": 500, "needed": 1, "reserve": 10, "limit": 200},
+        {}, {}, {"slots": slots(used=500)}, {"now": {"slots": slots(used=500, limit=None)}},
+    ),
+    (
+        "conditional_slots", "no_conditional_slots",
+        {"on": "account", "used": 200, "needed": 1, "reserve": 10, "limit": 200},
+        {}, {}, {"slots": slots(used=200)}, {"now": {"slots": slots(used=200, needed=0)}},
     ),
     ("price", "no_mark_price", {"symbol": "BTCUSDT"}, {}, {}, {"mark_price": None}, {}),
     (

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from actors.entry_gate import EntryGate
-from actors.owners import Owners
+from actors.owners import Owners, Place
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -42,11 +42,11 @@ def test_not_yet_comes_before_no() -> None:
 
 def test_a_release_is_over_when_the_venue_shows_flat() -> None:
     gate, owners = EntryGate(["main"]), Owners()
-    owners.show_foreign("main", "BTCUSDT", Decimal(1))
+    owners.show_foreign(Place("main", "BTCUSDT"), Decimal(1))
     gate.release("main", "BTCUSDT", NOON)
     later = NOON + timedelta(seconds=6)
     assert gate.forget_flat("main", owners, later) is None
-    owners.show_foreign("main", "BTCUSDT", Decimal(0))
+    owners.show_foreign(Place("main", "BTCUSDT"), Decimal(0))
     assert gate.forget_flat("main", owners, NOON + timedelta(seconds=4)) is None, "a reading may be older"
     assert gate.forget_flat("second", owners, later) is None
     assert gate.forget_flat("main", owners, later) == {"released_positions": {}}

@@ -1,0 +1,172 @@
+"""Whether an order may leave, asked before its intent is durable and again right before its first byte.
+
+Runs on the gateway's event loop. Rules of this file: nothing here sends an order; an older epoch than the newest seen
+for its position is refused; entries may be closed by many (account, lock, database, maintenance), stops and exits by
+nobody; an order that breaks a rule of LAWS S13 is refused whoever decided it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from actors.account_check import Reporter
+from actors.marks import Marks
+from actors.messages import Perform
+from actors.owners import Owners
+from actors.recording import Recorder
+from actors.standing import Standing
+from actors.upkeep import Upkeep
+from adapters.exchange.interface import TradingClient
+from domain.accounts import Expected
+from domain.catalogue import EventType
+from domain.identity import Epoch, OrderKind, PositionId
+from domain.instrument import Instrument, PositionSide
+from domain.orders import Fence, OrderIntent, Rejected, RejectReason
+from domain.sanity import Objection, Rule, check_intent, refusal_of
+from persistence.spool import Spool
+
+STALE_S = 4.0  # with window and skew still before the owner takes an absent order for absent (8 s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What a gateway is given. `expected`: what the settings say of the account now."""
+
+    account: str
+    open_client: Callable[[], TradingClient]
+    expected: Callable[[], Expected]
+    standing: Standing
+    instruments: dict[str, Instrument]
+    owners: Owners
+    marks: Marks
+    spool: Spool
+    recorder: Recorder
+    leverage: int
+    max_stop_distance_pct: Decimal
+    dry_run: bool
+
+
+class Admission:
+    """One gateway's."""
+
+    def __init__(self, wiring: Wiring, actor: Reporter, client: TradingClient, upkeep: Upkeep) -> None:
+        """`upkeep` knows the filters that are in force."""
+        self._wiring = wiring
+        self._actor = actor
+        self._client = client
+        self._upkeep = upkeep
+        self._epochs: dict[PositionId, Epoch] = {}
+        self._entries_closed: dict[str, str] = {}
+        self._leverage_set: set[str] = set()
+
+    def claim(self, fence: Fence) -> None:
+        """This epoch owns the position from now on; its owner may know older filters."""
+        newest = self._epochs.get(fence.position_id)
+        if newest is None or newest < fence.epoch:
+            self._epochs[fence.position_id] = fence.epoch
+        self._upkeep.outdated(self._wiring.owners.state(fence.position_id))
+
+    def disown(self, position_id: PositionId) -> None:
+        """The position's life is over."""
+        self._epochs.pop(position_id, None)
+
+    def close_entries(self, by: str, reason: str | None) -> None:
+        """One ground for closing entries arises, or (None) falls away."""
+        if reason is None:
+            self._entries_closed.pop(by, None)
+        else:
+            self._entries_closed[by] = reason
+
+    def refusal(self, request: Perform, intent: OrderIntent) -> Rejected | None:
+        """Why an order must not be sent, checked again right before it is."""
+        if self.fenced(request):
+            return self.rejected(intent, RejectReason.FENCED, "a newer owner has this position")
+        waited = (self._actor.clock.now() - request.asked_at).total_seconds()
+        if waited > STALE_S:
+            why = f"not sent: it waited {waited:.1f} s, {STALE_S} s at most"
+            return self.rejected(intent, RejectReason.TRANSIENT, why)
+        if self._wiring.dry_run:
+            return self.rejected(intent, RejectReason.ENTRIES_CLOSED, "dry run: nothing is sent")
+        if intent.kind is OrderKind.ENTRY and (closed := self._closed_because(intent.symbol)) is not None:
+            return self.rejected(intent, RejectReason.ENTRIES_CLOSED, closed)
+        instrument = self._wiring.instruments.get(intent.symbol)
+        if instrument is None:
+            return self.rejected(intent, RejectReason.SYMBOL, f"symbol={intent.symbol}: not known to the venue")
+        if self._decided_by_old_filters(intent, instrument):
+            return self.rejected(intent, RejectReason.PRECISION, "not sent: the symbol's tick or step has changed")
+        mark = self._wiring.marks.get(self._wiring.account, intent.symbol)
+        objection = check_intent(
+            intent,
+            instrument,
+            mark.price if mark is not None else request.mark_price,
+            request.liquidation_price,
+            max_distance_pct=self._wiring.max_stop_distance_pct,
+        )
+        if objection is None:
+            return None
+        if not self._overtaken(request, intent, instrument, objection):
+            data = {"order_id": intent.client_id, "rule": objection.text}
+            self._actor.report(EventType.ORDER_REFUSED_UNSAFE, data, symbol=intent.symbol)
+        return self.rejected(intent, refusal_of(intent, objection), objection.text)
+
+    def _overtaken(
+        self, request: Perform, intent: OrderIntent, instrument: Instrument, objection: Objection
+    ) -> bool:
+        """Whether the order was sane when it was decided and the mark has passed it since: its owner is answered as by
+        the venue and reports it; nobody has to be called for that.
+        """
+        if objection.rule is not Rule.MARK_SIDE or intent.reference_price is None:
+            return False
+        limit = self._wiring.max_stop_distance_pct
+        then = check_intent(intent, instrument, None, request.liquidation_price, max_distance_pct=limit)
+        return then is None
+
+    def _decided_by_old_filters(self, intent: OrderIntent, instrument: Instrument) -> bool:
+        """Whether an order fits only the filters that its owner still knew; it is told the new ones."""
+        if not self._upkeep.outdated(self._wiring.owners.state(intent.position_id)):
+            return False
+        prices = [price for price in (intent.trigger_price, intent.attached_stop) if price is not None]
+        return not instrument.on_step(intent.quantity) or not all(instrument.on_tick(price) for price in prices)
+
+    def _closed_because(self, symbol: str) -> str | None:
+        """Why there is no entry on the symbol now: account, lock, database, or a margin mode that is not as set."""
+        standing = self._wiring.standing
+        reasons = [*self._entries_closed.values(), standing.closed_because, standing.margin_refusal(symbol)]
+        return "; ".join(reason for reason in reasons if reason) or None
+
+    def fenced(self, request: Perform) -> bool:
+        """Whether a newer owner has the position, or this gateway was replaced."""
+        newest = self._epochs.get(request.fence.position_id)
+        stale = newest is not None and request.fence.epoch < newest
+        if stale or self._actor.fenced:
+            data = {"position": request.fence.position_id, "effect": type(request.effect).__name__}
+            self._actor.report(EventType.REQUEST_FENCED, data, symbol=request.symbol)
+            return True
+        return False
+
+    def rejected(self, intent: OrderIntent, reason: RejectReason, text: str) -> Rejected:
+        """An order that we ourselves refuse."""
+        return Rejected(
+            client_id=intent.client_id, reason=reason, code="", text=text, sent_at=self._actor.clock.now()
+        )
+
+    async def prepare(self, intent: OrderIntent) -> Rejected | None:
+        """Leverage, once a symbol, on a symbol without a position (DESIGN 3, 'Hands off'). Raises VenueFailure."""
+        leverage, symbol = self._wiring.leverage, intent.symbol
+        if leverage <= 0 or symbol in self._leverage_set:
+            return None
+        if not await self._is_held(symbol):
+            await self._client.set_leverage(symbol, leverage)
+        elif self._wiring.standing.leverage(symbol) != leverage:
+            text = f"leverage {leverage} is not set on {symbol}: a position is open there"
+            return self.rejected(intent, RejectReason.OTHER, text)
+        self._leverage_set.add(symbol)
+        return None
+
+    async def _is_held(self, symbol: str) -> bool:
+        """Whether anybody has a position on the symbol. Raises VenueFailure."""
+        sides = (PositionSide.LONG, PositionSide.SHORT) if self._wiring.expected().hedge_mode else (None,)
+        reports = [await self._client.position(symbol, side) for side in sides]
+        return any(report.quantity for report in reports)
