@@ -7,6 +7,7 @@ import json
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from tests.oracle.court import Absence, Filters, Terms
 from tests.oracle.judge import judge_file
@@ -18,7 +19,7 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.oracle", description="Judge a timeline by the laws.")
     parser.add_argument("timeline", type=Path)
-    parser.add_argument("--exchange-info", type=Path, help="a reply of exchangeInfo: ticks and steps to judge S13 by")
+    parser.add_argument("--exchange-info", type=Path, help="the venue's listing: ticks and steps for S13")
     parser.add_argument("--down", action="append", default=[], metavar="MS-MS", help="our process was down")
     arguments = parser.parse_args()
     try:
@@ -37,10 +38,17 @@ def main() -> int:
     return 0 if verdict.clean else 1
 
 
-def filters_of(exchange_info: dict[str, list[dict[str, object]]]) -> dict[str, Filters]:
-    """Tick and step of each symbol of an exchangeInfo reply."""
+def filters_of(listed: dict[str, Any]) -> dict[str, Filters]:
+    """Tick and step of each symbol, of Binance's exchangeInfo or Bybit's instruments-info. Raises ValueError."""
+    if "result" in listed:
+        return {
+            row["symbol"]: Filters(
+                tick=Decimal(row["priceFilter"]["tickSize"]), step=Decimal(row["lotSizeFilter"]["qtyStep"])
+            )
+            for row in listed["result"]["list"]
+        }
     found = {}
-    for row in exchange_info["symbols"]:
+    for row in listed["symbols"]:
         rules = row["filters"]
         if not isinstance(rules, list):
             raise ValueError(f"exchangeInfo: filters of {row.get('symbol')} must be a list")

@@ -1,7 +1,8 @@
 """The exchange's book, rebuilt from its timeline line by line: orders, positions, lives, marks, cover.
 
 Rules of this file: it judges nothing. The signed position is the sum of the fills; the position lines must agree.
-A cancelled order was cancelled by us when a request of ours named it (or all of its symbol), else by an outsider.
+A position is (symbol, position side): BOTH in one-way mode; LONG and SHORT of one symbol are two in hedge mode. Who
+caused a change is asked of `authors`; what no request of ours explains was an outsider's doing.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from collections import deque
 from collections.abc import Iterator
 from decimal import Decimal
 
+from tests.oracle.asks import Ask, What, read_ask
+from tests.oracle.authors import Authors
 from tests.oracle.facts import (
     ZERO,
     Accepted,
+    Amended,
     Answered,
     Asked,
     By,
@@ -24,15 +28,17 @@ from tests.oracle.facts import (
     Life,
     LifeOver,
     Marked,
+    Meddled,
     Mismatch,
     Order,
     Repeated,
     StepOver,
 )
-from tests.oracle.ours import ENTRY, STOP, TAKE_PROFIT, identify
+from tests.oracle.ours import ENTRY, EXIT, Ident, identify
 from tests.oracle.reader import (
     AlgoLine,
     AnyLine,
+    ControlLine,
     FillLine,
     OrderLine,
     PositionLine,
@@ -40,13 +46,12 @@ from tests.oracle.reader import (
     ReplyLine,
     RequestLine,
     SessionLine,
+    StruckLine,
 )
 
-CONTROL = "/control"
 MARKS_KEPT_MS = 2_000
 _OVER = frozenset({"CANCELED", "EXPIRED", "REJECTED", "FINISHED", "FILLED", "EXPIRED_IN_MATCH"})
 _BY_EXCHANGE = frozenset({"EXPIRED", "REJECTED", "EXPIRED_IN_MATCH"})
-_CANCEL_ALL = ("algoOpenOrders", "allOpenOrders")
 
 
 class Book:
@@ -55,19 +60,24 @@ class Book:
     def __init__(self) -> None:
         self.now = 0
         self.orders: dict[str, Order] = {}
+        self._by_client: dict[str, Order] = {}
         self.resting: dict[Key, list[Order]] = {}
         self.quantity: dict[Key, Decimal] = {}
         self.lives: dict[Key, Life] = {}
         self.past: list[Life] = []
         self.marks: dict[str, deque[tuple[int, Decimal]]] = {}
-        self.requests: dict[int, RequestLine] = {}
+        self.requests: dict[int, Ask] = {}
         self.last_fill_seq: dict[Key, int] = {}
+        self._authors = Authors()
         self._trades: set[str] = set()
-        self._cancels: dict[str, RequestLine] = {}
-        self._cancel_all: dict[tuple[str, str], RequestLine] = {}
+        self._unnamed = 0
         self._touched: set[Key] = set()
 
     # Questions
+
+    def by_name(self, name: str) -> Order | None:
+        """The order that a request names: 'algo 5' or 'order 7', by the venue's id or by the client's."""
+        return self.orders.get(name) or self._by_client.get(name)
 
     def mark(self, symbol: str) -> Decimal | None:
         """The latest mark price."""
@@ -109,6 +119,17 @@ class Book:
             total += max(order.latest.quantity - order.executed, ZERO)
         return total
 
+    def covered_by(self, order: Order, terms: AlgoLine) -> Decimal:
+        """The quantity that this order would close on these terms, its latest or earlier ones."""
+        life = self.lives.get(order.key)
+        if life is None or not order.is_stop or not order.closes(life.side):
+            return ZERO
+        mark = self.mark(order.key[0])
+        if mark is not None and (mark - terms.trigger) * life.side <= 0:
+            return ZERO
+        size = self.size(order.key)
+        return size if terms.close_position else min(max(terms.quantity - order.executed, ZERO), size)
+
     def stop_in_force(self, key: Key) -> Decimal | None:
         """E: the trigger that would be touched first, of stops that rest."""
         triggers = [order.trigger for order in self.stops(key) if order.live]
@@ -118,11 +139,11 @@ class Book:
 
     def our_live_stops(self, position: int) -> list[Order]:
         """The resting stops of one position id of ours."""
-        return [o for o in self._all_resting() if o.live and o.our_stop and o.ident and o.ident.position == position]
+        return [o for o in self._all_resting() if o.live and o.our_stop and o.owner == position]
 
     def our_live_orders(self, position: int) -> list[Order]:
         """Every resting order of one position id of ours."""
-        return [o for o in self._all_resting() if o.live and o.ident and o.ident.position == position]
+        return [o for o in self._all_resting() if o.live and o.owner == position]
 
     # The one way in
 
@@ -135,15 +156,19 @@ class Book:
             case RequestLine():
                 yield self._request(line)
             case ReplyLine():
-                request = self.requests.pop(line.request, None)
-                if request is not None:
-                    yield Answered(line=line, request=request)
+                ask = self.requests.pop(line.request, None)
+                if ask is not None:
+                    if not line.granted:
+                        self._authors.refused(ask)
+                    yield Answered(line=line, ask=ask)
             case OrderLine() | AlgoLine():
                 yield from self._order(line)
             case FillLine():
                 yield from self._fill(line)
             case PositionLine():
                 yield from self._position(line)
+            case ControlLine() | StruckLine():
+                yield Meddled(line=line)
             case SessionLine(event="start"):
                 # What was asked and not answered before the exchange died never will be.
                 self.requests.clear()
@@ -181,43 +206,28 @@ class Book:
         return Marked(line=line)
 
     def _request(self, line: RequestLine) -> Fact:
-        symbol = line.params.get("symbol")
-        outsider = line.path.startswith(CONTROL)
-        if line.method != "GET" and not outsider:
-            self.requests[line.id] = line
-        if line.method == "DELETE" and not outsider:
-            what = line.path.rsplit("/", 1)[-1]
-            if what in _CANCEL_ALL:
-                self._cancel_all[str(symbol), what] = line
-            sort = "algo" if "algo" in what.lower() else "order"
-            for name in ("algoId", "clientAlgoId", "orderId", "origClientOrderId"):
-                if line.params.get(name):
-                    self._cancels[f"{sort} {line.params[name]}"] = line
-        return Asked(line=line, symbol=symbol, outsider=outsider)
+        ask = read_ask(line)
+        if ask.what not in (What.QUESTION, What.CONTROL):
+            self.requests[line.id] = ask
+        self._authors.note(ask)
+        return Asked(ask=ask)
 
     def _order(self, line: OrderLine | AlgoLine) -> Iterator[Fact]:
-        conditional = isinstance(line, AlgoLine)
-        name = f"algo {line.algo_id}" if conditional else f"order {line.order_id}"  # type: ignore[union-attr]
+        name = f"algo {line.algo_id}" if isinstance(line, AlgoLine) else f"order {line.order_id}"
         key = (line.symbol, line.position_side)
         self._touched.add(key)
+        self._authors.stamped = self._authors.stamped or line.request is not None
         order = self.orders.get(name)
         if order is None:
-            order = Order(key=key, accepted=line, latest=line, ident=identify(line.client_id))
-            self.orders[name] = order
-            self.resting.setdefault(key, []).append(order)
-            if isinstance(line, OrderLine) and line.algo_id is not None:
-                order.parent = self.orders.get(f"algo {line.algo_id}")
-            if order.parent is not None:
-                order.parent.child = order
-                order.ident = order.parent.ident
-            elif order.ident is not None and order.ident.kind in (STOP, TAKE_PROFIT):
-                self._adopt(key, order.ident.position)
+            order = self._new(name, key, line)
             if line.status not in _OVER or line.status in ("FILLED", "FINISHED"):
                 yield Accepted(order=order, life=self.lives.get(key))
             was_live = False
         else:
-            was_live = order.live
+            was_live, before = order.live, order.latest
             order.latest = line
+            if isinstance(line, AlgoLine) and isinstance(before, AlgoLine) and was_live and order.live:
+                yield from self._amended(order, line, before)
         if order.firing and order.triggering_at is None:
             order.triggering_at = line.t
             yield Fired(order=order, life=self.lives.get(key))
@@ -225,25 +235,65 @@ class Book:
             self.resting[key].remove(order)
             yield Ended(order=order, by=self._ended_by(order, line), was_live=was_live, life=self.lives.get(key))
 
-    def _adopt(self, key: Key, position: int) -> None:
-        """The first protective order of ours on a stranger's position makes it ours."""
+    def _new(self, name: str, key: Key, line: OrderLine | AlgoLine) -> Order:
+        order = Order(key=key, accepted=line, latest=line, ident=identify(line.client_id))
+        self.orders[name] = order
+        self._by_client[f"{name.partition(' ')[0]} {line.client_id}"] = order
+        self.resting.setdefault(key, []).append(order)
+        if isinstance(line, OrderLine) and line.algo_id is not None:
+            order.parent = self.orders.get(f"algo {line.algo_id}")
+        if order.parent is not None:
+            order.parent.child = order
+            order.ident = order.parent.ident
+        elif isinstance(line, AlgoLine) and line.attached:
+            order.asked = self._authors.of_change(line, since=-1)
+            self._set_by(order, order.asked)
+            if order.asked is not None or line.close_position:
+                # What covers the whole is one with the position, whoever set it; a part of a stranger's stays his.
+                order.life = self.lives.get(key)
+        elif order.ident is not None and order.ident.kind != ENTRY:
+            self._adopt(key, order.ident)
+        return order
+
+    def _amended(self, order: Order, line: AlgoLine, before: AlgoLine) -> Iterator[Fact]:
+        unchanged = line.trigger == before.trigger and line.quantity == before.quantity
+        if unchanged and line.close_position == before.close_position:
+            return
+        foreign = order.owner is None
+        asked = self._authors.of_change(line, order.accepted.seq)
+        if asked is not None:
+            order.asked = asked
+            if order.attached:
+                self._set_by(order, asked)
+        by = By.OUTSIDER if asked is None else By.US
+        yield Amended(order=order, before=before, by=by, foreign=foreign, life=self.lives.get(order.key))
+
+    def _set_by(self, order: Order, asked: Ask | None) -> None:
+        """Setting a stop on a stranger's position makes it ours, even if no id tells whose of ours."""
+        life = self.lives.get(order.key)
+        if asked is None or life is None or not order.is_stop:
+            return
+        if life.owner is None:
+            self._unnamed -= 1
+            life.owner = asked.ident.position if asked.ident is not None else self._unnamed
+        elif life.owner < 0 and asked.ident is not None:
+            life.owner = asked.ident.position
+
+    def _adopt(self, key: Key, ident: Ident) -> None:
+        """The first protective order of ours on a stranger's position makes it ours; any names what we had adopted."""
         life = self.lives.get(key)
-        if life is not None and life.owner is None:
-            life.owner = position
+        if life is None:
+            return
+        if (life.owner is None and ident.kind != EXIT) or (life.owner is not None and life.owner < 0):
+            life.owner = ident.position
 
     def _ended_by(self, order: Order, line: OrderLine | AlgoLine) -> By:
         if line.status in _BY_EXCHANGE:
             return By.EXCHANGE
         if line.status != "CANCELED":
             return By.DONE
-        sort, exchange_id = ("algo", line.algo_id) if isinstance(line, AlgoLine) else ("order", line.order_id)
-        asked = self._cancels.get(f"{sort} {exchange_id}") or self._cancels.get(f"{sort} {line.client_id}")
-        if asked is None:
-            asked = self._cancel_all.get((line.symbol, _CANCEL_ALL[0] if sort == "algo" else _CANCEL_ALL[1]))
-        if asked is None or asked.seq < order.accepted.seq:
-            return By.OUTSIDER
-        order.cancel_asked = asked
-        return By.US
+        order.cancel_asked = self._authors.of_cancel(line, order.accepted.seq)
+        return By.OUTSIDER if order.cancel_asked is None else By.US
 
     def _fill(self, line: FillLine) -> Iterator[Fact]:
         if line.trade_id in self._trades:
@@ -310,6 +360,6 @@ def _count(life: Life, line: FillLine, entered: Decimal, left: Decimal) -> None:
 def _ending(order: Order | None) -> str:
     if order is None:
         return "unexplained"
-    if order.ident is not None:
-        return {"s": "stop", "t": "take-profit", "x": "exit", "e": "entry"}[order.ident.kind]
+    if order.kind:
+        return {"s": "stop", "t": "take-profit", "x": "exit", "e": "entry"}[order.kind]
     return {"liquidation": "liquidation", "algo": "stranger's stop"}.get(order.latest.origin, "outsider")

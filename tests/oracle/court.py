@@ -56,7 +56,10 @@ class Disturbance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the judge is told beside the timeline. Percents are percents; weights are the venue's for a minute."""
+    """What the judge is told beside the timeline. Percents are percents; weights are the venue's for a minute.
+
+    `adopt_stops`: the setting of this name was on, so that a stranger's stop may be taken over.
+    """
 
     filters: Mapping[str, Filters] = field(default_factory=dict)
     absences: tuple[Absence, ...] = ()
@@ -64,7 +67,9 @@ class Terms:
     disturbances: tuple[Disturbance, ...] = ()
     weight_limit: int = 2400
     orders_per_10s: int = 300
+    requests_per_5s: int = 600
     farthest_stop_pct: Decimal = Decimal(50)
+    adopt_stops: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,7 @@ class Court:
         self.terms = terms
         self.breaches: list[Breach] = []
         self.excuses: Counter[tuple[str, str]] = Counter()
+        self.unjudged: Counter[tuple[str, str]] = Counter()
         self._due: list[tuple[int, int, Callable[[int], None]]] = []
         self._count = 0
         self._disturbances: deque[tuple[int, str | None, str]] = deque()
@@ -100,6 +106,10 @@ class Court:
         """A law would be broken but for a reason that the laws grant."""
         self.excuses[law, why] += 1
 
+    def cannot_judge(self, law: str, why: str) -> None:
+        """A law would have something to say here, but the timeline does not tell what it needs to know."""
+        self.unjudged[law, why] += 1
+
     def disturbed(self, at: int, symbol: str | None, why: str) -> None:
         """An outsider, or the exchange, acted (symbol None: on everything)."""
         self._disturbances.append((at, symbol, why))
@@ -109,6 +119,10 @@ class Court:
     def away(self, since: int, until: int) -> None:
         """The exchange did not run."""
         self._absences.append((since, until + RETURN_GRACE_MS, "the exchange was down"))
+
+    def unreachable(self, since: int, until: int, why: str) -> None:
+        """The exchange ran, and could not be heard or asked."""
+        self._absences.append((since, until + GRACE_MS, why))
 
     def operator_asked(self, symbol: str, at: int) -> bool:
         """Whether an operator acted on the symbol within the grace before."""

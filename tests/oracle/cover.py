@@ -11,6 +11,7 @@ from tests.oracle.court import Court
 from tests.oracle.facts import (
     TRIGGERING_COVERS_MS,
     Accepted,
+    Amended,
     By,
     Ended,
     Filled,
@@ -24,7 +25,7 @@ from tests.oracle.facts import (
 from tests.oracle.law import Ears, Law
 from tests.oracle.measures import Interval, Measures, percentile
 from tests.oracle.ours import ENTRY, EXIT
-from tests.oracle.reader import AnyLine
+from tests.oracle.reader import AlgoLine, AnyLine
 
 MOST_UNPROTECTED_MS = 3_000
 P99_UNPROTECTED_MS = 1_000
@@ -45,6 +46,7 @@ class Cover(Law):
     def hears(self) -> Ears:
         return {
             Filled: self._filled,
+            Amended: self._amended,
             Ended: self._ended,
             Fired: self._fired,
             LifeOver: self._life_over,
@@ -53,7 +55,7 @@ class Cover(Law):
 
     def _filled(self, fact: Filled) -> None:
         if abs(fact.after) > abs(fact.before):
-            outsider = fact.order is None or fact.order.ident is None
+            outsider = fact.order is None or not fact.order.kind
             self._blame(fact.life.key, By.OUTSIDER if outsider else By.FILL, fact.line)
 
     def _ended(self, fact: Ended) -> None:
@@ -63,6 +65,10 @@ class Cover(Law):
                 self.court.excuse(self.name, "a fill overtook our cancel")
                 by = By.FILL
             self._blame(fact.order.key, by, fact.order.latest)
+
+    def _amended(self, fact: Amended) -> None:
+        if fact.order.is_stop:
+            self._blame(fact.order.key, fact.by, fact.order.latest)
 
     def _fired(self, fact: Fired) -> None:
         # When the second is over the order no longer counts, and no line says so.
@@ -144,12 +150,32 @@ class Cover(Law):
 
 
 class NoHole(Law):
-    """S4. The new stop was accepted before the old one is cancelled. Excuse: a fill overtook our cancel."""
+    """S4. The new stop was accepted before the old one is cancelled, or the stop was changed in place.
+
+    A change in place is a move without a hole, unless it leaves less cover than there was. Excuse: a fill overtook
+    our cancel.
+    """
 
     name = "S4"
 
     def hears(self) -> Ears:
-        return {Ended: self._ended}
+        return {Ended: self._ended, Amended: self._amended}
+
+    def _amended(self, fact: Amended) -> None:
+        order, life = fact.order, fact.life
+        if not (order.our_stop and fact.by is By.US and life is not None and life.owner is not None):
+            return
+        latest = order.latest
+        if not isinstance(latest, AlgoLine):
+            return
+        size, cover = self.book.size(life.key), self.book.cover(life.key)
+        if cover < size and self.book.covered_by(order, latest) < self.book.covered_by(order, fact.before):
+            self.breach(
+                latest.t, order.key[0], f"we changed a stop of {fact.before.quantity} at {fact.before.trigger}: "
+                f"cover {cover} of {size} is left", fact.before, latest,
+            )  # fmt: skip
+        elif order.owner == life.owner and latest.trigger != fact.before.trigger:
+            life.moves += 1
 
     def _ended(self, fact: Ended) -> None:
         order, life = fact.order, fact.life
@@ -157,7 +183,7 @@ class NoHole(Law):
             return
         size, cover = self.book.size(life.key), self.book.cover(life.key)
         if cover >= size:
-            if order.ident is not None and order.ident.position == life.owner:
+            if order.owner == life.owner:
                 life.moves += 1
             return
         if _fill_overtook(self.book, order):
@@ -182,11 +208,11 @@ class NoExposureUnseen(Law):
         return {Accepted: self._accepted, Filled: self._filled}
 
     def _accepted(self, fact: Accepted) -> None:
-        if fact.order.ident is not None and fact.order.ident.kind == EXIT:
+        if fact.order.kind == EXIT:
             self._exits[fact.order.key] = fact.order.accepted.t
 
     def _filled(self, fact: Filled) -> None:
-        if fact.order is None or fact.order.ident is None or fact.order.ident.kind != ENTRY:
+        if fact.order is None or fact.order.kind != ENTRY:
             return
         life, since = fact.life, fact.line.t
 
@@ -204,4 +230,4 @@ class NoExposureUnseen(Law):
 def _fill_overtook(book: Book, order: Order) -> bool:
     """Whether the position changed between our request to cancel and the cancel."""
     asked = order.cancel_asked
-    return asked is not None and book.last_fill_seq.get(order.key, -1) > asked.seq
+    return asked is not None and book.last_fill_seq.get(order.key, -1) > asked.line.seq

@@ -6,8 +6,18 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from tests.oracle.ours import STOP, Ident
-from tests.oracle.reader import AlgoLine, FillLine, OrderLine, PositionLine, PriceLine, ReplyLine, RequestLine
+from tests.oracle.asks import Ask
+from tests.oracle.ours import STOP, TAKE_PROFIT, Ident
+from tests.oracle.reader import (
+    AlgoLine,
+    ControlLine,
+    FillLine,
+    OrderLine,
+    PositionLine,
+    PriceLine,
+    ReplyLine,
+    StruckLine,
+)
 
 ZERO = Decimal(0)
 # A stop that is TRIGGERING counts as cover for this long (LAWS, 'Let').
@@ -32,16 +42,45 @@ class By(StrEnum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Order:
-    """An order of either sort, as its latest line shows it. `ident` is inherited by the child of a triggered order."""
+    """An order of either sort, as its latest line shows it. `ident` is inherited by the child of a triggered order.
+
+    `life`: the position that an attached order of ours stands on; it has no id, and is ours because the position is
+    (DESIGN 3, 'Ours is'). `asked`: the request that set it or changed it last; `cancel_asked`: the one that ended it.
+    """
 
     key: Key
     accepted: OrderLine | AlgoLine
     latest: OrderLine | AlgoLine
     ident: Ident | None
+    life: Life | None = None
     parent: Order | None = None
     child: Order | None = None
     triggering_at: int | None = None
-    cancel_asked: RequestLine | None = None
+    asked: Ask | None = None
+    cancel_asked: Ask | None = None
+
+    @property
+    def owner(self) -> int | None:
+        """The position of ours that it belongs to; None for a stranger's."""
+        root = self.parent or self
+        if root.ident is not None:
+            return root.ident.position
+        return None if root.life is None else root.life.owner
+
+    @property
+    def kind(self) -> str:
+        """What it is for, by the letters of `ours`; empty for a stranger's."""
+        root = self.parent or self
+        if root.ident is not None:
+            return root.ident.kind
+        if root.owner is None:
+            return ""
+        return STOP if root.is_stop else TAKE_PROFIT
+
+    @property
+    def attached(self) -> bool:
+        """Whether it stands on the position itself."""
+        return isinstance(self.latest, AlgoLine) and self.latest.attached
 
     @property
     def conditional(self) -> bool:
@@ -73,7 +112,7 @@ class Order:
     @property
     def our_stop(self) -> bool:
         """A stop of ours."""
-        return self.is_stop and self.ident is not None and self.ident.kind == STOP
+        return self.is_stop and self.kind == STOP
 
     @property
     def trigger(self) -> Decimal:
@@ -81,11 +120,16 @@ class Order:
         return self.latest.trigger if isinstance(self.latest, AlgoLine) else ZERO
 
     def closes(self, side: int) -> bool:
-        """Whether it can only shrink a position of this sign."""
+        """Whether it can only shrink a position of this sign (in hedge mode a side has one sign only)."""
+        hedged = self.latest.position_side != "BOTH"
+        if hedged and (self.latest.position_side == "LONG") != (side > 0):
+            return False
         closing = (self.latest.side == "SELL") == (side > 0)
-        return closing and (
-            self.latest.reduce_only or self.latest.close_position or self.latest.position_side != "BOTH"
-        )
+        return closing and (self.latest.reduce_only or self.latest.close_position or hedged)
+
+    def closing_quantity(self, size: Decimal) -> Decimal:
+        """How much of a position of this size it would close if it fired."""
+        return size if self.latest.close_position else min(max(self.latest.quantity - self.executed, ZERO), size)
 
     def covers(self, now: int) -> bool:
         """Whether it still counts as cover at `now`: live, or firing for not longer than a second."""
@@ -96,7 +140,10 @@ class Order:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Life:
-    """A position from flat to flat. `owner` is our position id, None while it is nobody's of ours."""
+    """A position from flat to flat. `owner` is our position id, None while it is nobody's of ours.
+
+    A negative owner: ours by a stop that we set on the position itself, before any order of ours told the id.
+    """
 
     key: Key
     side: int
@@ -121,9 +168,7 @@ class Life:
 class Asked:
     """A request came in."""
 
-    line: RequestLine
-    symbol: str | None
-    outsider: bool
+    ask: Ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +176,7 @@ class Answered:
     """A request was answered."""
 
     line: ReplyLine
-    request: RequestLine
+    ask: Ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +184,17 @@ class Accepted:
     """The exchange shows an order for the first time."""
 
     order: Order
+    life: Life | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amended:
+    """A resting conditional was changed in place. `foreign`: it was a stranger's until then."""
+
+    order: Order
+    before: AlgoLine
+    by: By
+    foreign: bool
     life: Life | None
 
 
@@ -194,6 +250,13 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Meddled:
+    """A test played the outsider, or a fault that it had ordered struck."""
+
+    line: ControlLine | StruckLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
     """A new mark price."""
 
@@ -208,4 +271,18 @@ class StepOver:
     touched: frozenset[Key]
 
 
-Fact = Asked | Answered | Accepted | Ended | Fired | Filled | LifeOver | Mismatch | Repeated | Marked | StepOver
+Fact = (
+    Asked
+    | Answered
+    | Accepted
+    | Amended
+    | Ended
+    | Fired
+    | Filled
+    | LifeOver
+    | Mismatch
+    | Repeated
+    | Meddled
+    | Marked
+    | StepOver
+)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from tests.oracle.asks import Ask, What
 from tests.oracle.book import Book
 from tests.oracle.court import GRACE_MS, Court
-from tests.oracle.facts import Accepted, Answered, Asked, By, Ended, Filled, Life, LifeOver, Order
+from tests.oracle.facts import Accepted, Amended, Answered, Asked, By, Ended, Filled, Key, Life, LifeOver, Order
 from tests.oracle.law import Ears, Law
 from tests.oracle.measures import Measures
 from tests.oracle.ours import ENTRY
@@ -14,7 +15,9 @@ from tests.oracle.ours import ENTRY
 QUIET_MS = 2_000
 MOST_TWO_STOPS_MS = 10_000
 NO_ORPHAN_AFTER_MS = 5_000
-WOULD_TRIGGER = -2021
+# The venue's words for 'this trigger is passed already' (VENUES D); Bybit's 10001 is one if the price says so.
+WOULD_TRIGGER = frozenset({-2021, -4142, 110092, 110093})
+BAD_REQUEST = 10001
 
 
 class NeverAddRisk(Law):
@@ -26,7 +29,7 @@ class NeverAddRisk(Law):
         return {Filled: self._filled, Accepted: self._accepted}
 
     def _filled(self, fact: Filled) -> None:
-        if fact.order is None or fact.order.ident is None or fact.order.ident.kind == ENTRY:
+        if fact.order is None or fact.order.kind in ("", ENTRY):
             return
         if abs(fact.after) > abs(fact.before) or fact.before * fact.after < 0:
             self.breach(
@@ -35,7 +38,7 @@ class NeverAddRisk(Law):
 
     def _accepted(self, fact: Accepted) -> None:
         order = fact.order
-        if order.ident is None or order.ident.kind == ENTRY or order.parent is not None:
+        if order.kind in ("", ENTRY) or order.parent is not None:
             return
         if not order.closes(1) and not order.closes(-1):
             self.breach(order.accepted.t, order.key[0], "no entry and not reduce-only", order.accepted)
@@ -53,18 +56,46 @@ class Ratchet(Law):
 
     def __init__(self, book: Book, court: Court, measures: Measures) -> None:
         super().__init__(book, court, measures)
-        self._refused: dict[str, int] = {}
+        self._refused: dict[Key, int] = {}
+        self._outside: dict[Key, int] = {}
 
     def hears(self) -> Ears:
-        return {Answered: self._answered, Accepted: self._accepted, Ended: self._ended}
+        return {
+            Answered: self._answered,
+            Accepted: self._accepted,
+            Amended: self._amended,
+            Ended: self._ended,
+        }
 
     def _answered(self, fact: Answered) -> None:
-        if fact.line.code == WOULD_TRIGGER and fact.request.params.get("symbol"):
-            self._refused[fact.request.params["symbol"]] = fact.line.t
+        passed = fact.line.code in WOULD_TRIGGER or (fact.line.code == BAD_REQUEST and self._passed(fact.ask))
+        if passed and fact.ask.symbol is not None:
+            self._refused[fact.ask.key] = fact.line.t
+
+    def _passed(self, ask: Ask) -> bool:
+        """Whether the stop that was asked for is on the wrong side of the mark by now."""
+        life, mark = self.book.lives.get(ask.key), self.book.mark(str(ask.symbol))
+        wanted = ask.stop_loss if ask.what is What.ATTACH else ask.trigger
+        if life is None or mark is None or wanted is None:
+            return False
+        return (mark - Decimal(str(wanted))) * life.side <= 0
 
     def _accepted(self, fact: Accepted) -> None:
         if fact.order.is_stop and fact.life is not None and fact.life.owner is not None:
             self._look(fact.life, fact.order)
+
+    def _amended(self, fact: Amended) -> None:
+        life = fact.life
+        if not fact.order.is_stop or life is None or life.owner is None:
+            return
+        if fact.by is By.US:
+            self._look(life, fact.order)
+            return
+        # An outsider's act breaks no law of ours, and what it has made better we may not make worse again.
+        in_force = self.book.stop_in_force(life.key)
+        if in_force is not None and (life.floor is None or (in_force - life.floor) * life.side > 0):
+            life.floor = in_force
+        self._outside[life.key] = fact.order.latest.t
 
     def _ended(self, fact: Ended) -> None:
         if fact.order.is_stop and fact.by is By.US and fact.life is not None and fact.life.owner is not None:
@@ -89,8 +120,10 @@ class Ratchet(Law):
         mark = self.book.mark(symbol)
         if self.court.operator_asked(symbol, now):
             return "an operator asked for it"
-        if now - self._refused.get(symbol, -GRACE_MS) < GRACE_MS:
+        if now - self._refused.get(life.key, -GRACE_MS) < GRACE_MS:
             return "the venue refused the better price"
+        if now - self._outside.get(life.key, -GRACE_MS) < GRACE_MS:
+            return "an outsider had just changed the stop"
         if mark is not None and (mark - floor) * life.side <= 0:
             return "the mark is past the better price"
         return None
@@ -104,51 +137,60 @@ class OneStop(Law):
     def __init__(self, book: Book, court: Court, measures: Measures) -> None:
         super().__init__(book, court, measures)
         self._busy: dict[str, int] = {}
-        self._pairs: set[int] = set()
+        self._pairs: dict[int, int] = {}
+        """Since when a position has two."""
 
     def hears(self) -> Ears:
-        return {Asked: self._asked, Answered: self._answered, Accepted: self._accepted, Filled: self._filled}
+        return {
+            Asked: self._asked,
+            Answered: self._answered,
+            Accepted: self._accepted,
+            Filled: self._filled,
+            Ended: self._ended,
+        }
+
+    def _ended(self, fact: Ended) -> None:
+        ident = fact.order.ident
+        if ident is not None and ident.position in self._pairs and len(self.book.our_live_stops(ident.position)) < 2:
+            del self._pairs[ident.position]
 
     def _asked(self, fact: Asked) -> None:
-        if fact.symbol is not None and fact.line.method != "GET" and not fact.outsider:
-            self._busy[fact.symbol] = fact.line.t
+        if fact.ask.symbol is not None and fact.ask.what not in (What.QUESTION, What.CONTROL):
+            self._busy[fact.ask.symbol] = fact.ask.line.t
 
     def _answered(self, fact: Answered) -> None:
-        symbol = fact.request.params.get("symbol")
-        if symbol is not None:
-            self._busy[symbol] = fact.line.t
+        if fact.ask.symbol is not None:
+            self._busy[fact.ask.symbol] = fact.line.t
 
     def _filled(self, fact: Filled) -> None:
         self._busy[fact.line.symbol] = fact.line.t
 
     def _accepted(self, fact: Accepted) -> None:
-        order = fact.order
-        if not order.our_stop or order.ident is None:
+        order, position = fact.order, fact.order.owner
+        if not order.our_stop or position is None:
             return
-        position, symbol, now = order.ident.position, order.key[0], order.accepted.t
+        symbol, now = order.key[0], order.accepted.t
         stops = self.book.our_live_stops(position)
         self.measures.most_stops = max(self.measures.most_stops, len(stops))
         if len(stops) > 2:
             self.breach(now, symbol, f"{len(stops)} live stops of one position", *(stop.latest for stop in stops))
         elif len(stops) == 2 and position not in self._pairs:
-            self._pairs.add(position)
+            self._pairs[position] = now
             self._busy[symbol] = max(self._busy.get(symbol, now), now)
             self._watch(position, symbol, since=now)
 
     def _watch(self, position: int, symbol: str, since: int) -> None:
         def pair(at: int) -> bool:
-            return len(self.book.our_live_stops(position)) >= 2
+            return self._pairs.get(position) == since and len(self.book.our_live_stops(position)) >= 2
 
         def quiet(at: int) -> None:
             if not pair(at):
-                self._pairs.discard(position)
                 return
             due = min(self._busy[symbol] + QUIET_MS, since + MOST_TWO_STOPS_MS)
             if due > at:
                 self.court.remind(due, quiet)
                 return
             stops = self.book.our_live_stops(position)
-            self._pairs.discard(position)
             self.court.expect(
                 self.name, symbol, since, at - since, pair,
                 lambda late: self.breach(
@@ -160,7 +202,9 @@ class OneStop(Law):
 
 
 class NoOrphan(Law):
-    """S6. An order of ours does not outlive its position by 5 s, and never works on a later one."""
+    """S6. An order of ours does not outlive its position by 5 s, and never works on another one: a later one on the
+    symbol, or that of the other side in hedge mode.
+    """
 
     name = "S6"
 
@@ -181,11 +225,17 @@ class NoOrphan(Law):
         )  # fmt: skip
 
     def _accepted(self, fact: Accepted) -> None:
-        order = fact.order
-        if order.ident is None or order.ident.kind == ENTRY or order.parent is not None:
+        order, position = fact.order, fact.order.owner
+        if position is None or order.kind == ENTRY or order.parent is not None:
             return
-        position = order.ident.position
         if fact.life is not None and fact.life.owner == position:
+            return
+        elsewhere = next((life.key for life in self.book.lives.values() if life.owner == position), None)
+        if elsewhere is not None:
+            self.breach(
+                order.accepted.t, order.key[0], f"accepted on {order.key[1]}, its position is {elsewhere[1]}",
+                order.accepted,
+            )  # fmt: skip
             return
         self.court.expect(
             self.name, order.key[0], order.accepted.t, NO_ORPHAN_AFTER_MS,
@@ -197,10 +247,14 @@ class NoOrphan(Law):
         )  # fmt: skip
 
     def _filled(self, fact: Filled) -> None:
-        ident = None if fact.order is None else fact.order.ident
-        if ident is None or ident.kind == ENTRY or fact.life.owner in (None, ident.position):
+        order = fact.order
+        if order is None or order.owner is None or order.kind == ENTRY:
             return
-        self.breach(fact.line.t, fact.line.symbol, "an order of another position of ours filled", fact.line)
+        root = order.parent or order
+        if root.life is not None and root.life is not fact.life:
+            self.breach(fact.line.t, fact.line.symbol, "a stop of an earlier position filled", fact.line)
+        elif fact.life.owner not in (None, order.owner):
+            self.breach(fact.line.t, fact.line.symbol, "an order of another position of ours filled", fact.line)
 
     def _lives(self, position: int) -> bool:
         return any(life.owner == position for life in self.book.lives.values())

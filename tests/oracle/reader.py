@@ -49,16 +49,21 @@ class RequestLine(Line):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyLine(Line):
-    """A request was answered; `code` is the venue's error code."""
+    """A request was answered; `code` is the venue's error code, None if there was none."""
 
     request: int
     status: int
     code: int | None
 
+    @property
+    def granted(self) -> bool:
+        """Whether the venue said yes."""
+        return self.code is None and self.status < 400
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderLine(Line):
-    """An ordinary order after a change."""
+    """An ordinary order after a change. `request`: the one that caused it, if the log says so."""
 
     symbol: str
     order_id: str
@@ -73,11 +78,12 @@ class OrderLine(Line):
     executed: Decimal
     origin: str
     algo_id: str | None
+    request: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlgoLine(Line):
-    """A conditional order after a change."""
+    """A conditional order after a change. `attached`: it stands on the position itself; `request` as in OrderLine."""
 
     symbol: str
     algo_id: str
@@ -93,6 +99,8 @@ class AlgoLine(Line):
     status: str
     child_id: str | None
     origin: str
+    attached: bool = False
+    request: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +138,42 @@ class PriceLine(Line):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlLine(Line):
+    """A test played the outsider or the venue: ordered something (`refused`: in vain)."""
+
+    command: str
+    asked: Mapping[str, Any]
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StruckLine(Line):
+    """An ordered fault struck a request, a frame or an order."""
+
+    what: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherLine(Line):
     """A line that no law asks about (balances, snapshots, settings of the account)."""
 
     kind: str
 
 
-AnyLine = SessionLine | RequestLine | ReplyLine | OrderLine | AlgoLine | FillLine | PositionLine | PriceLine | OtherLine
+AnyLine = (
+    SessionLine
+    | RequestLine
+    | ReplyLine
+    | OrderLine
+    | AlgoLine
+    | FillLine
+    | PositionLine
+    | PriceLine
+    | ControlLine
+    | StruckLine
+    | OtherLine
+)
 
 
 def read_lines(path: Path) -> Iterator[AnyLine]:
@@ -199,7 +236,7 @@ def _parse(raw: Mapping[str, Any]) -> AnyLine:
             )
         case "reply":
             return ReplyLine(
-                seq=seq, t=t, more=more, request=raw["request"], status=raw["status"], code=raw.get("code")
+                seq=seq, t=t, more=more, request=raw["request"], status=raw["status"], code=raw.get("code") or None
             )
         case "order":
             return OrderLine(
@@ -217,6 +254,7 @@ def _parse(raw: Mapping[str, Any]) -> AnyLine:
                 trigger=_money(raw, "triggerPrice"),
                 working_type=raw["workingType"],
                 child_id=_id(raw.get("actualOrderId")),
+                attached=bool(raw.get("attached")),
             )
         case "fill":
             return FillLine(
@@ -246,6 +284,12 @@ def _parse(raw: Mapping[str, Any]) -> AnyLine:
             )
         case "session":
             return SessionLine(seq=seq, t=t, more=more, event=raw["event"])
+        case "control":
+            return ControlLine(
+                seq=seq, t=t, more=more, command=raw["command"], asked=raw["asked"], refused="refused" in raw
+            )
+        case "struck":
+            return StruckLine(seq=seq, t=t, more=more, what=raw["what"], params=raw.get("params") or {})
         case kind:
             return OtherLine(seq=seq, t=t, more=more, kind=str(kind))
 
@@ -265,4 +309,5 @@ def _side_of(raw: Mapping[str, Any], seq: int, t: int, more: bool) -> dict[str, 
         "position_side": raw["positionSide"],
         "status": raw["status"],
         "origin": raw["origin"],
+        "request": raw.get("request"),
     }

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 from tests.oracle.court import Breach
 from tests.oracle.facts import By
-from tests.oracle.judge import LAWS, Verdict
+from tests.oracle.judge import ELSEWHERE, LAWS, Verdict
 from tests.oracle.measures import percentile
 from tests.oracle.reader import AnyLine
 
 
 def report(verdict: Verdict) -> str:
     """The whole report, as lines of text."""
-    return "\n".join((*_figures(verdict), *_excuses(verdict), *_breaches(verdict)))
+    return "\n".join((*_figures(verdict), *_excuses(verdict), *_unjudged(verdict), *_breaches(verdict)))
 
 
 def clock(ms: int) -> str:
@@ -64,6 +64,14 @@ def _excuses(verdict: Verdict) -> Iterator[str]:
     yield f"excuses used: {verdict.excuses.total()}"
     for (law, why), count in sorted(verdict.excuses.items()):
         yield f"  {law} {count} x {why}"
+
+
+def _unjudged(verdict: Verdict) -> Iterator[str]:
+    """No law is passed over in silence: what could not be judged here, and what no timeline can tell."""
+    for (law, why), count in sorted(verdict.unjudged.items()):
+        yield f"cannot be judged: {law} {count} x {why}"
+    for law, why in ELSEWHERE.items():
+        yield f"not judged from a timeline: {law}, {why}"
 
 
 def _breaches(verdict: Verdict) -> Iterator[str]:

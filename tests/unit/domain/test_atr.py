@@ -1,10 +1,11 @@
-"""Wilder's average true range: rows computed by hand, the edges of a candle's life, and what must hold of any market."""
+"""Wilder's average true range: rows computed by hand, the edges of a candle's life, and what holds of any market."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -33,7 +34,7 @@ CANDLES = [candle(*row) for row, _ in ROWS]
 
 
 def test_true_ranges_by_hand() -> None:
-    shown = [true_range(now, before.close) for before, now in zip(CANDLES, CANDLES[1:], strict=False)]
+    shown = [true_range(now, before.close) for before, now in pairwise(CANDLES)]
     assert shown == [D(wanted) for _, wanted in ROWS if wanted is not None]
 
 
@@ -96,23 +97,25 @@ def test_the_rules_ask_for_four_periods() -> None:
     assert rules.since(now) == START + timedelta(hours=10, minutes=5) - timedelta(minutes=280)
 
 
-PRICES = st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**6), st.integers(0, 10**6)), min_size=2, max_size=60)
+LARGE = st.integers(0, 10**6)
+ROWS_OF_A_MARKET = st.lists(st.tuples(st.integers(1, 10**6), LARGE, LARGE), min_size=2, max_size=60)
 
 
-@given(rows=PRICES, period=st.integers(1, 20))
+@given(rows=ROWS_OF_A_MARKET, period=st.integers(1, 20))
 def test_it_lies_between_the_smallest_and_the_largest_range(rows: list[tuple[int, int, int]], period: int) -> None:
     market = [
         Range(opened_at=START, high=D(low + size), low=D(low), close=D(low + min(close, size)))
         for low, size, close in rows
     ]
-    ranges = [true_range(now, before.close) for before, now in zip(market, market[1:], strict=False)]
+    ranges = [true_range(now, before.close) for before, now in pairwise(market)]
     found = average_true_range(market, period)
     if len(ranges) < period:
         assert found is None
     else:
         assert found is not None
         assert min(ranges) - D("1e-20") <= found <= max(ranges) + D("1e-20")
-        assert average_true_range([candle_times(c, 3) for c in market], period) == pytest.approx(found * 3, rel=D("1e-20"))
+        tripled = average_true_range([candle_times(c, 3) for c in market], period)
+        assert tripled == pytest.approx(found * 3, rel=D("1e-20"))
 
 
 def candle_times(candle: Range, factor: int) -> Range:

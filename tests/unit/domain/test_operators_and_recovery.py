@@ -92,20 +92,17 @@ def test_release_leaves_everything_where_it_is() -> None:
     assert talk.mark(D(50_000)).effects == ()
 
 
-def test_more_trades_after_the_last_listing_are_asked_for_again() -> None:
+def test_what_a_stranger_opens_after_the_end_is_none_of_ours() -> None:
     talk, stop = protected()
     end_by_stop(talk, stop, D(58_800))
     assert talk.wants(AskFills)
     talk.fill("900", talk.side.opening, D("0.003"), D(58_900), client_id="web_1")
-    exit_order = talk.placed(OrderKind.EXIT)
+    assert not talk.wants(Place)
     talk.size(D("0.003"))
-    talk.listed()
-    assert not talk.position.phase.final
-    talk.accept(exit_order, filled=exit_order.quantity)
-    talk.size(D(0))
-    assert talk.wants(AskFills)
+    assert not talk.wants(Place)
     talk.listed()
     assert talk.position.phase is Phase.CLOSED
+    assert ledger.opened_quantity(talk.position) == talk.position.plan.quantity
 
 
 def test_breakeven_never_takes_back_what_was_trailed() -> None:

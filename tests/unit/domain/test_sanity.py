@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain.identity import Epoch, OrderKind, PositionId, mint_client_id
 from domain.instrument import PositionSide, Side
 from domain.orders import OrderIntent, RejectReason
-from domain.sanity import Rule, check_intent, refusal_of
+from domain.sanity import Objection, Rule, check_intent, refusal_of
 from tests.unit.domain.samples import BTC, D, intent
 
 MARK = D(60_000)
@@ -232,3 +232,36 @@ def test_a_price_of_zero_is_none(side: PositionSide) -> None:
 def test_the_context_that_ccxt_leaves_behind_brings_no_trigger_nearer() -> None:
     with localcontext(Context(prec=3)):
         assert check(intent(trigger_price=D("50999.9"))) is not None
+
+
+KINDS: list[tuple[Rule, OrderKind, dict[str, Any]]] = [
+    (Rule.IDENTITY, OrderKind.STOP, {"symbol": "ETHUSDT"}),
+    (Rule.IDENTITY, OrderKind.STOP, {"client_id": "x-1"}),
+    (Rule.DIRECTION, OrderKind.STOP, {"side": Side.BUY}),
+    (Rule.DIRECTION, OrderKind.STOP, {"reduce_only": False}),
+    (Rule.NUMBER, OrderKind.STOP, {"quantity": D("NaN")}),
+    (Rule.NUMBER, OrderKind.STOP, {"trigger_price": D("NaN")}),
+    (Rule.GRID, OrderKind.STOP, {"quantity": D("0.0105")}),
+    (Rule.GRID, OrderKind.STOP, {"trigger_price": D("59000.15")}),
+    (Rule.SIZE, OrderKind.ENTRY, {"quantity": D("100.001")}),
+    (Rule.SHAPE, OrderKind.STOP, {"trigger_price": None}),
+    (Rule.MARK_SIDE, OrderKind.STOP, {"trigger_price": D(61_000)}),
+    (Rule.DISTANCE, OrderKind.STOP, {"trigger_price": D(50_000)}),
+]
+
+
+@pytest.mark.parametrize(("rule", "kind", "changes"), KINDS)
+def test_a_broken_rule_is_told_by_its_kind(rule: Rule, kind: OrderKind, changes: dict[str, Any]) -> None:
+    objection = check_intent(intent(kind, **changes), BTC, MARK, None, max_distance_pct=D(15))
+    assert objection is not None
+    assert objection.rule is rule
+
+
+def test_too_small_and_too_near_to_liquidation_are_kinds_of_their_own() -> None:
+    larger = replace(BTC, min_quantity=D("0.02"))
+    small = check_intent(intent(OrderKind.ENTRY), larger, MARK, None, max_distance_pct=D(15))
+    assert small == Objection(Rule.SIZE, "quantity=0.01: below the minimum 0.02")
+    late = check_intent(intent(), BTC, MARK, D(59_000), max_distance_pct=D(15))
+    assert late == Objection(
+        Rule.LIQUIDATION, "trigger_price=59000: not before the liquidation price 59000 of a long"
+    )

@@ -139,3 +139,9 @@ def test_filters_of_exchange_info() -> None:
     rules = [{"filterType": "PRICE_FILTER", "tickSize": "0.10"}, {"filterType": "LOT_SIZE", "stepSize": "0.001"}]
     found = filters_of({"symbols": [{"symbol": "BTCUSDT", "filters": rules}]})
     assert (found["BTCUSDT"].tick, found["BTCUSDT"].step) == (Decimal("0.10"), Decimal("0.001"))
+
+
+def test_filters_of_instruments_info() -> None:
+    row = {"symbol": "BTCUSDT", "priceFilter": {"tickSize": "0.10"}, "lotSizeFilter": {"qtyStep": "0.001"}}
+    found = filters_of({"retCode": 0, "result": {"list": [row]}})
+    assert (found["BTCUSDT"].tick, found["BTCUSDT"].step) == (Decimal("0.10"), Decimal("0.001"))

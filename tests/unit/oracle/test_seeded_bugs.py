@@ -2,42 +2,96 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from tests.oracle.court import Absence, Filters, OperatorAct, Terms
-from tests.unit.oracle import bugs_of_conduct, bugs_of_protection
+from tests.oracle.judge import ELSEWHERE, LAWS
+from tests.oracle.report import report
+from tests.unit.oracle import attached_lives, bugs_of_conduct, bugs_of_protection, hedge_lives
+from tests.unit.oracle.attached_lives import BybitStory
 from tests.unit.oracle.clean_lives import CLEAN, Story, fill_overtakes_a_cancel, moved, opened
+from tests.unit.oracle.tiny_bybit import TinyBybit
 from tests.unit.oracle.tiny_exchange import START, TinyExchange
 
+ROOT = Path(__file__).parents[3]
 TERMS = Terms(filters={"BTCUSDT": Filters(tick=Decimal("0.1"), step=Decimal("0.001"))})
-BUGS: tuple[Story, ...] = (*bugs_of_protection.BUGS, *bugs_of_conduct.BUGS)
+BUGS: tuple[Story, ...] = (*bugs_of_protection.BUGS, *bugs_of_conduct.BUGS, *hedge_lives.BUGS)
+BYBIT_BUGS: tuple[BybitStory, ...] = attached_lives.BUGS
 
 
-@pytest.mark.parametrize("story", CLEAN, ids=lambda s: s.__name__)
+@pytest.mark.parametrize("story", [*CLEAN, *hedge_lives.CLEAN], ids=lambda s: s.__name__)
 def test_clean_life_passes(story: Story) -> None:
     x = TinyExchange()
     story(x)
-    verdict = x.verdict(TERMS)
-    assert verdict.clean, [f"{b.law} {b.text}" for b in verdict.breaches]
+    passes(x)
+
+
+@pytest.mark.parametrize("story", attached_lives.CLEAN, ids=lambda s: s.__name__)
+def test_clean_life_on_bybit_passes(story: BybitStory) -> None:
+    x = TinyBybit()
+    story(x)
+    passes(x)
 
 
 @pytest.mark.parametrize("story", BUGS, ids=lambda s: s.__name__)
 def test_seeded_bug_is_caught(story: Story) -> None:
     x = TinyExchange()
     story(x)
-    law = story.__name__.split("_")[0].upper()
+    is_caught(x, story.__name__)
+
+
+@pytest.mark.parametrize("story", BYBIT_BUGS, ids=lambda s: s.__name__)
+def test_seeded_bug_on_bybit_is_caught(story: BybitStory) -> None:
+    x = TinyBybit()
+    story(x)
+    is_caught(x, story.__name__)
+
+
+def passes(x: TinyExchange) -> None:
+    verdict = x.verdict(TERMS)
+    assert verdict.clean, [f"{b.law} {b.text}" for b in verdict.breaches]
+
+
+def is_caught(x: TinyExchange, story: str) -> None:
+    """The law that begins the story's name is broken, and the breach shows lines."""
+    law = story.split("_", maxsplit=1)[0].upper()
     verdict = x.verdict(TERMS)
     assert law in verdict.broken(), [f"{b.law} {b.text}" for b in verdict.breaches]
     assert all(breach.lines or breach.symbol == "all" for breach in verdict.breaches if breach.law == law)
 
 
 def test_every_judged_law_has_two_seeded_bugs() -> None:
-    counts = Counter(story.__name__.split("_")[0] for story in BUGS)
-    assert len(BUGS) >= 50
+    counts = Counter(story.__name__.split("_")[0].upper() for story in (*BUGS, *BYBIT_BUGS))
+    assert counts.total() >= 100
+    assert set(counts) == {law.name for law in LAWS}
     assert min(counts.values()) >= 2, counts
+
+
+def test_no_law_is_silently_unjudged() -> None:
+    """Each of LAWS.md is judged here or named as judged elsewhere, with the reason; only the log's own is added."""
+    written = {f"S{n}" for n in range(1, 17)} | {f"L{n}" for n in range(1, 8)}
+    judged = {law.name for law in LAWS}
+    assert judged - {"LOG"} | set(ELSEWHERE) == written
+    assert not judged & set(ELSEWHERE)
+    text = report(TinyExchange().verdict())
+    assert all(f"not judged from a timeline: {law}, " in text for law in ELSEWHERE)
+
+
+def test_the_page_on_correctness_says_who_judges_what() -> None:
+    text = (ROOT / "docs" / "correctness.md").read_text()
+    rows = dict(re.findall(r"^\| ([SL]\d+) \| ([^|]+) \|", text, re.MULTILINE))
+    assert set(rows) == {law.name for law in LAWS} - {"LOG"} | set(ELSEWHERE)
+    assert {law for law, by in rows.items() if re.match(r"no\b", by)} == set(ELSEWHERE)
+    places = set(re.findall(r"`(tests/[\w/]+(?:\.py)?)`", text))
+    assert {place for place in places if not (ROOT / place).exists()} == set()
+    right = len(CLEAN) + len(hedge_lives.CLEAN) + len(attached_lives.CLEAN)
+    assert f"{len(BUGS) + len(BYBIT_BUGS)} lives with one bug each" in text
+    assert f"{right} right ones" in text
 
 
 def excuses(x: TinyExchange, terms: Terms = TERMS) -> dict[str, str]:
@@ -89,3 +143,113 @@ def test_fill_that_overtakes_a_cancel_is_counted() -> None:
     x = TinyExchange()
     fill_overtakes_a_cancel(x)
     assert excuses(x)["S4"] == "a fill overtook our cancel"
+
+
+def test_write_without_an_id_is_counted_as_unjudged_and_reported() -> None:
+    x = TinyBybit()
+    attached_lives.attached_from_the_first_fill_and_trailed(x)
+    verdict = x.verdict(TERMS)
+    assert verdict.unjudged["S8", "a stop was set or changed in place by a request without an id of ours"] == 2
+    assert "cannot be judged: S8 2 x a stop was set" in report(verdict)
+
+
+def test_strangers_attached_stop_may_be_taken_over_where_the_settings_say_so() -> None:
+    x = TinyBybit()
+    attached_lives.s9_strangers_attached_stop_moved(x)
+    assert excuses(x, Terms(adopt_stops=True))["S9"] == "adopt_stops is set"
+
+
+def test_stop_tightened_by_a_human_is_the_floor_only_after_the_news_has_come() -> None:
+    x = TinyBybit()
+    stop = attached_lives.opened(x)
+    x.human_sets(stop, "99")
+    x.wait(300)
+    x.set_stop("98.5", stop)
+    assert excuses(x)["S3"] == "an outsider had just changed the stop"
+
+
+@pytest.mark.parametrize(("index", "refused"), [("1", "99"), ("2", "102")])
+def test_looser_attached_stop_is_excused_by_a_refusal_on_the_same_side_only(index: str, refused: str) -> None:
+    x = TinyBybit()
+    x.entry(position_side="LONG")
+    stop = x.set_stop("98", None, "LONG")
+    x.answer(x.ask("POST", "/v5/position/trading-stop", stopLoss=refused, positionIdx=index), 110092)
+    x.set_stop("97", stop, "LONG")
+    assert x.verdict(TERMS).broken() == ({"S3"} if index == "2" else set())
+
+
+def test_attached_take_profit_ends_a_life_as_one() -> None:
+    x = TinyBybit()
+    stop = attached_lives.opened(x)
+    x.fire(x.attach("104", "BOTH", None, "TAKE_PROFIT_MARKET"), "104")
+    x.gone_with_the_position(stop)
+    verdict = x.verdict(TERMS)
+    assert verdict.clean
+    assert [life.ended_by for life in verdict.lives] == ["take-profit"]
+
+
+@pytest.mark.parametrize("told", ["0", "98.5"])
+def test_log_that_names_no_requests_tells_a_clearing_of_ours_from_a_humans(told: str) -> None:
+    """Our last word on the position's stop was `told`; then it was gone."""
+    x = TinyExchange()
+    x.entry()
+    stop = x.conditional("", "SELL", "98.5", "0", close_position=True, attached=True)
+    x.answer(x.ask("POST", "/v5/position/trading-stop", stopLoss=told))
+    x.change(stop, "CANCELED")
+    x.wait(1000)
+    x.conditional("", "SELL", "98.5", "0", close_position=True, attached=True)
+    assert x.verdict(TERMS).broken() == ({"S1", "S4"} if told == "0" else set())
+
+
+@pytest.mark.parametrize(("command", "excused"), [("cancel", True), ("stall_streams", True), ("price", False)])
+def test_control_command_excuses_if_it_is_an_act(command: str, excused: bool) -> None:
+    x = TinyExchange()
+    stop = opened(x)
+    x.change(stop, "EXPIRED")  # by the venue: a disturbance by itself, over after five seconds
+    x.wait(2000)
+    x.write("control", command=command, asked={"symbol": "BTCUSDT", "for_ms": 3000})
+    x.wait(6000)
+    x.stop("98", sequence=3)
+    assert x.verdict(TERMS).clean is excused
+
+
+def test_fault_that_struck_is_an_excuse_with_its_name() -> None:
+    x = TinyExchange()
+    x.entry()
+    x.write("struck", fault=1, what="drop_request", name="/fapi/v1/algoOrder", method="POST", params={})
+    x.wait(4000)
+    x.stop("98")
+    assert excuses(x)["S1"] == "a fault struck: drop_request"
+
+
+def test_refused_cancel_of_ours_does_not_explain_a_later_one_by_hand() -> None:
+    x = TinyExchange()
+    stop = opened(x)
+    x.answer(x.ask("DELETE", "/fapi/v1/algoOrder", algoId=str(stop)), -1003)
+    x.wait(1000)
+    x.change(stop, "CANCELED")
+    x.wait(1000)
+    x.stop("98", sequence=3)
+    assert x.verdict(TERMS).clean
+
+
+def test_log_that_names_the_request_is_believed_first() -> None:
+    """A human's cancel in the same instant as one of ours that named the order: the stamp tells whose it was."""
+    x = TinyExchange()
+    stop = opened(x)
+    x.change(x.stop("98", sequence=3), "CANCELED", request=1)
+    ours = x.ask("DELETE", "/fapi/v1/algoOrder", algoId=str(stop))
+    x.change(stop, "CANCELED")
+    x.answer(ours, -2011)
+    x.wait(1000)
+    x.stop("98", sequence=4)
+    assert x.verdict(TERMS).clean
+
+
+def test_request_that_the_log_names_may_be_an_outsiders() -> None:
+    x = TinyExchange()
+    stop = opened(x)
+    x.change(stop, "CANCELED", request=x.ask("POST", "/control/cancel", algoId=str(stop)))
+    x.wait(1000)
+    x.stop("98", sequence=3)
+    assert x.verdict(TERMS).clean

@@ -28,7 +28,7 @@ class TinyExchange:
         self.symbol = symbol
         self.t = START
         self.lines: list[dict[str, Any]] = []
-        self.quantity = Decimal(0)
+        self.quantities: dict[str, Decimal] = {}
         self._ids = 0
         self._orders: dict[int, dict[str, Any]] = {}
         self.write("session", event="start", pid=1)
@@ -60,12 +60,18 @@ class TinyExchange:
 
     def market(
         self, name: str, side: str, quantity: str, price: str = "100", *, reduce_only: bool = False,
-        origin: str = "api", filled: str | None = None, asked: bool = True,
+        origin: str = "api", filled: str | None = None, asked: bool = True, position_side: str = "BOTH",
     ) -> int:  # fmt: skip
         """A market order, filled whole or as far as `filled`."""
         api = origin == "api" and asked
-        request = self.ask("POST", "/fapi/v1/order", side=side, quantity=quantity, newClientOrderId=name) if api else 0
-        order = self._order(name, side, quantity, reduce_only=reduce_only, origin=origin)
+        hedged = {"positionSide": position_side} if position_side != "BOTH" else {}
+        request = (
+            self.ask("POST", "/fapi/v1/order", side=side, quantity=quantity, newClientOrderId=name, **hedged)
+            if api else 0
+        )  # fmt: skip
+        order = self.accept(
+            name, side, quantity, reduce_only=reduce_only, origin=origin, position_side=position_side
+        )
         self.fill(order, filled or quantity, price)
         if request:
             self.answer(request)
@@ -85,17 +91,32 @@ class TinyExchange:
         name = name or client_id("s", sequence, position, epoch)
         params: dict[str, Any] = {"side": side, "triggerPrice": trigger, "clientAlgoId": name, "type": sort}
         params |= {"closePosition": "true"} if close_position else {"quantity": quantity}
+        params |= {"positionSide": position_side} if position_side != "BOTH" else {}
         request = self.ask("POST", "/fapi/v1/algoOrder", **params)
+        algo = self.conditional(
+            name, side, trigger, quantity, sort=sort, reduce_only=reduce_only, close_position=close_position,
+            position_side=position_side, status=status,
+        )  # fmt: skip
+        self.answer(request)
+        return algo
+
+    def conditional(
+        self, name: str, side: str, trigger: str, quantity: str, *, sort: str = "STOP_MARKET", reduce_only: bool = True,
+        close_position: bool = False, position_side: str = "BOTH", status: str = "NEW", attached: bool = False,
+        request: int | None = None, origin: str = "api", more: bool = False,
+    ) -> int:  # fmt: skip
+        """A conditional as the exchange shows it first; returns its number."""
         self._ids += 1
         algo = self._ids
         self._orders[algo] = {
             "symbol": self.symbol, "algoId": algo, "clientAlgoId": name, "side": side, "type": sort,
             "quantity": "0" if close_position else quantity, "triggerPrice": trigger, "workingType": "MARK_PRICE",
             "reduceOnly": reduce_only, "closePosition": close_position, "positionSide": position_side,
-            "status": status, "actualOrderId": None, "origin": "api",
+            "status": status, "actualOrderId": None, "origin": origin,
         }  # fmt: skip
-        self.write("algo", **self._orders[algo])
-        self.answer(request)
+        if attached:
+            self._orders[algo]["attached"] = True
+        self.write("algo", more=more, **self._orders[algo], **({} if request is None else {"request": request}))
         return algo
 
     def refuse_stop(self, code: int = -2021, trigger: str = "99", quantity: str = "1") -> None:
@@ -104,24 +125,37 @@ class TinyExchange:
         params = {"side": "SELL", "triggerPrice": trigger, "clientAlgoId": name, "type": "STOP_MARKET"}
         self.answer(self.ask("POST", "/fapi/v1/algoOrder", quantity=quantity, **params), code)
 
+    def end(self, order: int, status: str = "EXPIRED") -> None:
+        """An ordinary order comes to its end without more fills."""
+        self._orders[order] |= {"status": status}
+        self.write("order", **self._orders[order])
+
     def cancel(self, algo: int) -> None:
         """Our request to cancel a conditional, and its cancel."""
         request = self.ask("DELETE", "/fapi/v1/algoOrder", algoId=str(algo))
         self.change(algo, "CANCELED")
         self.answer(request)
 
-    def change(self, algo: int, status: str, more: bool = False, **fields: Any) -> None:
-        """Another status of a conditional."""
+    def change(self, algo: int, status: str, more: bool = False, request: int | None = None, **fields: Any) -> None:
+        """Another status of a conditional, or other terms; `request`: the one that the log names as the cause."""
         self._orders[algo] |= {"status": status, **fields}
-        self.write("algo", more=more, **self._orders[algo])
+        self.write("algo", more=more, **self._orders[algo], **({} if request is None else {"request": request}))
+
+    def row(self, number: int) -> dict[str, Any]:
+        """An order as its last line shows it."""
+        return self._orders[number]
 
     def fire(self, algo: int, price: str, filled: str | None = None) -> None:
         """The mark touches the trigger and the child fills, in one step."""
         row = self._orders[algo]
         self.mark(price, more=True)
         self.change(algo, "TRIGGERING", more=True)
-        quantity = str(abs(self.quantity)) if row["closePosition"] else row["quantity"]
-        child = self._order("web_child", row["side"], quantity, reduce_only=True, origin="algo", algo=algo)
+        held = abs(self.quantities.get(row["positionSide"], Decimal(0)))
+        quantity = str(held) if row["closePosition"] else row["quantity"]
+        child = self.accept(
+            "web_child", row["side"], quantity, reduce_only=True, origin="algo", algo=algo,
+            position_side=row["positionSide"],
+        )  # fmt: skip
         self.change(algo, "TRIGGERED", more=True, actualOrderId=child)
         self.fill(child, filled or quantity, price, more=True)
         self.change(algo, "FINISHED")
@@ -132,21 +166,26 @@ class TinyExchange:
         executed = Decimal(row["executedQty"]) + Decimal(quantity)
         whole = executed == Decimal(row["quantity"])
         row |= {"executedQty": str(executed), "status": "FILLED" if whole else "PARTIALLY_FILLED"}
-        self.quantity += Decimal(quantity) if row["side"] == "BUY" else -Decimal(quantity)
+        side = row["positionSide"]
+        signed = Decimal(quantity) if row["side"] == "BUY" else -Decimal(quantity)
+        self.quantities[side] = self.quantities.get(side, Decimal(0)) + signed
         self._ids += 1
         self.write("order", more=True, **row)
         self.write(
             "fill", more=True, symbol=self.symbol, tradeId=self._ids, orderId=order,
             clientOrderId=row["clientOrderId"], side=row["side"], quantity=quantity, price=price, fee="0.05",
-            feeAsset="USDT", realizedPnl="0", positionSide="BOTH",
+            feeAsset="USDT", realizedPnl="0", positionSide=side,
         )  # fmt: skip
         self.write(
-            "position", more=more, symbol=self.symbol, positionSide="BOTH", quantity=str(self.quantity), entryPrice="0"
-        )
+            "position", more=more, symbol=self.symbol, positionSide=side, quantity=str(self.quantities[side]),
+            entryPrice="0",
+        )  # fmt: skip
 
-    def exit(self, quantity: str = "1", side: str = "SELL", *, position: int = 1, sequence: int = 8) -> int:
+    def exit(
+        self, quantity: str = "1", side: str = "SELL", *, position: int = 1, sequence: int = 8, **more: Any
+    ) -> int:
         """A reduce-only market order of ours."""
-        return self.market(client_id("x", sequence, position), side, quantity, reduce_only=True)
+        return self.market(client_id("x", sequence, position), side, quantity, reduce_only=True, **more)
 
     def verdict(self, terms: Terms | None = None) -> Verdict:
         """What the oracle says, after a minute of quiet."""
@@ -154,13 +193,15 @@ class TinyExchange:
             self.wait(1000)
         return judge(ordered(self.lines), terms)
 
-    def _order(
-        self, name: str, side: str, quantity: str, *, reduce_only: bool, origin: str, algo: int | None = None
-    ) -> int:
+    def accept(
+        self, name: str, side: str, quantity: str, *, reduce_only: bool = False, origin: str = "api",
+        algo: int | None = None, position_side: str = "BOTH",
+    ) -> int:  # fmt: skip
+        """An ordinary order as the exchange shows it first; its fills follow. Returns its number."""
         self._ids += 1
         self._orders[self._ids] = {
             "symbol": self.symbol, "orderId": self._ids, "clientOrderId": name, "side": side, "type": "MARKET",
-            "quantity": quantity, "reduceOnly": reduce_only, "closePosition": False, "positionSide": "BOTH",
+            "quantity": quantity, "reduceOnly": reduce_only, "closePosition": False, "positionSide": position_side,
             "status": "NEW", "executedQty": "0", "avgPrice": "0", "origin": origin, "algoId": algo,
         }  # fmt: skip
         self.write("order", more=True, **self._orders[self._ids])
