@@ -68,7 +68,9 @@ class AccountFeed(ReportingActor):
             case FromStream(news=Connected(at=at)):
                 self._since, self._lost = at, None
                 self.report(EventType.STREAM_CONNECTED, {"stream": "account"})
-                self.tell(messages.reconciler(self._wiring.account), ReconcileNow(reason="stream connected"))
+                reconciler = messages.reconciler(self._wiring.account)
+                if self.directory.newest_incarnation(reconciler) is not None:  # one that starts later looks by itself
+                    self.tell(reconciler, ReconcileNow(reason="stream connected"))
             case FromStream(news=Lost(at=at, reason=reason)):
                 self._since, self._lost = at, reason
                 self.report(EventType.STREAM_LOST, {"stream": "account", "error": reason})

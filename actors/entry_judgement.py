@@ -42,7 +42,7 @@ class AccountDesk:
     instruments: dict[str, Instrument]
     positions: PositionWiring
     exclude: frozenset[str] = frozenset()
-    venue: VenueRules = VenueRules()
+    venue: VenueRules = field(default_factory=VenueRules)
     standing: Standing = field(default_factory=Standing)
 
 

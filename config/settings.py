@@ -114,7 +114,7 @@ class Database(Section):
 
 
 class Account(Section):
-    """One account at one exchange. `exchange` is ccxt's id; Bybit's joins with its adapter."""
+    """One account at one exchange. `exchange` is the id that ccxt gives it."""
 
     exchange: Literal["binanceusdm", "bybit"]
     rest_url: Annotated[str, AfterValidator(_http_url)] = ""

@@ -128,21 +128,28 @@ def differs(turn: Turn, stop: StopOrder, report: OrderReport, asked_at: datetime
     )
 
 
-def hear_position(turn: Turn, report: PositionReport) -> None:
-    """What a position's own row says of the stop on it: a difference is asked about, never believed at once."""
+def hear_position(turn: Turn, report: PositionReport) -> StopOrder | None:
+    """What a position's own row says of the stop on it. Another value is asked about, never believed at once.
+
+    Returns the stop that is no longer there: a row of an open position that is newer than its acceptance and shows none
+    is proof enough to set it again, which does no harm should it stand after all.
+    """
     p = turn.position
     shown = report.attached_stop
     if shown is None or report.quantity * p.side.sign <= 0:
-        return
+        return None
     stop = standing(p)
     if stop is None:
         if shown > 0 and not p.phase.final and not any(s.attached and not s.state.over for s in p.stops):
             _take(turn, report, shown)
-        return
+        return None
     change = change_of(p, stop)
+    if shown == 0 and change is None and stop.accepted_at is not None and report.at > stop.accepted_at:
+        return stop
     doubt = shown != stop.trigger and (change is None or shown != change.trigger)
     if doubt and stop.ask_at is None:
         turn.put(replace(stop, ask_at=turn.now))
+    return None
 
 
 def _take(turn: Turn, report: PositionReport, trigger: Decimal) -> None:

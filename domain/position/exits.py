@@ -124,14 +124,14 @@ def refused(turn: Turn, order: ExitOrder, outcome: Rejected, data: dict[str, obj
         turn.say(EventType.EXIT_REFUSED, data, order_id=order.client_id)
         turn.set(exit_retry_at=None)
         if outcome.reason is RejectReason.REDUCE_ONLY:
-            turn.note(verify_at=turn.now, disagreed_since=p.disagreed_since or turn.now)
+            turn.set(verify_wanted=True, verify_at=None)
         return
     refusals = p.exit_refusals + 1
     wait = min(EXIT_PAUSE_S * 2 ** min(refusals, 6), EXIT_PAUSE_LIMIT_S)
     turn.set(exit_refusals=refusals, exit_retry_at=turn.now + timedelta(seconds=wait))
     turn.say(EventType.EXIT_REFUSED, {**data, "refusals": refusals}, order_id=order.client_id)
     if outcome.reason is RejectReason.REDUCE_ONLY:
-        turn.note(verify_at=turn.now, disagreed_since=p.disagreed_since or turn.now)
+        turn.set(verify_wanted=True, verify_at=None)
 
 
 def _emergency(turn: Turn) -> None:

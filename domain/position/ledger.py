@@ -4,6 +4,8 @@ The book is the sum of executions on the symbol since the opening, each counted 
 venue's own figure comes separately. While the two differ we protect the larger one, and nothing is believed closed;
 when they go on differing the venue is asked again, and its answer is taken once it has been heard often enough
 (LAWS S11: an explicit row newer than our last activity, twice; three times before a position counts as gone).
+What executions and the venue's explicit figure together have shown as gone is over for good (`over_at`): whatever a
+stranger does on the symbol after that time is not this position's.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ FILLS_BEFORE_S = 5
 NEEDED = 2
 NEEDED_FOR_FLAT = 3
 EXECUTED = ("fills", "adjustment", "adjustment_price", "adopted_quantity", "adopted_price")
-SIZED = (*EXECUTED, "reported", "last_fill_at")
+SIZED = (*EXECUTED, "reported", "last_fill_at", "over_at")
 
 
 @derived(*EXECUTED)
@@ -63,6 +65,8 @@ def trusted_report(p: Position) -> Reported | None:
 @derived(*SIZED)
 def exposure(p: Position) -> Decimal:
     """The size that has to be protected: the larger of book and report, never negative."""
+    if p.over_at is not None:
+        return ZERO
     reported = trusted_report(p)
     return max(book(p), reported.quantity if reported else ZERO, ZERO)
 
@@ -76,7 +80,7 @@ def agreed(p: Position) -> bool:
 @derived(*SIZED)
 def flat(p: Position) -> bool:
     """Whether the position is proven gone: executions and the venue's own explicit figure say so."""
-    return agreed(p) and book(p) <= 0
+    return p.over_at is not None or (agreed(p) and book(p) <= 0)
 
 
 def itemised(p: Position) -> bool:
@@ -203,7 +207,7 @@ def _concerns(p: Position, client_id: str | None, exchange_id: str, at: datetime
         return True
     if any(t.child_id == exchange_id for t in p.targets):
         return True
-    return at >= p.opened_at
+    return at >= p.opened_at and (p.over_at is None or at <= p.over_at)
 
 
 def _fills(p: Position, exchange_id: str) -> OrderFills | None:
@@ -243,6 +247,8 @@ def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None)
         return
     quantity = report.quantity * p.side.sign
     turn.note(reported=Reported(quantity=quantity, at=report.at), verify_wanted=p.verify_wanted and pushed)
+    if p.over_at is not None:
+        return
     if trusted_report(turn.position) is None:
         return
     if quantity == book(turn.position):
@@ -303,6 +309,12 @@ def settle(turn: Turn) -> None:
     p = turn.position
     if p.phase.final:
         return
+    if p.over_at is None and p.reported is not None and _is_over(p):
+        turn.set(over_at=p.reported.at)
+        p = turn.position
+    if p.over_at is not None:
+        turn.note(disagreed_since=None, disagreements=0, verify_at=None, verify_wanted=False)
+        return
     reported = trusted_report(p)
     unsettled = has_history(p) and book(p) <= 0 if reported is None else reported.quantity != book(p)
     if not (unsettled or p.verify_wanted):
@@ -320,3 +332,12 @@ def settle(turn: Turn) -> None:
     turn.want(AskPosition())
     turn.note(verify_at=turn.now + timedelta(seconds=ANSWER_LIMIT_S))
     turn.wake_at(turn.now + timedelta(seconds=ANSWER_LIMIT_S))
+
+
+def _is_over(p: Position) -> bool:
+    """Whether it is gone for good: by executions that we heard of, not by readings alone, and nothing can add to it."""
+    sent = (*p.exits, p.entry) if p.entry is not None else p.exits
+    if any(o.state in (OrderState.SENDING, OrderState.UNKNOWN) for o in sent):
+        return False
+    entered = p.entry is None or p.entry.state.over
+    return entered and has_history(p) and flat(p) and book(p) - min(p.adjustment, ZERO) <= 0

@@ -18,7 +18,7 @@ from typing import cast
 
 from domain.catalogue import EventType
 from domain.identity import OrderKind
-from domain.orders import OrderIntent, OrderReport
+from domain.orders import OrderIntent, OrderReport, OrderStatus, PositionReport
 from domain.position import attached, cover, exits, ladder, ledger, places, stops, targets, tracking, trailing
 from domain.position.effects import AskCandles, Transition
 from domain.position.inputs import (
@@ -59,6 +59,8 @@ from domain.position.turn import Turn
 ALIVE = frozenset(phase for phase in Phase if not phase.final)
 OPEN = ALIVE - {Phase.PENDING_ENTRY}
 QUESTION_LIMIT_S = 6
+WORKED_OFF_S = 60
+ASK_STUCK_S = 1
 MAX_FILLS_QUESTIONS = 5
 
 
@@ -70,7 +72,8 @@ def handle(position: Position, heard: Input, now: datetime) -> Transition:
     answer = ANSWERS[type(heard)]
     if position.phase in answer.phases:
         answer.hear(turn, heard)
-        _decide(turn)
+        if not turn.position.phase.final:  # a released position gives no orders any more
+            _decide(turn)
     transition = turn.transition()
     if type(heard) is PriceRange and not transition.record and not transition.effects:
         _rest(transition)
@@ -137,6 +140,8 @@ def _decide(turn: Turn) -> None:
     cover.measure(turn)
     exits.watch_intervention(turn)
     _finish(turn)
+    if not turn.position.phase.final:
+        tracking.ask_open_questions(turn)  # what this turn has sent wants its question, too, should no answer come
 
 
 def _begin(turn: Turn, _: Begin) -> None:
@@ -193,10 +198,15 @@ def _recovered(turn: Turn, heard: Recovered) -> None:
             turn.put(replace(order, state=OrderState.UNKNOWN, absence_proof_at=proof, ask_at=turn.now, questions=0))
         elif isinstance(order, StopOrder | TargetOrder) and order.state is OrderState.CANCELLING:
             turn.put(replace(order, state=OrderState.LIVE, cancel_at=None, ask_at=turn.now))
+        elif order.state is OrderState.UNKNOWN:
+            # Dated by our predecessor's clock, which may have been hours ahead of ours.
+            latest = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)
+            turn.put(replace(order, absence_proof_at=min(order.absence_proof_at or latest, latest), ask_at=turn.now))
         elif not order.state.over:
             turn.put(replace(order, ask_at=turn.now))
     p = turn.position
     turn.set(last_activity_at=turn.now, disagreed_since=turn.now, fills_ask_at=None)
+    turn.set(stop_retry_at=None, exit_retry_at=None)
     turn.say(EventType.POSITION_RECOVERED, {"phase": p.phase, "epoch": f"{heard.epoch.term}_{heard.epoch.incarnation}"})
     _ask_candles(turn)
     # The last price may be hours old: nothing is decided on it before a fresh one is heard (SYSTEM B11).
@@ -247,7 +257,13 @@ def _fill(turn: Turn, heard: FillHeard) -> None:
 
 def _position(turn: Turn, heard: PositionHeard) -> None:
     ledger.hear_position(turn, heard.report, heard.asked_at)
-    attached.hear_position(turn, heard.report)
+    _hear_attached(turn, heard.report)
+
+
+def _hear_attached(turn: Turn, report: PositionReport) -> None:
+    gone = attached.hear_position(turn, report)
+    if gone is not None:
+        stops.gone(turn, gone, OrderStatus.CANCELED, "nothing stands on the position any more")
 
 
 def _view(turn: Turn, heard: View) -> None:
@@ -257,7 +273,7 @@ def _view(turn: Turn, heard: View) -> None:
     if p.last_activity_at is not None and heard.asked_at <= p.last_activity_at:
         return
     shown = {report.client_id for report in heard.orders} | {report.exchange_id for report in heard.orders}
-    attached.hear_position(turn, heard.report)
+    _hear_attached(turn, heard.report)
     for report in heard.orders:
         tracking.hear_order(turn, report, heard.asked_at)
         _take_foreign_stop(turn, report)
@@ -295,7 +311,7 @@ def _price(turn: Turn, heard: PriceRange) -> None:
 
 def _fills_listed(turn: Turn, heard: FillsListed) -> None:
     p = turn.position
-    known = {f.exchange_id for f in p.fills}
+    known = {f.exchange_id for f in p.fills} | {s.child_id for s in p.stops}
     for fill in heard.fills:
         late = p.flat_at is not None and fill.at > p.flat_at + timedelta(seconds=1)
         if not (late and fill.exchange_id not in known):
@@ -418,7 +434,8 @@ def _phase(turn: Turn) -> None:
     elif p.entry is not None and p.entry.state in (OrderState.LIVE, OrderState.DONE):
         phase = Phase.ENTRY_PLACED
     else:
-        phase = Phase.PENDING_ENTRY if not p.adopted else p.phase
+        held = p.adopted or p.phase in (Phase.PENDING_SL, Phase.ACTIVE, Phase.CLOSING)  # known by the venue's row only
+        phase = p.phase if held else Phase.PENDING_ENTRY
     if phase is not p.phase:
         turn.set(phase=phase)
 
@@ -446,6 +463,8 @@ def _finish(turn: Turn) -> None:
     if not (p.fills_confirmed and ledger.itemised(p)) and p.fills_questions < MAX_FILLS_QUESTIONS:
         _ask_fills(turn)
         return
+    if _awaits_triggering(turn):
+        return
     reason = _reason(p)
     if reason is CloseReason.LIQUIDATION:
         phase = Phase.LIQUIDATED
@@ -454,6 +473,22 @@ def _finish(turn: Turn) -> None:
     else:
         phase = Phase.CLOSED
     _end(turn, phase, reason)
+
+
+def _awaits_triggering(turn: Turn) -> bool:
+    """A stop stuck in TRIGGERING may still act on whatever comes to the symbol: its position stays, for a while.
+
+    So nobody enters there meanwhile, and what it executes after all is written down (LAWS S6, S10).
+    """
+    p = turn.position
+    stuck = [s for s in p.stops if s.state is OrderState.TRIGGERED and s.child_id is None]
+    if not stuck or p.flat_at is None or turn.now >= p.flat_at + timedelta(seconds=WORKED_OFF_S):
+        return False
+    for stop in stuck:
+        ask_at = stop.ask_at or turn.now + timedelta(seconds=ASK_STUCK_S)
+        turn.put(replace(stop, ask_at=ask_at))
+        turn.wake_at(ask_at)
+    return True
 
 
 def _orders_over(p: Position) -> bool:

@@ -317,6 +317,7 @@ class Position:
     protected_once: bool = False
     unprotected_alerted: bool = False
     flat_at: datetime | None = None
+    over_at: datetime | None = None
     fills_ask_at: datetime | None = None
     fills_questions: int = 0
     fills_confirmed: bool = False

@@ -157,13 +157,20 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
         turn.wake_at(p.trail.moved_at + interval)
         return
     if not places.on_safe_side(p, target):
-        if move and p.beyond_stop_since is None:
-            turn.set(close_wanted=CloseReason.TRAILING_STOP)
-            turn.say(
-                EventType.CLOSE_REQUESTED,
-                {"reason": CloseReason.TRAILING_STOP, "stop_price": target, "mark_price": p.mark_price},
-            )
-        return
+        if trails or forced:
+            if move and p.beyond_stop_since is None:
+                turn.set(close_wanted=CloseReason.TRAILING_STOP)
+                turn.say(
+                    EventType.CLOSE_REQUESTED,
+                    {"reason": CloseReason.TRAILING_STOP, "stop_price": target, "mark_price": p.mark_price},
+                )
+            return
+        # A place of the first stop that was passed while nobody watched is not traded upon: the nearest one stands.
+        nearest = places.nearest_trigger(p)
+        move = nearest is not None and trailing.worth_moving(p, keep.trigger, nearest)
+        target = nearest if nearest is not None and move else keep.trigger
+        if not (resize or move) or not places.on_safe_side(p, target):
+            return
     if forced:
         purpose = Purpose.OPERATOR
     elif move:
@@ -246,9 +253,10 @@ def _cancel_all(turn: Turn) -> None:
     for stop in turn.position.stops:
         if stop.state is OrderState.LIVE and stop.purpose is not Purpose.FOREIGN and not stop.attached:
             _cancel(turn, stop)
-        elif not stop.state.over and stop.state is not OrderState.TRIGGERED:
-            if stop.purpose is Purpose.FOREIGN or (stop.attached and stop.state is not OrderState.SENDING):
-                turn.put(replace(stop, state=OrderState.DONE, ask_at=None))
+        elif stop.state.over or stop.state is OrderState.TRIGGERED:
+            continue
+        elif stop.purpose is Purpose.FOREIGN or (stop.attached and stop.state is not OrderState.SENDING):
+            turn.put(replace(stop, state=OrderState.DONE, ask_at=None))
 
 
 def _cancel(turn: Turn, stop: StopOrder) -> None:
@@ -377,6 +385,7 @@ def triggered(turn: Turn, stop: StopOrder, report: OrderReport) -> None:
     if stop.state is OrderState.TRIGGERED:
         if child != stop.child_id:
             turn.put(replace(stop, child_id=child))
+            turn.set(fills_confirmed=False, fills_ask_at=None, fills_questions=0)
         return
     turn.put(
         replace(
@@ -455,6 +464,7 @@ def foreign(turn: Turn, report: OrderReport) -> StopOrder:
         quantity=ledger.exposure(turn.position) if report.close_position else report.quantity,
         trigger=report.trigger_price or ZERO,
         purpose=Purpose.FOREIGN,
+        whole=report.close_position,
         state=OrderState.LIVE,
         sent_at=report.at,
         accepted_at=turn.now,

@@ -61,6 +61,8 @@ def _settled(turn: Turn) -> bool:
         return False
     if not p.protected_once or any(s.state is OrderState.TRIGGERED for s in p.stops):
         return False
+    if p.beyond_stop_since is not None:
+        return False
     sure = sum((closes(p, s) for s in p.stops if s.state is OrderState.LIVE and s.ask_at is None), ZERO)
     if sure < ledger.exposure(p):
         return False

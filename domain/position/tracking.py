@@ -32,6 +32,7 @@ from domain.position.state import ExitOrder, OrderState, Purpose, StopOrder, Tar
 from domain.position.turn import Turn
 
 UNANSWERED_S = 8
+ASK_AGAIN_S = 3
 UNANSWERED_FIRST_STOP_S = 1.2
 FIRST_QUESTION_S = 1.0
 CANCEL_RETRY_S = 0.5
@@ -356,6 +357,7 @@ def _unheld(turn: Turn, report: OrderReport) -> None:
         sent_at=report.at,
         accepted_at=turn.now,
         ask_at=turn.now,
+        whole=report.close_position,
     )
     turn.set(stops=(*turn.position.stops, stop))
     turn.say(
@@ -386,7 +388,8 @@ def ask_open_questions(turn: Turn) -> None:
             turn.wake_at(order.ask_at)
             continue
         turn.find(order)
-        again = turn.now + timedelta(seconds=UNANSWERED_S)
+        # A question that got lost is asked again before the network gives it up; from then on as slowly as that.
+        again = turn.now + timedelta(seconds=UNANSWERED_S if order.questions else ASK_AGAIN_S)
         turn.put(replace(order, ask_at=again, questions=order.questions + 1))
         turn.wake_at(again)
 

@@ -41,6 +41,7 @@ class Judge:
         self.grown_at: datetime | None = None
         self.last_size = ZERO
         self.blind = False
+        self.was_flat = False
 
     def watcher(self) -> Watcher:
         """What the venue calls."""
@@ -118,7 +119,13 @@ class Judge:
         if twins:
             self.breach("S7", f"{order.client_id} at {order.trigger} beside {twins[0].client_id}")
         cover = sum((self.venue.closes(o) for o in self.stops()), ZERO)
-        if cover < self.size() and not self._excused("a target before the stop", grown=False):
+        if cover >= self.size() or self._excused("a target before the stop", grown=False):
+            return
+        limit = self.venue.now - timedelta(seconds=EXCUSED_S)
+        fired = any(o.triggered_at is not None and o.triggered_at > limit for o in self.venue.orders.values())
+        if fired or self.holes:
+            self.excuses["a target left while its stop rested"] += 1
+        else:
             self.breach("B3", f"{order.client_id}: a take-profit while {cover} of {self.size()} is covered")
 
     def targets(self) -> list[VenueOrder]:
@@ -205,11 +212,14 @@ class Judge:
             self.passed_at = self.venue.now
         if size == 0:
             self.best = None if self.entries else self.best
+            self.was_flat = self.was_flat or (self.entries > 0 and self.last_size > 0)
         self.last_size = size
 
     def ended(self, *, proven_gone: bool) -> None:
         """The owner says that the life is over."""
-        if proven_gone and self.size() > 0 and not self._excused("over too early"):
+        if proven_gone and self.size() > 0 and self.was_flat:
+            self.excuses["over, and somebody else's position since"] += 1
+        elif proven_gone and self.size() > 0 and not self._excused("over too early"):
             self.breach("S11", f"called over, but the venue shows {self.size()}")
 
     # What must be true once all is quiet and well.
@@ -225,8 +235,7 @@ class Judge:
                 self.breach("S6", f"over, but {[(o.client_id, str(o.trigger)) for o in (*live, *targets)]} live")
             return
         if sum((o.quantity for o in targets), ZERO) > self.size():
-            shown = [(str(o.quantity), str(o.trigger)) for o in targets]
-            self.breach("S2", f"size {self.size()}, take-profits {shown}")
+            self.breach("S2", f"size {self.size()}, take-profits {[str(o.quantity) for o in targets]}")
         if self.size() == 0:
             self.breach("L1", "flat at the venue, but not over")
         if len(live) != 1 or self.venue.closes(live[0]) != self.size():

@@ -302,6 +302,11 @@ def test_where_the_first_stop_belongs(side: PositionSide) -> None:
     marked = replace(talk.position, plan=bare, mark_price=talk.at(61_000))
     expected = talk.at(61_000) - talk.at(61_000) * D("0.02") * side.sign
     assert places.first_trigger(marked) == talk.position.instrument.stop_price(side, expected)
+    odd = replace(marked, mark_price=talk.at("61000.07"))
+    expected = talk.at("61000.07") - talk.at("61000.07") * D("0.02") * side.sign
+    placed = places.first_trigger(odd)
+    assert placed is not None
+    assert 0 <= (placed - expected) * side.sign < D("0.1")  # towards the mark: no more is risked than was asked
     given = replace(marked, plan=replace(bare, stop_price=talk.at("59000.04")))
     assert places.first_trigger(given) == talk.at("59000.1")
     set_before = replace(given, initial_stop=talk.at(58_500))

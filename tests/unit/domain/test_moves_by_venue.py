@@ -153,9 +153,6 @@ def test_the_stop_taken_off_the_position_by_hand_is_set_again() -> None:
     talk.hear(AnswerHeard(answer=Found(ref=verify.ref, report=stands, asked_at=talk.now)))
     talk.now += timedelta(seconds=4)
     talk.hear(row(talk, SIZE, D(0)))
-    (find,) = talk.wants(Find)
-    assert find.ref.attached
-    talk.hear(AnswerHeard(answer=NotFound(ref=find.ref, asked_at=talk.now)))
     again = talk.placed(OrderKind.STOP)
     assert again.attached
     assert again.replaces is None
@@ -207,6 +204,22 @@ def test_a_stop_found_on_a_position_that_holds_none_is_taken_as_ours() -> None:
     talk.hear(row(talk, SIZE, D(59_000)))
     assert [(s.trigger, s.whole, s.purpose) for s in resting(talk.position)] == [(D(59_000), True, Purpose.GUARD)]
     assert talk.wants(Place) == []
+
+
+def test_a_row_from_before_the_stop_was_set_takes_nothing_away() -> None:
+    talk, _ = attached(PositionSide.LONG)
+    older = replace(talk.row(SIZE, talk.now - timedelta(seconds=5)), attached_stop=D(0))
+    talk.hear(PositionHeard(report=older))
+    assert EventType.STOP_LOSS_LOST not in talk.said()
+    assert len(resting(talk.position)) == 1
+
+
+def test_nothing_found_on_the_position_after_the_receive_window_is_a_lost_stop() -> None:
+    talk, _ = attached(PositionSide.LONG)
+    (verify,) = (w for w in talk.wait(2) if isinstance(w, Find))
+    talk.now += timedelta(seconds=4)
+    talk.hear(AnswerHeard(answer=NotFound(ref=verify.ref, asked_at=talk.now)))
+    assert talk.placed(OrderKind.STOP).trigger_price == D(58_800)
 
 
 def test_flat_ends_an_attached_stop_without_a_cancel() -> None:

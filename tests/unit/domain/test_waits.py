@@ -340,3 +340,35 @@ def test_a_foreign_order_that_is_no_full_cover_is_not_relied_on(name: str) -> No
     report = replace(talk.order(model, OrderStatus.ACK), client_id=None, exchange_id="555", **UNFIT[name](talk))
     talk.view(SIZE, report)
     assert talk.placed(OrderKind.STOP).trigger_price == D(58_800)
+
+
+def test_a_stop_that_filled_whole_and_left_more_of_the_entry_is_followed_by_a_close_at_once() -> None:
+    talk, stop = protected()
+    talk.fill("900", talk.side.opening, D("0.004"), ENTRY, client_id="web_1")
+    talk.see(stop, OrderStatus.TRIGGERED, child="77")
+    talk.fill("77", stop.side, SIZE, D(58_800))
+    assert ("close_requested", {"reason": "stop_loss", "quantity": "0.004"}, None) in told(talk)
+    assert talk.placed(OrderKind.EXIT).quantity == D("0.004")
+
+
+def test_nobody_is_called_while_the_venue_has_refused_no_stop() -> None:
+    talk, stop = protected()
+    talk.hear(closing())
+    talk.see(stop, OrderStatus.CANCELED)
+    for _ in range(4):
+        talk.refuse(exit_like(talk))
+        assert not talk.position.needs_intervention
+        until(talk, Place)
+
+
+def test_a_wish_to_close_all_takes_the_place_of_one_to_close_a_part() -> None:
+    talk, _ = protected()
+    talk.hear(closing("0.5"))
+    part = talk.placed(OrderKind.EXIT)
+    talk.hear(closing("0.5"))  # the first part is still on its way
+    talk.hear(closing())
+    talk.accept(part, filled=D("0.005"))
+    talk.size(D("0.005"))
+    talk.wait(0.3)
+    assert [x.quantity for x in talk.position.exits] == [D("0.005"), D("0.005")]
+    assert talk.position.exits[-1].final
