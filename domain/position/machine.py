@@ -140,6 +140,7 @@ def _decide(turn: Turn) -> None:
     cover.measure(turn)
     exits.watch_intervention(turn)
     _finish(turn)
+    _fills_again(turn)
     if not turn.position.phase.final:
         tracking.ask_open_questions(turn)  # what this turn has sent wants its question, too, should no answer come
 
@@ -338,8 +339,30 @@ def _question_failed(turn: Turn, heard: QuestionFailed) -> None:
         turn.note(verify_at=turn.now + timedelta(seconds=1))
     elif heard.what == "fills" and p.fills_ask_at is not None:
         turn.note(fills_ask_at=turn.now + tracking.pause(p.fills_questions))
+    elif heard.what == "fills" and _unexplained(p):
+        turn.note(fills_ask_at=turn.now + timedelta(seconds=2))
     elif heard.what == "candles" and p.candles_ask_at is not None:
         turn.note(candles_ask_at=turn.now + timedelta(seconds=2))
+
+
+def _unexplained(p: Position) -> bool:
+    """Whether an order of ours has triggered and nothing was heard of what its child executed."""
+    children = [s.child_id for s in p.stops if s.state is OrderState.TRIGGERED]
+    children += [t.child_id for t in p.targets if t.state is OrderState.TRIGGERED]
+    return any(child is not None and ledger.filled_by(p, child) == 0 for child in children)
+
+
+def _fills_again(turn: Turn) -> None:
+    """A question about executions that failed is asked again while something is open that it would explain."""
+    p = turn.position
+    if p.fills_ask_at is None or ledger.exposure(p) <= 0:
+        return
+    if turn.now < p.fills_ask_at:
+        turn.wake_at(p.fills_ask_at)
+        return
+    turn.note(fills_ask_at=None)
+    if _unexplained(p):
+        ledger.ask_fills(turn)
 
 
 def _close(turn: Turn, heard: CloseWanted) -> None:

@@ -176,6 +176,8 @@ class Judge:
             enough = sum((self.venue.closes(o) for o in left), ZERO) >= min(self.size(), held)
             if not enough and self.holes:
                 self.excuses["cancelled first: this venue has no other way of moving a stop"] += 1
+            elif not enough and self.was_flat:
+                self.excuses["cancelled too much: somebody else's position since"] += 1
             elif not enough and not self._excused("cancelled too much"):
                 self.breach("S1/S4", f"we cancelled {order.client_id}: {left} stay for {self.size()}")
             triggers = [o.trigger for o in left if o.trigger is not None]
