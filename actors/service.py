@@ -23,6 +23,7 @@ from actors.tree import Account, Ground, Tree
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.factory import realm_of
 from adapters.paper_launcher import PaperLauncher, own_program
+from adapters.service_manager import ServiceManager
 from config.live import confirmed_live
 from config.settings import Account as AccountSettings
 from config.settings import Settings
@@ -64,6 +65,7 @@ class Service:
         self._reason = ""
         self._below = ExitStack()
         self._tree: Tree | None = None
+        self._manager = ServiceManager.of(os.environ)
 
     @property
     def tree(self) -> Tree:
@@ -131,10 +133,14 @@ class Service:
         if self._ending.is_set():
             return self._exit_code
         tree = self.tree
+        self._manager.ready(f"mode {self._settings.service.mode}, pid {os.getpid()}")
         while not self._ending.wait(WATCH_EVERY_S):
-            if tree.root is None or not healthy(tree.root, tree.directory, self._clock):
-                logger.critical("ROOT_UNHEALTHY the tree can no longer heal itself, the process ends")
-                self.request_stop("the actor tree cannot heal itself", EXIT_FAILED)
+            if tree.root is not None and healthy(tree.root, tree.directory, self._clock):
+                self._manager.alive()
+                continue
+            logger.critical("ROOT_UNHEALTHY the tree can no longer heal itself, the process ends")
+            self.request_stop("the actor tree cannot heal itself", EXIT_FAILED)
+        self._manager.stopping(self._reason)
         return self._exit_code
 
     def stop(self, what_stays: Callable[[Tree], str]) -> None:

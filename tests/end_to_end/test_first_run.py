@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -24,10 +25,25 @@ MONEY = ("quantity", "entry_price", "mark_price", "stop_price", "unrealized_pnl"
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+def systemd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[socket.socket]:
+    """The end of NOTIFY_SOCKET that systemd would read."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.settimeout(10)
+        listening.bind(str(tmp_path_factory.mktemp("systemd") / "notify"))
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, systemd: socket.socket) -> Iterator[ServiceProcess]:
     lively = {"paper": {"demo_signals": True, "demo_signal_interval_s": 2, "volatility": Decimal(1)}}
-    with running(tmp_path_factory.mktemp("demo"), lively) as service:
+    told = {"NOTIFY_SOCKET": systemd.getsockname()}
+    with running(tmp_path_factory.mktemp("demo"), lively, told) as service:
         yield service
+
+
+def test_systemd_hears_that_it_is_ready_and_then_that_it_lives(demo: ServiceProcess, systemd: socket.socket) -> None:
+    assert systemd.recv(1000).startswith(b"READY=1\nSTATUS=mode paper")
+    assert systemd.recv(1000) == b"WATCHDOG=1"
 
 
 def protected(service: ServiceProcess) -> list[dict[str, object]]:

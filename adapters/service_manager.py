@@ -1,0 +1,50 @@
+"""Word to systemd, if it started us: ready, alive, stopping (sd_notify(3): datagrams to the socket it names).
+
+Not being heard is no error of the service's: it is said once in the log, and trading goes on.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+from loguru import logger
+
+
+class ServiceManager:
+    """What started us, as far as it wants to know how we are."""
+
+    def __init__(self, address: str | None) -> None:
+        """`address`: a path, or an abstract name that begins with '@'; None: nobody wants to know."""
+        self._address = address
+        self._socket: socket.socket | None = None
+        if address is not None:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> ServiceManager:
+        """The one that NOTIFY_SOCKET names."""
+        return cls(environ.get("NOTIFY_SOCKET") or None)
+
+    def ready(self, status: str) -> None:
+        """The service does its work: others may start, and the watchdog counts from now on."""
+        self._say(f"READY=1\nSTATUS={status}")
+
+    def alive(self) -> None:
+        """Keep the watchdog from biting; to be said only by who has just seen that all is well."""
+        self._say("WATCHDOG=1")
+
+    def stopping(self, reason: str) -> None:
+        """The end was asked for."""
+        self._say(f"STOPPING=1\nSTATUS={reason}")
+
+    def _say(self, message: str) -> None:
+        if self._socket is None or self._address is None:
+            return
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        try:
+            self._socket.sendto(message.encode(), address)
+        except OSError as error:
+            logger.warning("SERVICE_MANAGER_DEAF address={} error={}", self._address, error)
+            self._socket.close()
+            self._socket = None
