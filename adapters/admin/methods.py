@@ -22,7 +22,7 @@ METHODS = (
     Method(name="position.show", usage="ID", line="all about one position"),
     Method(
         name="position.open",
-        usage="account= symbol= side=long|short usd=|quantity= [stop_pct=|stop_price=]",
+        usage="account= symbol= side=long|short usd=|quantity= [stop_pct=|stop_price=] [take_profits=JSON]",
         line="open a position, with the checks of a signal",
         positional="symbol",
     ),

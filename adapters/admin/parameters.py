@@ -77,6 +77,21 @@ class Parameters:
             raise refused(name, value, f"must have at most {MAX_DIGITS} digits")
         return number
 
+    def rows(self, name: str, *columns: str) -> list[dict[str, Decimal]] | None:
+        """A list of objects, each with numbers above 0 under some of these names and nothing else."""
+        value = self._take(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(row, Mapping) for row in value):
+            raise refused(name, value, f"must be a list of objects with {', '.join(columns)}")
+        rows: list[dict[str, Decimal]] = []
+        for number, row in enumerate(value):
+            left = Parameters({f"{name}[{number}].{key}": each for key, each in row.items()})
+            found = {column: left.positive(f"{name}[{number}].{column}") for column in columns}
+            left.done()
+            rows.append({column: each for column, each in found.items() if each is not None})
+        return rows
+
     def flag(self, name: str) -> bool | None:
         value = self._take(name)
         if value is None or isinstance(value, bool):

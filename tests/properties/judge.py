@@ -98,7 +98,9 @@ class Judge:
         if order.client_id in self.seen_ids:
             self.breach("S7", f"{order.client_id} accepted twice")
         self.seen_ids.add(order.client_id or "")
-        self.entries += parsed.kind is OrderKind.ENTRY
+        if parsed.kind is OrderKind.ENTRY:
+            self.entries += 1
+            self.was_flat = False
         if self.entries > 1:
             self.breach("S7", "a second entry was accepted")
         if parsed.kind is not OrderKind.ENTRY and not order.reduce_only:
@@ -214,7 +216,7 @@ class Judge:
             self.passed_at = self.venue.now
         if size == 0:
             self.best = None if self.entries else self.best
-            self.was_flat = self.was_flat or (self.entries > 0 and self.last_size > 0)
+            self.was_flat = self.was_flat or self.last_size > 0
         self.last_size = size
 
     def ended(self, *, proven_gone: bool) -> None:

@@ -107,6 +107,14 @@ class Faults:
         self.count(fault, symbol)
         return True
 
+    def turn(self, chances: Mapping[Fault, float]) -> None:
+        """Nothing is healed any more: from now on these may strike."""
+        raise NotImplementedError
+
+    def has(self, fault: Fault) -> bool:
+        """Whether it can strike at all."""
+        raise NotImplementedError
+
     def share(self, fault: Fault) -> int:
         """For a fault that somebody else draws: in how many of a hundred cases it strikes."""
         return 0
@@ -128,6 +136,15 @@ class Swarm(Faults):
         self._chances = dict(chances)
         self._chance = chance
 
+    def turn(self, chances: Mapping[Fault, float]) -> None:
+        """See `Faults`."""
+        self._chances = dict(chances)
+        self.healed = False
+
+    def has(self, fault: Fault) -> bool:
+        """See `Faults`."""
+        return fault in self._chances
+
     def share(self, fault: Fault) -> int:
         """See `Faults`."""
         return round(100 * self._chances.get(fault, 0.0))
@@ -145,6 +162,10 @@ class Nth(Faults):
         self._fault = fault
         self._number = number
         self.opportunities = 0
+
+    def has(self, fault: Fault) -> bool:
+        """See `Faults`."""
+        return fault is self._fault
 
     def _chosen(self, fault: Fault) -> bool:
         if fault is not self._fault:

@@ -2,53 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from actors import messages
 from adapters.paper_exchange.orders import AlgoOrder
 from domain.catalogue import EventType
 from domain.entries.signal import MalformedSignal, parse_signal
 from domain.identity import parse_client_id
+from tests.simulation.plan import RECONCILE_S
 from tests.simulation.world import World
 
+_LOST = ("a message of the private stream was lost", "the private stream is silent")
 _GIVEN_CAUSES = (
     "ordered by chaos", "VenueFailure", "DatabaseAway", "TimeoutError", "did not stop within", "thread is gone",
 )  # fmt: skip
 
 
-def every_position_has_its_stop(world: World, *, strangers: bool) -> None:
-    """L1: an owner that lives, and one stop of the right size. `strangers`: also of what a human opened (L2)."""
+Found = list[tuple[str, str]]
+"""What is not as it has to be: the law, and what."""
+
+
+def unheard(world: World) -> frozenset[str]:
+    """Symbols of which news was lost within the last cycle of the reconciler, which alone can find out (L2)."""
+    court, since = world.exchange.judge.court, world.exchange.clock() - round(RECONCILE_S * 1000)
+    lost = {symbol for at, symbol, why in court._disturbances if at >= since and why.startswith(_LOST)}
+    return frozenset(world.markets) if None in lost else frozenset(symbol for symbol in lost if symbol is not None)
+
+
+def unprotected(world: World, *, strangers: bool, unheard: Collection[str] = ()) -> Found:
+    """L1: an owner that lives, and one stop of the right size.
+
+    `strangers`: also of what a human opened (L2); not asked of the symbols of `unheard`.
+    """
     process = world.process
     if process is None or process.tree is None or process.ready_at is None:
-        world.violate("L5", "no process is up")
-        return
+        return [("L5", "no process is up")]
+    found: Found = []
     for symbol in world.markets:
         held = world.exchange.quantity(symbol)
-        if not held:
+        if not held or symbol in unheard or not (strangers or world.is_ours(symbol)):
             continue
         owner = world.owner_of(symbol)
         if owner is None:
-            if strangers or world.is_ours(symbol):
-                world.violate("L1", f"{symbol}: {held} at the exchange, and nobody owns it")
+            found.append(("L1", f"{symbol}: {held} at the exchange, and nobody owns it"))
         elif process.tree.directory.ref(messages.position(owner)) is None:
-            world.violate("L1", f"{symbol}: its owner {owner} is not alive")
+            found.append(("L1", f"{symbol}: its owner {owner} is not alive"))
         else:
             stops = [algo for algo in world.exchange.resting(symbol) if _closes(algo, held > 0)]
-            if len(stops) != 1 or stops[0].quantity != abs(held):
+            if len(stops) != 1 or not (stops[0].close_position or stops[0].quantity == abs(held)):
                 shown = ", ".join(f"{s.client_algo_id} {s.side} {s.quantity}" for s in stops) or "none"
-                world.violate("L1", f"{symbol}: {held} at the exchange, its stops: {shown}")
+                found.append(("L1", f"{symbol}: {held} at the exchange, its stops: {shown}"))
+    return found
 
 
-def nothing_is_left_over(world: World) -> None:
+def left_over(world: World) -> Found:
     """L2: no orphan, no duplicate, no phantom."""
+    found: Found = []
     for symbol in world.markets:
         held = world.exchange.quantity(symbol)
         owner = world.owner_of(symbol)
         for algo in world.exchange.resting(symbol):
             ours = parse_client_id(algo.client_algo_id)
             if ours is not None and (not held or ours.position_id != owner):
-                world.violate("L2", f"{symbol}: {algo.client_algo_id} rests, {held} is held, owned by {owner}")
+                found.append(("L2", f"{symbol}: {algo.client_algo_id} rests, {held} is held, owned by {owner}"))
         if not held and owner is not None:
             phase = next((p.phase.value for p in world.owners() if p.id == owner), "unknown")
-            world.violate("L2", f"{symbol}: {owner} ({phase}) is in the book, and the exchange shows flat")
+            found.append(("L2", f"{symbol}: {owner} ({phase}) is in the book, and the exchange shows flat"))
+    return found
+
+
+def every_position_has_its_stop(world: World, *, strangers: bool) -> None:
+    """L1, now."""
+    for law, text in unprotected(world, strangers=strangers):
+        world.violate(law, text)
+
+
+def nothing_is_left_over(world: World) -> None:
+    """L2, now."""
+    for law, text in left_over(world):
+        world.violate(law, text)
 
 
 def memory_is_whole(world: World) -> None:
@@ -70,15 +102,24 @@ def memory_is_whole(world: World) -> None:
         world.violate("S10", f"{len(world.disk.spooled)} records wait in the spool")
     if world.disk.aside:
         world.violate("S10", f"{len(world.disk.aside)} records were put aside")
-    process = world.process
-    if process is not None and process.tree is not None:
-        for p in process.tree.owners.all():
-            stored = database.positions.get(p.id)
-            if stored is None or stored.version != p.version or stored.epoch != p.epoch:
-                world.violate("S10", f"position {p.id}: the book has version {p.version}, the store another")
+    for text in behind(world):
+        world.violate("S10", text)
     for p in database.positions.values():
         if p.phase.final and p.entry is not None:
             _executions_are_written(world, p.id)
+
+
+def behind(world: World) -> list[str]:
+    """S10: states that are in the book and not in the store."""
+    process = world.process
+    if process is None or process.tree is None:
+        return []
+    stored = world.database.positions
+    return [
+        f"position {p.id}: the book has version {p.version}, the store another"
+        for p in process.tree.owners.all()
+        if p.id not in stored or (stored[p.id].version, stored[p.id].epoch) != (p.version, p.epoch)
+    ]
 
 
 def nobody_fell_by_itself(world: World) -> None:
@@ -104,4 +145,4 @@ def _executions_are_written(world: World, position_id: int) -> None:
 
 
 def _closes(algo: AlgoOrder, long: bool) -> bool:
-    return (algo.side == "SELL") is long and algo.reduce_only
+    return (algo.side == "SELL") is long and (algo.reduce_only or algo.close_position)

@@ -81,7 +81,8 @@ class TurnedLoop(asyncio.AbstractEventLoop):
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(self.time() + delay, callback, args, self, context)
-        self._scheduler.after(delay, lambda: self._push(handle), self.host)
+        # A moment passes before any timer fires: whoever waits for a time that rounds to now would wait for ever.
+        self._scheduler.after(max(delay, 1 / SECOND), lambda: self._push(handle), self.host)
         return handle
 
     def call_at(  # type: ignore[override]

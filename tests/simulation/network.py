@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,15 +19,18 @@ from adapters.exchange.access import AccountAccess
 from adapters.exchange.error_codes import BINANCE, Effect, Meaning
 from adapters.exchange.interface import (
     AccountNews,
+    Allowance,
     Balance,
     Candle,
     Connected,
+    Holding,
     Lost,
     MarkPrice,
     PriceNews,
     VenueFailure,
 )
 from adapters.paper_exchange.orders import Price
+from domain.accounts import AccountFacts
 from domain.identity import OrderKind
 from domain.instrument import Instrument, PositionSide
 from domain.orders import (
@@ -276,7 +279,7 @@ class Network:
 
 
 def _failure(error: VenueCode) -> VenueFailure:
-    meaning = BINANCE.get(str(error.code), Meaning(RejectReason.OTHER))
+    meaning = BINANCE.meanings.get(str(error.code), Meaning(RejectReason.OTHER))
     certain = meaning.effect not in (Effect.UNKNOWN, Effect.EXISTS)
     failure = VenueFailure(meaning.reason, str(error.code), f"code {error.code}", certain=certain)
     failure.gone = meaning.effect is Effect.GONE  # type: ignore[attr-defined]
@@ -292,6 +295,8 @@ def replace_retry(failure: VenueFailure, seconds: int) -> VenueFailure:
 class SimulatedClient:
     """`TradingClient` of one process."""
 
+    allowance = Allowance()
+
     def __init__(self, network: Network, host: Host, clock: Callable[[], datetime]) -> None:
         self._network = network
         self._host = host
@@ -301,9 +306,24 @@ class SimulatedClient:
 
     async def connect(self) -> Mapping[str, Instrument]:
         """Markets and clock."""
-        contracts = self._network.exchange.engine.contracts
+        await self.synchronise()
+        return self._instruments()
+
+    async def instruments(self) -> Mapping[str, Instrument]:
+        """Markets."""
+        return await self._ask(None, self._instruments, stamped=False)
+
+    async def synchronise(self) -> None:
+        """Clock."""
         await self._ask(None, lambda: None, stamped=False)
         self._ahead = self._clock() - self._network.now()
+
+    async def account_facts(self) -> AccountFacts:
+        """An account as it should be."""
+        return AccountFacts(hedge_mode=False)
+
+    def _instruments(self) -> Mapping[str, Instrument]:
+        contracts = self._network.exchange.engine.contracts
         return {symbol: reports.instrument(contract) for symbol, contract in contracts.items()}
 
     async def place(self, intent: OrderIntent) -> Outcome:
@@ -370,7 +390,7 @@ class SimulatedClient:
             if getattr(failure, "gone", False):
                 return NotFound(ref=ref, asked_at=asked_at)
             return NoAnswer(ref=ref, text=str(failure), retry_after_s=failure.retry_after_s)
-        return Found(ref=ref, report=report)
+        return Found(ref=ref, report=report, asked_at=asked_at)
 
     def _found(self, ref: OrderRef) -> OrderReport:
         report = self._network.exchange.find(ref)
@@ -379,7 +399,7 @@ class SimulatedClient:
             raise VenueCode(-2013)
         return report
 
-    async def snapshot(self) -> AccountSnapshot:
+    async def snapshot(self, held: Collection[Holding] = ()) -> AccountSnapshot:
         """Positions and open orders, three requests at the same time. Raises VenueFailure."""
         asked_at = self._clock()
         at_ms = self._stamp()

@@ -56,6 +56,25 @@ WEIGHTS: Mapping[Wish, int] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """Some seconds of trouble in a day: which faults may strike, how likely, and what is wished meanwhile."""
+
+    after_s: float
+    chances: Mapping[Fault, float]
+    wishes: Sequence[tuple[float, Wish, str]]
+    trouble_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """Hours of ordinary trading: signals now and then in the calm, and an episode of trouble every so often."""
+
+    episodes: Sequence[Episode]
+    signals: Sequence[tuple[float, str]]
+    """In each calm: when (as a share of it), and which symbol."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One schedule. `wishes`: (seconds after the one before, what, which symbol)."""
 
@@ -66,6 +85,7 @@ class Plan:
     wishes: Sequence[tuple[float, Wish, str]]
     trouble_s: float
     calm_s: float = 37.0
+    day: Day | None = None
 
 
 @cache

@@ -21,8 +21,10 @@ from adapters.exchange.access import AccountAccess
 from config.settings import Settings
 from persistence.database import DatabaseAway
 from tests.simulation.network import Network, SimulatedAccount, SimulatedClient, SimulatedPrices
+from tests.simulation.pace import Pace
 from tests.simulation.scheduler import SECOND, Host, Scheduler
 from tests.simulation.store import Access, Database, Disk, MemorySpool, StoreLock, StoreReader
+from tests.simulation.threads import SimulatedEvent
 
 ACCOUNT = "main"
 INSTANCE = "sim0"
@@ -99,6 +101,7 @@ class Process:
         settings: Settings,
         ended: Callable[[Process, str], object],
         ahead: timedelta,
+        pace: Pace,
     ) -> None:
         self.number = number
         self.host = Host(f"process {number}")
@@ -113,11 +116,13 @@ class Process:
         self._settings = settings
         self._ended = ended
         self._asked: str | None = None
+        self._ending = SimulatedEvent(scheduler, pace.after)
         scheduler.spawn(self.host, self._main, "main")
 
     def request_stop(self, reason: str, code: int = 0) -> None:
         """End soon."""
         self._asked = self._asked or f"{reason} (exit code {code})"
+        self._ending.set()
 
     def _main(self) -> None:
         try:
@@ -126,13 +131,12 @@ class Process:
             self._end(f"start failed: {type(error).__name__}: {error}")
             return
         tree = self.tree
-        while self._asked is None:
-            self._scheduler.sleep(WATCH_EVERY_S)
+        while not self._ending.wait(WATCH_EVERY_S):
             if tree is None or tree.root is None or not healthy(tree.root, tree.directory, self.clock):
                 self.request_stop("the actor tree cannot heal itself", EXIT_FAILED)
         if tree is not None:
             tree.stop()
-        self._end(self._asked)
+        self._end(self._asked or "")
 
     def _start(self) -> None:
         lock = StoreLock(self.access)
@@ -140,7 +144,7 @@ class Process:
         if lock.silent_s is not None:
             self._scheduler.sleep(max(RECEIVE_WINDOW_S - lock.silent_s, 0.0))
         anything: Any = None
-        access = AccountAccess(account=ACCOUNT, exchange="binanceusdm", api_key="", secret="")
+        access = AccountAccess(account=ACCOUNT, exchange="binanceusdm", api_key="", secret="", rest_url="http://127.0.0.1")
         ground = Ground(
             settings=self._settings,
             version="simulated",

@@ -49,18 +49,13 @@ class Runnable(Protocol):
 
 
 class Timer:
-    """One call to come; ordered by deadline, then by the order of setting."""
+    """One call to come."""
 
-    __slots__ = ("action", "deadline", "host", "number")
+    __slots__ = ("action", "host")
 
-    def __init__(self, deadline: int, number: int, action: Callable[[], object], host: Host | None) -> None:
-        self.deadline = deadline
-        self.number = number
+    def __init__(self, action: Callable[[], object], host: Host | None) -> None:
         self.action: Callable[[], object] | None = action
         self.host = host
-
-    def __lt__(self, other: Timer) -> bool:
-        return (self.deadline, self.number) < (other.deadline, other.number)
 
     def cancel(self) -> None:
         """Keep it from firing; harmless when it has fired."""
@@ -111,12 +106,13 @@ class Scheduler:
         self.chance = random.Random(f"order {seed}")
         self.now = 0
         self.steps = 0
-        self.starve: Callable[[], float] = lambda: 0.0
+        self.starve: Callable[[], float] | None = None
         """How many seconds whoever was drawn has to wait before it really goes on (0: not at all)."""
         self.hub = getcurrent()
         self.current: Fiber | None = None
         self._ready: list[Runnable] = []
-        self._timers: list[Timer] = []
+        # By deadline, then by the order of setting: numbers are unique, so no timer is ever compared.
+        self._timers: list[tuple[int, int, Timer]] = []
         self._numbers = itertools.count()
         self._at_once: list[Callable[[], object]] = []
 
@@ -166,8 +162,8 @@ class Scheduler:
     def after(self, seconds: float, action: Callable[[], object], host: Host | None = None) -> Timer:
         """Call `action` later; never, if its host is dead by then. A host that is paused gets its calls afterwards."""
         wait = max(round(seconds * SECOND), 1) if seconds > 0 else 0
-        timer = Timer(self.now + wait, next(self._numbers), action, host)
-        heapq.heappush(self._timers, timer)
+        timer = Timer(action, host)
+        heapq.heappush(self._timers, (self.now + wait, next(self._numbers), timer))
         return timer
 
     def soon(self, action: Callable[[], object]) -> None:
@@ -186,15 +182,17 @@ class Scheduler:
                 self._go_on(ready)
                 if self.steps > limit:
                     raise Livelock(f"{MOST_STEPS_AT_ONE_TIME} steps at one time, at last of {self._named()}")
-            if not timers or timers[0].deadline > until:
+            if not timers or timers[0][0] > until:
                 self.now = until
                 return
-            timer = heapq.heappop(timers)
-            if timer.deadline > self.now:
-                self.now = timer.deadline
+            deadline, number, timer = heapq.heappop(timers)
+            if timer.action is None:
+                continue
+            if deadline > self.now:
+                self.now = deadline
                 limit = self.steps + MOST_STEPS_AT_ONE_TIME
             self.steps += 1
-            self._fire(timer)
+            self._fire(timer, number)
 
     def _go_on(self, ready: list[Runnable]) -> None:
         place = int(self.chance.random() * len(ready))
@@ -206,7 +204,11 @@ class Scheduler:
         if not host.alive:
             return
         self.steps += 1
-        wait = (host.paused_until - self.now) / SECOND if host.paused_until > self.now else self.starve()
+        wait = 0.0
+        if host.paused_until > self.now:
+            wait = (host.paused_until - self.now) / SECOND
+        elif self.starve is not None:
+            wait = self.starve()
         if wait > 0:
             # It stays as if queued, so that nobody else brings it on earlier.
             runnable.queued = True
@@ -220,13 +222,12 @@ class Scheduler:
         runnable.queued = False
         self.wake(runnable)
 
-    def _fire(self, timer: Timer) -> None:
+    def _fire(self, timer: Timer, number: int) -> None:
         action, host = timer.action, timer.host
         if action is None or (host is not None and not host.alive):
             return
         if host is not None and host.paused_until > self.now:
-            timer.deadline = host.paused_until
-            heapq.heappush(self._timers, timer)
+            heapq.heappush(self._timers, (host.paused_until, number, timer))
             return
         timer.action = None
         action()

@@ -6,6 +6,7 @@ Threads, queues, event loops, the writer, the signal client and the supervisor's
 from __future__ import annotations
 
 import random
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
@@ -26,7 +27,8 @@ from actors import (
     watchdog,
 )
 from tests.simulation.loops import SimulatedEventLoop
-from tests.simulation.scheduler import Host, Scheduler
+from tests.simulation.pace import Pace
+from tests.simulation.scheduler import Host, Killed, Scheduler
 from tests.simulation.threads import SimulatedFuture, queue_of, threading_of
 
 
@@ -39,6 +41,7 @@ def set_up(
     aside: Callable[[object], object],
     signals: Callable[[str, str, object], object],
     load_open: Callable[..., object],
+    pace: Pace,
     seed: int,
 ) -> Iterator[None]:
     """Replace the names; put them back at the end. `host` says to which process what is made just now belongs."""
@@ -53,10 +56,12 @@ def set_up(
     def event_loop(name: str) -> SimulatedEventLoop:
         return SimulatedEventLoop(scheduler, host(), name)
 
-    replaced: list[tuple[ModuleType, str, object]] = [
+    replaced: list[tuple[ModuleType | type, str, object]] = [
         (guard, "threading", threading),
+        (guard, "traceback", SimpleNamespace(format_exception=_trace)),
         (vitals, "threading", threading),
-        (watchdog, "threading", threading),
+        (watchdog, "threading", threading_of(scheduler, host, pace.after)),
+        (guard.GuardedActor, "remind_after", _method(pace.remind_after)),
         (inbox, "queue", queue),
         (pykka_threading, "ThreadingFuture", Future),
         *((module, "EventLoop", event_loop) for module in (gateway, market_feed, account_feed, signal_feed)),
@@ -75,3 +80,15 @@ def set_up(
     finally:
         for module, name, value in before:
             setattr(module, name, value)
+
+
+def _method(function: Callable[..., object]) -> Callable[..., object]:
+    def method(*arguments: object) -> object:
+        return function(*arguments)
+
+    return method
+
+
+def _trace(error: BaseException) -> list[str]:
+    """A traceback for those who fall; whoever is unwound at kill -9 tells nobody, and there are many of them."""
+    return [] if isinstance(error, Killed) else traceback.format_exception(error)

@@ -1,4 +1,4 @@
-"""The same seed is the same history, in whatever process and with whatever hash seed of Python."""
+"""The same seed is the same history: whatever the hash seed of Python, whatever ran before, however many workers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.simulation.explore import Drawing, explore
+
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(500, 520)
 PROGRAM = """
@@ -14,8 +16,10 @@ from loguru import logger
 logger.remove()
 from tests.simulation.plan import drawn
 from tests.simulation.schedule import run
+from tests.simulation.days import drawn_day
 for seed in range({first}, {last}):
     print(seed, run(drawn(seed)).digest)
+print("day", run(drawn_day({first}, hours=1.0)).digest)
 """
 
 
@@ -31,4 +35,11 @@ def _digests(hash_seed: str) -> list[str]:
 def test_same_seed_same_digest() -> None:
     one, other = _digests("1"), _digests("2")
     assert one == other
-    assert len({line.split()[1] for line in one}) == len(SEEDS)
+    assert len({line.split()[1] for line in one}) == len(SEEDS) + 1
+
+
+def test_same_seed_same_digest_on_any_number_of_workers() -> None:
+    seeds = range(SEEDS.start, SEEDS.start + 44)
+    one, three = (explore(seeds, Drawing(sort="short"), workers=workers).digests for workers in (1, 3))
+    assert one == three
+    assert sorted(one) == list(seeds)

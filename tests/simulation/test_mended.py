@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from loguru import logger
@@ -12,6 +14,8 @@ from loguru import logger
 from actors import messages
 from actors.supervision import Crash
 from adapters.paper_exchange.orders import Side
+from domain.identity import PositionId
+from domain.position.state import Phase
 from tests.simulation import liveness
 from tests.simulation.faults import Fault, Nth, Step
 from tests.simulation.market import Walk
@@ -28,10 +32,10 @@ def _silent() -> None:
     logger.remove()
 
 
-def live(script: Callable[[World, Workload], None]) -> World:
-    """A calm world in which only the script does something."""
+def live(script: Callable[[World, Workload], None], faults: Nth | None = None) -> World:
+    """A calm world in which only the script does something, and `faults` strike."""
     quiet = Walk(random.Random("calm"), 0.001)
-    world = World(seed=1, faults=Nth(Fault.STARVED, 0), markets={SYMBOL: quiet}, settings=settings(3))
+    world = World(seed=1, faults=faults or Nth(Fault.STARVED, 0), markets={SYMBOL: quiet}, settings=settings(3))
 
     def scripted(w: World) -> None:
         w.pass_time(1.5)
@@ -140,26 +144,130 @@ def test_a_hung_supervisor_of_positions_is_replaced_like_anybody() -> None:
     live(script)
 
 
+class LoseFirstStops(Nth):
+    """The first so many requests of a first stop get lost."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(Fault.STARVED, 0)
+        self._most = most
+
+    def strikes(self, fault: Fault, symbol: str | None = None) -> bool:
+        """See `Faults`."""
+        asked = fault is Fault.REQUEST_LOST and self.step_of(symbol) is Step.FIRST_STOP
+        if asked and self.struck.total() < self._most:
+            self.count(fault, symbol)
+            return True
+        return False
+
+
 def test_a_first_stop_that_gets_lost_is_joined_by_another_at_once() -> None:
     """Its sender waited eight seconds for the network to give up, with the position bare."""
-    class LoseFirstStop(Nth):
-        def strikes(self, fault: Fault, symbol: str | None = None) -> bool:
-            if fault is Fault.REQUEST_LOST and self.step_of(symbol) is Step.FIRST_STOP and not self.struck:
-                self.count(fault, symbol)
-                return True
-            return False
 
-    quiet = Walk(random.Random("calm"), 0.001)
-    world = World(seed=1, faults=LoseFirstStop(Fault.STARVED, 0), markets={SYMBOL: quiet}, settings=settings(3))
+    def script(world: World, workload: Workload) -> None:
+        workload.wish(Wish.OPEN, SYMBOL)
+        world.pass_time(10.0)
 
-    def script(w: World) -> None:
-        w.pass_time(1.5)
-        Workload(w).wish(Wish.OPEN, SYMBOL)
-        w.pass_time(10.0)
-
-    world.live(script)
+    world = live(script, LoseFirstStops(1))
     verdict = world.exchange.judge.verdict()
     assert world.faults.struck.total() == 1
     assert verdict.clean, verdict.breaches
     (interval,) = verdict.measures.intervals
     assert interval.length < 2_000
+
+
+def test_the_nearest_stop_of_a_strangers_position_is_not_traded_upon() -> None:
+    """Its own place was passed before we came: the next price 'passed' it again, and the position was closed."""
+
+    def script(world: World, workload: Workload) -> None:
+        world.exchange.human(SYMBOL, Side.BUY, Decimal("0.01"))
+        price = world.exchange.engine.book.prices[SYMBOL].mark
+        world.exchange.price(SYMBOL, price * Decimal("0.95"))
+        world.pass_time(22.0)
+        assert world.exchange.quantity(SYMBOL) == Decimal("0.01")
+        liveness.every_position_has_its_stop(world, strangers=True)
+
+    assert broken(live(script)) == set()
+
+
+def test_a_close_ends_with_the_position_it_was_wanted_for() -> None:
+    """A human turned it over and back while no request got through; then the close was carried on against theirs."""
+
+    def script(world: World, workload: Workload) -> None:
+        workload.wish(Wish.OPEN, SYMBOL)
+        world.pass_time(2.0)
+        world.network.weather.rest_dead_until = world.scheduler.now + 4 * SECOND
+        workload.wish(Wish.CLOSE, SYMBOL)
+        world.pass_time(1.0)
+        held = world.exchange.quantity(SYMBOL)
+        closing, opening = (Side.SELL, Side.BUY) if held > 0 else (Side.BUY, Side.SELL)
+        world.exchange.human(SYMBOL, closing, 2 * abs(held))
+        world.pass_time(1.0)
+        world.exchange.human(SYMBOL, opening, 2 * abs(held))
+        world.pass_time(25.0)
+        assert world.exchange.quantity(SYMBOL) == held
+        assert [p.adopted for p in world.owners()] == [True]
+        liveness.every_position_has_its_stop(world, strangers=True)
+
+    live(script)
+
+
+def test_nobody_enters_while_a_stop_of_an_earlier_position_is_stuck() -> None:
+    """It had only to be worked off by the venue to act on the next position of its symbol (S6)."""
+
+    def script(world: World, workload: Workload) -> None:
+        workload.wish(Wish.OPEN, SYMBOL)
+        world.pass_time(2.0)
+        (stop,) = world.exchange.resting(SYMBOL)
+        beyond = Decimal("0.998") if stop.side == "SELL" else Decimal("1.002")
+        world.exchange.price(SYMBOL, stop.trigger_price * beyond)
+        world.pass_time(8.0)
+        assert world.exchange.engine.stuck
+        assert not world.exchange.quantity(SYMBOL)
+        workload.wish(Wish.OPEN_BY_HAND, SYMBOL)
+        world.pass_time(2.0)
+        assert not world.exchange.quantity(SYMBOL)
+        world.exchange.release_stuck()
+        world.pass_time(4.0)
+        assert not world.owners()
+        workload.wish(Wish.OPEN_BY_HAND, SYMBOL)
+        world.pass_time(2.0)
+        assert world.exchange.quantity(SYMBOL)
+        liveness.every_position_has_its_stop(world, strangers=True)
+
+    live(script, Nth(Fault.STOP_STUCK, 1))
+
+
+def test_a_clock_set_right_between_two_lives_delays_no_proof() -> None:
+    """What a process with a clock hours ahead had left unknown could be called absent hours later only."""
+
+    def script(world: World, workload: Workload) -> None:
+        world.clock_ahead = timedelta(hours=2)
+        world.kill_process()
+        world.pass_time(8.0)
+        workload.wish(Wish.OPEN_BY_HAND, SYMBOL)
+        world.pass_time(2.5)
+        assert world.faults.struck.total() == 1
+        world.clock_ahead = timedelta(0)
+        world.kill_process()
+        world.pass_time(20.0)
+        liveness.every_position_has_its_stop(world, strangers=True)
+        assert all(s.covers or s.state.over for p in world.owners() for s in p.stops)
+
+    live(script, LoseFirstStops(1))
+
+
+def test_of_two_owners_in_the_store_the_newest_owns() -> None:
+    """Killed between the durable intent of a position and the last record of the one before it on the symbol."""
+
+    def script(world: World, workload: Workload) -> None:
+        workload.wish(Wish.OPEN, SYMBOL)
+        world.pass_time(2.0)
+        (ours,) = world.owners()
+        older = replace(world.database.positions[ours.id], id=PositionId(ours.id - 4096), phase=Phase.CLOSING, stops=())
+        world.database.positions[older.id] = older
+        world.kill_process()
+        world.pass_time(8.0)
+        assert [p.id for p in world.owners()] == [ours.id]
+        liveness.every_position_has_its_stop(world, strangers=True)
+
+    live(script)

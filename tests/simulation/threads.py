@@ -15,16 +15,21 @@ from typing import Any, ClassVar
 
 import pykka
 
+from actors.clock import Cancellable
 from tests.simulation.scheduler import Fiber, Host, Scheduler
+
+After = Callable[[float, Callable[[], object], Host | None], Cancellable]
 
 
 class SimulatedEvent:
     """`threading.Event`."""
 
-    __slots__ = ("_scheduler", "_set", "_waiting")
+    __slots__ = ("_after", "_scheduler", "_set", "_waiting")
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, after: After | None = None) -> None:
+        """`after` sets the timers of those who wait only so long."""
         self._scheduler = scheduler
+        self._after = after or scheduler.after
         self._set = False
         self._waiting: list[Fiber] = []
 
@@ -52,7 +57,7 @@ class SimulatedEvent:
             overdue.append(True)
             scheduler.wake(fiber)
 
-        timer = None if timeout is None else scheduler.after(timeout, give_up, fiber.host)
+        timer = None if timeout is None else self._after(timeout, give_up, fiber.host)
         self._waiting.append(fiber)
         while not self.is_set() and not overdue:
             scheduler.park()
@@ -179,10 +184,10 @@ class SimulatedFuture(pykka.Future[Any]):
             raise queue.Full
 
 
-def threading_of(scheduler: Scheduler, host: Callable[[], Host]) -> SimpleNamespace:
+def threading_of(scheduler: Scheduler, host: Callable[[], Host], after: After | None = None) -> SimpleNamespace:
     """A stand-in for the module `threading`; `host` says to which host a new thread belongs."""
     return SimpleNamespace(
-        Event=lambda: SimulatedEvent(scheduler),
+        Event=lambda: SimulatedEvent(scheduler, after),
         Thread=lambda **options: SimulatedThread(scheduler, host(), **options),
         Lock=threading.Lock,
         RLock=threading.RLock,

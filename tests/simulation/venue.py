@@ -24,7 +24,9 @@ from adapters.paper_exchange.orders import AlgoStatus, ConditionalType, Origin, 
 from adapters.paper_exchange.orders import Side as EngineSide
 from adapters.paper_exchange.refusals import Refused
 from adapters.paper_exchange.requests import ConditionalRequest, MarketRequest, Rules
+from domain.identity import OrderKind
 from domain.orders import Fill, OrderIntent, OrderRef, OrderReport, PositionReport, Source, TriggerBy
+from tests.oracle.budget import Budget
 from tests.oracle.court import Filters, Terms
 from tests.oracle.judge import Judge
 from tests.oracle.reader import parse_line
@@ -142,9 +144,12 @@ class SimulatedExchange:
             self.accepted(intent.client_id)
             last = [event for event in events if isinstance(event, engine.Order)][-1]
             return reports.order(last, Source.REPLY)
-        kind = ConditionalType.STOP_MARKET
+        target = intent.kind is OrderKind.TAKE_PROFIT
+        kind = ConditionalType.TAKE_PROFIT_MARKET if target else ConditionalType.STOP_MARKET
         working = WorkingType.MARK_PRICE if intent.trigger_by is TriggerBy.MARK else WorkingType.CONTRACT_PRICE
         special = {"type": kind.value, "triggerPrice": plain(intent.trigger_price), "clientAlgoId": intent.client_id}
+        if intent.close_position:
+            common = {"symbol": intent.symbol, "side": intent.side.upper(), "closePosition": "true"}
         request = self._note("POST", "/fapi/v1/algoOrder", {**common, **special})
         self._refuse_duplicate(request, self.engine.book.algo_by_client_id(intent.client_id))
         wanted = ConditionalRequest(
@@ -152,9 +157,10 @@ class SimulatedExchange:
             side=EngineSide(intent.side.upper()),
             type=kind,
             trigger_price=intent.trigger_price,
-            quantity=intent.quantity,
+            quantity=None if intent.close_position else intent.quantity,
             working_type=working,
-            reduce_only=intent.reduce_only,
+            reduce_only=intent.reduce_only and not intent.close_position,
+            close_position=intent.close_position,
             client_algo_id=intent.client_id,
         )
         events = self._do(request, lambda now: self.engine.place_conditional(now, wanted))
@@ -270,6 +276,11 @@ class SimulatedExchange:
         """Whatever was stuck in TRIGGERING comes to its end."""
         for algo in list(self.engine.stuck):
             self.commit(self.engine.release(self.clock(), algo))
+
+    def weight_of_last_minute(self) -> int:
+        """What our requests weighed, as the oracle's law of the budget counts them."""
+        (law,) = (law for law in self.judge._laws if isinstance(law, Budget))
+        return sum(weight for at, weight in law._weights if at > self.clock() - 60_000)
 
     def quantity(self, symbol: str) -> Decimal:
         """The signed position."""

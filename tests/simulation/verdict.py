@@ -27,6 +27,7 @@ from tests.simulation.world import Violation, World
 # Acts of others that change a position, or keep us from hearing of it. A request of ours that went wrong is none.
 ACT_MS = 2_500
 ORPHAN_MS = 15_000
+CROSSING_MS = 300
 OFTEN = 4
 _LEFT = re.compile(
     r"cover (?P<cover>[\d.]+) of (?P<size>[\d.]+) is left"
@@ -195,20 +196,73 @@ def _orphan_by_fault(world: World, breach: Breach) -> bool:
 
 def _of_an_adopted(world: World, breach: Breach) -> bool:
     """The oracle gave the stranger's position to the owner whose stop came there last, on the wire at the turning."""
-    named = (identify(line.client_id) for line in breach.lines if isinstance(line, AlgoLine))
     adopted = {int(p.id) for p in world.database.positions.values() if p.adopted}
-    return any(ident is not None and ident.position in adopted for ident in named)
+    return any(position in adopted for position in _named(world, breach))
+
+
+def _named(world: World, breach: Breach) -> set[int]:
+    """The positions whose orders, or whose stops' children, the lines of a breach speak of."""
+    parents = {str(algo.actual_order_id): algo.client_algo_id for algo in world.exchange.engine.book.algos.values()}
+    ids = {line.client_id for line in breach.lines if isinstance(line, AlgoLine | FillLine)}
+    ids |= {parents.get(str(line.order_id), "") for line in breach.lines if isinstance(line, FillLine)}
+    return {ident.position for ident in map(identify, ids) if ident is not None}
+
+
+def _turned_back(world: World, breach: Breach) -> bool:
+    """Humans turned it over and back before we could act: its owner goes on, and its stop covers what is there."""
+    book = world.exchange.judge.book
+    lives = [life for life in (*book.past, *book.lives.values()) if life.key[0] == breach.symbol]
+    there = [life for life in lives if life.began.t <= breach.at and (life.ended is None or life.ended.t > breach.at)]
+    stops = [line for line in breach.lines if isinstance(line, AlgoLine)]
+    named = _named(world, breach)
+    before = [life for life in lives if life.owner in named and life.ended is not None]
+    if not there or not stops or not before:
+        return False
+    since = min(life.ended.t for life in before if life.ended is not None)
+    by_humans = all(
+        isinstance(life.began, FillLine) and not life.began.client_id.startswith("hf")
+        for life in lives
+        if since <= life.began.t <= breach.at
+    )
+    closing = all(stop.reduce_only or stop.close_position for stop in stops)
+    return by_humans and closing and there[-1].side == before[-1].side
+
+
+def _size_changed(world: World, breach: Breach) -> bool:
+    """An outsider changed the size while a move of ours was on the wire: the stop that covers all is kept."""
+    return any(
+        symbol == breach.symbol and 0 <= breach.at - at <= 3 * CROSSING_MS and why.startswith(_OUTSIDE[0])
+        for at, symbol, why in world.exchange.judge.court._disturbances
+    )
+
+
+def _other_taken_away(world: World, breach: Breach) -> bool:
+    """Of two stops somebody took the one while our cancel of the other was on the wire, or the news of it was."""
+    court = world.exchange.judge.court
+    taken = ("a stop rejected by exchange", "a stop expired by exchange", "a stop canceled by outsider")
+    late = any(
+        symbol in (None, breach.symbol) and 0 <= breach.at - at <= GRACE_MS and why.startswith(_LOST_NEWS)
+        for at, symbol, why in court._disturbances
+    )
+    return any(
+        symbol == breach.symbol and 0 <= breach.at - at <= (GRACE_MS if late else CROSSING_MS) and why.startswith(taken)
+        for at, symbol, why in court._disturbances
+    )
 
 
 _ON_ITS_WAY = "an outsider acted, and the news was on its way"
 _AWAY = "an outsider acted while we were away: the stop goes out before the question"
 _LOST = "a request of ours was in flight, and lost"
+_GIVEN = "an adopted position that the oracle gave to an earlier owner"
+_CROSSED = "one of two stops was taken away while our cancel of the other was on the wire"
 _HALVES = "two stops covered only together, and a third is not allowed (S5)"
 # Which laws, which words in the breach, what has to be so, and how it is counted. The first that fits is taken.
 _EXCUSES: tuple[tuple[tuple[str, ...], str, Callable[[World, Breach], bool], str], ...] = (
     (("S6",), "another position", _stuck, "OPEN: a stop stuck in TRIGGERING outlived its position"),
     (("S16",), "", _covered_once, "its entry was covered in time: what happened later is S1's"),
-    (("S6",), "accepted without", _of_an_adopted, "an adopted position that the oracle gave to an earlier owner"),
+    (("S6",), "accepted without", _of_an_adopted, _GIVEN),
+    (("S6",), "an order of another position", _of_an_adopted, _GIVEN),
+    (("S6",), "live", _turned_back, "humans turned it over and back: the stop covers what is there"),
     (("S6",), "live", _orphan_by_fault, "an orphan made by a fault is the reconciler's to find (L2)"),
     (("S9",), "closed a stranger's position", _adopted, "adopted, as the settings say"),
     (("S1",), "unprotected for", _waiting, _LOST),
@@ -219,6 +273,9 @@ _EXCUSES: tuple[tuple[tuple[str, ...], str, Callable[[World, Breach], bool], str
     (("S9",), "closed", _outsider_before, _ON_ITS_WAY),
     (("S2",), "on the side that adds", _outsider_while_away, _AWAY),
     (("S1", "S4"), "", _two_halves, _HALVES),
+    (("S4",), "we cancelled", _other_taken_away, _CROSSED),
+    (("S1",), "we uncovered", _other_taken_away, _CROSSED),
+    (("S3",), "", _size_changed, "an outsider changed the size while a move was on the wire: whole cover is kept"),
     (("S3",), "", _taken_away, "the venue had just taken the better stop away"),
     (("S3",), "", _emergency, "an emergency stop, when neither a close nor the better price could be had"),
     (("S15",), "", _started_often, "the process or its actors were started again and again within the minute"),

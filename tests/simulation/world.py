@@ -22,8 +22,9 @@ from tests.oracle.court import GRACE_MS, OperatorAct
 from tests.oracle.reader import FillLine
 from tests.simulation import reports
 from tests.simulation.faults import Fault, Faults, Step
-from tests.simulation.market import Market
+from tests.simulation.market import POINT_S, Market
 from tests.simulation.network import Network
+from tests.simulation.pace import Pace
 from tests.simulation.process import ACCOUNT, Process
 from tests.simulation.scheduler import SECOND, Fiber, Host, Scheduler
 from tests.simulation.signals import SignalServer, SimulatedSignalClient
@@ -58,11 +59,14 @@ class World:
     processes: list[Process] = field(default_factory=list)
     paused_markets: bool = False
     deaths: int = 0
+    slowest: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """For each law that speaks of a time: the longest it took until it was kept, and the limit, in seconds."""
     clock_ahead: timedelta = timedelta(0)
     """How far the machine's clock is ahead of the venue's: a process that starts takes it as it is."""
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(self.seed)
+        self.pace = Pace(self.scheduler)
         self.chance = random.Random(f"world {self.seed}")
         self.database = Database()
         self.disk = Disk()
@@ -82,10 +86,11 @@ class World:
         self.network.point = self._point
         self.faults.step_of = self.step_of
         self.faults.told = self._struck
-        self.scheduler.starve = self._starve
+        self.scheduler.starve = self._starve if self.faults.has(Fault.STARVED) else None
         for symbol, contract in contracts.items():
             self.exchange.price(symbol, contract.start_price)
         self._down_since: int | None = None
+        self._ticked_at = 0
 
     # Time.
 
@@ -98,6 +103,7 @@ class World:
             aside=lambda _directory: MemorySpool(self.scheduler, self._host(), self.disk.aside),
             signals=self._signal_client,
             load_open=_load_open,
+            pace=self.pace,
             seed=self.seed,
         ):
             try:
@@ -123,6 +129,12 @@ class World:
     def _venue_ms(self) -> int:
         return START_MS + self.scheduler.now // 1000
 
+    def arm(self, chances: Mapping[Fault, float]) -> None:
+        """From now on these faults may strike, and no others."""
+        self.faults.turn(chances)
+        self.scheduler.starve = self._starve if self.faults.has(Fault.STARVED) else None
+        self.paused_markets = False
+
     def tell(self, text: str) -> None:
         """One line of the history."""
         if self.say is not None:
@@ -132,6 +144,11 @@ class World:
         """Something must not be."""
         self.violations.append(Violation(law=law, at=self.now_s, text=text))
         self.tell(f"VIOLATION {law}: {text}")
+
+    def note_slowest(self, law: str, took_s: float, limit_s: float) -> None:
+        """How long it took until a law that speaks of a time was kept, and how long it may take."""
+        if took_s > self.slowest.get(law, (0.0, 0.0))[0]:
+            self.slowest[law] = (took_s, limit_s)
 
     def _struck(self, fault: Fault, symbol: str | None) -> None:
         self.tell(f"FAULT {fault} {symbol or ''}")
@@ -159,6 +176,7 @@ class World:
             self.settings,
             self._ended,
             self.clock_ahead,
+            self.pace,
         )
         self.processes.append(process)
         self.tell(f"PROCESS {process.number} starts")
@@ -235,16 +253,17 @@ class World:
     # The market.
 
     def _tick_prices(self) -> None:
-        self.scheduler.after(1.0, self._tick_prices)
+        self.pace.after(1.0, self._tick_prices, leap_s=POINT_S)
+        seconds, self._ticked_at = (self.scheduler.now - self._ticked_at) / SECOND, self.scheduler.now
         if self.paused_markets:
             for symbol in self.markets:
                 self.exchange.price(symbol, self.exchange.engine.book.prices[symbol].mark)
             return
         for symbol, market in self.markets.items():
-            self.exchange.price(symbol, market.following(self.exchange.engine.book.prices[symbol].mark))
+            self.exchange.price(symbol, market.following(self.exchange.engine.book.prices[symbol].mark, seconds))
 
     def _tick_work(self) -> None:
-        self.scheduler.after(WORK_S, self._tick_work)
+        self.pace.after(WORK_S, self._tick_work, leap_s=POINT_S)
         self.exchange.work()
 
     # What is believed, for comparison.

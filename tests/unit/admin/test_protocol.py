@@ -148,6 +148,14 @@ def test_parameters_are_taken_by_type() -> None:
     read.done()
 
 
+def test_rows_are_read_by_column() -> None:
+    read = Parameters({"goals": [{"pct": "1.5", "fraction": 1}, {"pct": Decimal(2)}], "none": []})
+    assert read.rows("goals", "pct", "fraction") == [{"pct": Decimal("1.5"), "fraction": 1}, {"pct": 2}]
+    assert read.rows("none", "pct") == []
+    assert read.rows("absent", "pct") is None
+    read.done()
+
+
 @pytest.mark.parametrize(
     ("take", "value", "said"),
     [
@@ -169,6 +177,10 @@ def test_parameters_are_taken_by_type() -> None:
         (lambda read: read.text("x"), "", "x = : must be text"),
         (lambda read: read.text("x"), {}, "x = {}: must be text"),
         (lambda read: (read.text("y"), read.done()), "1", "x = 1: is not a parameter of this method; known here: y"),
+        (lambda read: read.rows("x", "pct"), "1", "x = 1: must be a list of objects with pct"),
+        (lambda read: read.rows("x", "pct"), [1], r"x = \[1\]: must be a list of objects with pct"),
+        (lambda read: read.rows("x", "pct"), [{}, {"pct": "0"}], r"x\[1\].pct = 0: must be greater than 0"),
+        (lambda read: read.rows("x", "pct"), [{"at": 1}], r"x\[0\].at = 1: is not a parameter of this method"),
         (lambda read: read.done(), "1", "x = 1: is not a parameter of this method; this method takes none"),
         (lambda read: required("y", read.text("y")), "1", "y is required"),
     ],

@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 
 from domain.identity import OrderKind, PositionId, mint_client_id
+from domain.instrument import PositionSide
 from domain.orders import CancelOutcome, CancelResult, Found, NotFound, OrderStatus, Source
-from domain.position.effects import Cancel, Find
+from domain.position.effects import AskCandles, Cancel, Find
 from domain.position.inputs import AnswerHeard, CancelHeard, CandlesHeard, OrderHeard, TrailingWanted, View, Wake
 from domain.position.plan import MoveStyle, TrailingRules, VenueRules
-from domain.position.state import OrderState, Phase, TrailState
+from domain.position.state import CloseReason, OrderState, Phase, TrailState
 from tests.unit.domain.conversation import ENTRY, SIZE, Conversation, closing, protected, resting
 from tests.unit.domain.samples import D
 from tests.unit.domain.telling import rows, told
@@ -163,9 +164,10 @@ def test_what_a_predecessor_sent_is_absent_only_after_a_window_of_its_successor(
 def test_candles_that_came_are_not_asked_for_again() -> None:
     talk, _ = protected()
     talk.restart()
-    assert talk.position.candles_ask_at is not None
+    assert talk.wants(AskCandles)
     talk.hear(CandlesHeard(low=D(59_900), high=D(60_100)))
-    assert (talk.position.candles_ask_at, talk.position.candles_since) == (None, None)
+    p = talk.position
+    assert (p.candles_ask_at, p.candles_since) == (None, None)
 
 
 def test_new_rules_do_not_take_back_what_was_reached() -> None:
@@ -190,3 +192,174 @@ def test_at_the_end_no_order_is_left_open() -> None:
     assert talk.position.phase is Phase.CLOSED
     assert all(s.state is OrderState.DONE for s in talk.position.stops)
     assert talk.position.unprotected_since is None
+
+
+def test_an_entry_that_ended_without_a_fill() -> None:
+    talk = Conversation()
+    entry = talk.placed()
+    talk.accept(entry)
+    talk.hear(OrderHeard(report=replace(talk.order(entry, OrderStatus.EXPIRED), reason="post only")))
+    assert told(talk)[0][:2] == ("entry_refused", {"reason": "expired", "code": "", "error": "post only"})
+    assert rows(talk) == [("1e", "expired", "x-1e", "post only")]
+    talk.size(D(0), asked=True)
+    assert (talk.position.phase, talk.position.close_reason) == (Phase.FAILED, CloseReason.ENTRY_EXPIRED)
+
+
+def test_an_entry_that_ended_without_a_fill_takes_its_stop_along() -> None:
+    talk = Conversation(venue=VenueRules(attached_stop=True, move=MoveStyle.ATTACHED))
+    entry = talk.placed()
+    talk.accept(entry)
+    talk.see(entry, OrderStatus.EXPIRED)
+    assert ("2s", "rejected", None, "the entry ended without a fill") in rows(talk)
+    talk = Conversation(venue=VenueRules(attached_stop=True, move=MoveStyle.ATTACHED))
+    entry = talk.placed()
+    talk.lose(entry)
+    talk.now += timedelta(seconds=4)
+    talk.absent(entry)
+    assert ("2s", "rejected", None, "the entry never reached the venue") in rows(talk)
+
+
+def test_a_stop_that_rests_otherwise_than_it_was_sent_is_known_as_it_rests() -> None:
+    talk = Conversation()
+    talk.accept(talk.placed(), filled=SIZE)
+    stop = talk.placed()
+    shown = replace(talk.order(stop, OrderStatus.ACK), trigger_price=D(58_900), quantity=D("0.008"))
+    talk.hear(OrderHeard(report=shown))
+    (held, *_) = talk.position.stops
+    assert (held.trigger, held.quantity, held.state) == (D(58_900), D("0.008"), OrderState.LIVE)
+    assert talk.placed(OrderKind.STOP).quantity == SIZE
+
+
+def test_what_nobody_answered_for_is_absent_only_when_read_after_that_time() -> None:
+    talk = Conversation()
+    entry = talk.placed()
+    sent_at = talk.now
+    assert until_asked(talk) == 8.0
+    talk.now = sent_at + timedelta(seconds=8, milliseconds=200)
+    talk.absent(entry, asked_after=0.2)
+    assert not talk.position.phase.final
+    assert talk.position.entry is not None
+    assert talk.position.entry.state is OrderState.UNKNOWN
+    talk.absent(entry)
+    assert rows(talk) == [("1e", "rejected", None, "absent after the receive window")]
+
+
+def test_a_change_in_doubt_that_a_reading_lacks_is_asked_about_after_the_window() -> None:
+    talk = Conversation(venue=VenueRules(move=MoveStyle.AMEND))
+    talk.accept(talk.placed(), filled=SIZE)
+    stop = talk.placed()
+    talk.size(SIZE)
+    talk.accept(stop)
+    talk.mark(ENTRY)
+    talk.mark(D(61_000))
+    move = talk.placed()
+    talk.lose(move)
+    proof_at = talk.position.stops[-1].absence_proof_at
+    assert proof_at is not None
+    old = talk.order(stop, OrderStatus.ACK, source=Source.QUERY)
+    talk.hear(AnswerHeard(answer=Found(ref=talk.ref(move), report=old, asked_at=talk.now)))
+    assert talk.position.stops[-1].ask_at == proof_at + timedelta(milliseconds=50)
+
+
+def test_a_word_of_the_stream_and_one_reading_are_enough() -> None:
+    talk, _ = protected()
+    talk.now += timedelta(seconds=5)
+    talk.size(D("0.005"))
+    assert talk.position.disagreements == 2
+    talk.wait(0.5)
+    talk.size(D("0.005"), asked=True)
+    assert "position_changed_outside" in [event for event, _, _ in told(talk)]
+
+
+@pytest.mark.parametrize("side", list(PositionSide))
+def test_the_extreme_that_nobody_watched_is_the_favourable_end(side: PositionSide) -> None:
+    talk, _ = protected(side)
+    talk.restart()
+    low, high = sorted((talk.at(59_500), talk.at(60_700)))
+    talk.hear(CandlesHeard(low=low, high=high))
+    assert talk.position.trail.extreme == talk.at(60_700)
+
+
+@pytest.mark.parametrize("side", list(PositionSide))
+def test_each_better_price_becomes_the_extreme_though_it_moves_nothing(side: PositionSide) -> None:
+    """Between two such prices the machine rests: what it must not miss is the next better one."""
+    talk, _ = protected(side)
+    for price in (60_050, 60_040, 60_100, 60_099, 60_300, 60_100, 60_301):
+        talk.mark(talk.at(price))
+    assert talk.position.trail.extreme == talk.at(60_301)
+    assert talk.position.mark_price == talk.at(60_301)
+
+
+def test_at_its_age_a_position_in_profit_trails_at_once() -> None:
+    talk, _ = protected(time_activation_minutes=10)
+    talk.mark(D(60_100))
+    talk.now = talk.position.opened_at + timedelta(minutes=10)
+    talk.hear(Wake(), 0)
+    assert talk.position.trail.state is TrailState.TRAILING
+    assert talk.position.trail.aged
+
+
+def test_new_rules_begin_the_waiting_for_its_age_anew() -> None:
+    talk, _ = protected(time_activation_minutes=10)
+    talk.mark(D(59_900))
+    talk.now = talk.position.opened_at + timedelta(minutes=10)
+    talk.hear(Wake(), 0)
+    aged = talk.position.trail.aged
+    talk.hear(TrailingWanted(rules=TrailingRules(time_activation_minutes=60)))
+    assert (aged, talk.position.trail.aged) == (True, False)
+    talk.mark(D(60_100))
+    assert talk.position.trail.state is TrailState.INACTIVE
+
+
+# What a restart and a reading mean for what was known before, and how a quiet price is remembered.
+
+
+def test_after_a_restart_old_prices_and_old_readings_say_nothing() -> None:
+    talk, _ = protected()
+    talk.now += timedelta(seconds=5)
+    before = talk.now
+    talk.restart()
+    assert talk.position.mark_price is None
+    talk.view(D("0.004"), asked_at=before)
+    assert told(talk) == []
+    assert talk.position.disagreements == 0
+
+
+def test_a_whole_reading_counts_like_an_answer_about_the_size() -> None:
+    talk, stop = protected()
+    talk.now += timedelta(seconds=5)
+    shown = talk.order(stop, OrderStatus.ACK, source=Source.SNAPSHOT)
+    talk.view(D("0.005"), shown)
+    found = {"finding": "quantity", "book": "0.01", "exchange": "0.005", "seen": "1/2"}
+    assert told(talk) == [("reconcile_finding", found, None)]
+
+
+@pytest.mark.parametrize("side", list(PositionSide))
+def test_a_quiet_price_is_remembered_as_quiet_up_to_the_next_extreme(side: PositionSide) -> None:
+    talk, _ = protected(side)
+    talk.mark(talk.at(59_990))
+    calm = talk.position.calm
+    assert calm is not None
+    assert (calm.low, calm.high) == tuple(sorted((talk.at(58_800), talk.at(60_000))))
+    talk.position = talk.position.changed(phase=talk.position.phase)
+    assert talk.position.calm is None
+
+
+def test_nothing_is_quiet_while_something_is_under_way() -> None:
+    talk, _ = protected(min_interval_s=D(5))
+    talk.mark(D(61_000))
+    move = talk.placed()
+    talk.mark(D(60_990))
+    assert talk.position.calm is None  # a move is on its way
+    talk.accept(move)
+    (cancel,) = talk.wants(Cancel)
+    talk.mark(D(60_980))
+    assert talk.position.calm is None  # the old one is being cancelled
+    talk.cancelled(cancel)
+    talk.mark(D(62_000))
+    talk.mark(D(61_990))
+    assert talk.position.calm is None  # the next move waits for its time
+    talk, _ = protected()
+    talk.hear(closing())
+    talk.mark(D(59_990))
+    assert talk.position.calm is None

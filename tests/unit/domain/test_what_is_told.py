@@ -258,6 +258,22 @@ def test_a_human_is_called_when_nothing_works_and_told_when_something_does() -> 
     assert not talk.position.needs_intervention
 
 
+def test_a_human_is_no_longer_called_once_it_is_over() -> None:
+    talk = helpless()
+    talk.hear(Wake(), 1)
+    talk.refuse(stop_like(talk, sending(talk)))
+    talk.refuse(exit_like(talk))
+    assert talk.position.needs_intervention
+    while not any(x.state is OrderState.SENDING for x in talk.position.exits):
+        talk.hear(Wake(), max(due(talk) or 0, 0.001))
+    talk.accept(exit_like(talk), filled=SIZE)
+    for intent in [e.intent for e in talk.wants(Place)]:
+        talk.refuse(intent)
+    talk.size(D(0))
+    talk.listed()
+    assert not talk.position.needs_intervention
+
+
 def test_five_seconds_without_cover_are_critical_and_told_once() -> None:
     talk, stop = protected()
     talk.see(stop, OrderStatus.CANCELED)
@@ -480,3 +496,17 @@ def test_a_liquidation() -> None:
     talk.listed()
     event, figures, _ = told(talk)[-1]
     assert (event, figures["reason"], figures["exit_price"]) == ("position_liquidated", "liquidation", "50000")
+
+
+def test_a_place_that_the_mark_has_passed_before_the_stop_could_move_there_is_traded_upon() -> None:
+    talk, _ = protected(min_interval_s=D(5))
+    talk.mark(D(61_000))
+    talk.accept(talk.placed())
+    talk.cancelled(talk.wants(Cancel)[0])
+    talk.mark(D(62_000))  # its stop belongs at 61,690, and has to wait
+    talk.mark(D(61_500))
+    assert talk.last.effects == ()
+    talk.hear(Wake(), 5)
+    figures = {"reason": "trailing_stop", "stop_price": "61690", "mark_price": "61500"}
+    assert told(talk)[0] == ("close_requested", figures, None)
+    assert [e.intent.kind for e in talk.wants(Place)] == [OrderKind.EXIT]

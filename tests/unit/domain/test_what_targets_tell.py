@@ -7,15 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 from domain.catalogue import Severity
-from domain.identity import OrderKind
+from domain.identity import Epoch, OrderKind, mint_client_id
 from domain.instrument import PositionSide
 from domain.orders import Found, OrderIntent, OrderReport, OrderStatus, RejectReason, Source
-from domain.position.effects import AskFills, Find
-from domain.position.inputs import AnswerHeard, OrderHeard, PositionHeard, Wake
+from domain.position.effects import AskFills, Cancel, Find
+from domain.position.inputs import AnswerHeard, OrderHeard, PositionHeard, StopWanted, Wake
 from domain.position.plan import MoveStyle, TakeProfit, VenueRules
 from domain.position.state import OrderState, Phase
-from tests.unit.domain.conversation import ENTRY, SIZE, Conversation, closing
-from tests.unit.domain.samples import D
+from tests.unit.domain.conversation import ENTRY, SIZE, Conversation, closing, exit_like
+from tests.unit.domain.samples import POSITION, D
 from tests.unit.domain.telling import due, rows, severities, told
 
 HALF = SIZE / 2
@@ -75,6 +75,22 @@ def test_they_are_sent_and_placed() -> None:
     assert told(talk) == [("take_profit_refused", {**refused, "refusals": 2}, "5t")]
     assert severities(talk)["take_profit_refused"] is Severity.INFO  # told once, then only noted
     assert due(talk) == 4.0
+
+
+def test_it_is_sent_whole() -> None:
+    talk, (near, _) = opened()
+    assert near == OrderIntent(
+        client_id=mint_client_id("ab12", POSITION, Epoch(1, 1), 3, OrderKind.TAKE_PROFIT),
+        position_id=POSITION,
+        account="main",
+        symbol="BTCUSDT",
+        kind=OrderKind.TAKE_PROFIT,
+        side=talk.side.closing,
+        position_side=talk.side,
+        quantity=HALF,
+        reduce_only=True,
+        trigger_price=D(60_600),
+    )
 
 
 def test_one_that_is_placed_after_refusals_begins_anew() -> None:
@@ -298,3 +314,35 @@ def test_a_short_mirrors_it() -> None:
     assert talk.placed().attached_stop == D(61_200)
     talk.accept(talk.placed(), filled=SIZE)
     assert rows(talk)[1] == ("2s", "ack", "on BTCUSDT short", None)
+
+
+def test_the_farthest_gives_way_to_a_stop_that_finds_no_slot() -> None:
+    talk, _, _ = resting()
+    talk.hear(StopWanted(price=D(59_000)))
+    talk.refuse(talk.placed(OrderKind.STOP), RejectReason.LIMIT)
+    (cancel,) = talk.wants(Cancel)
+    assert ("take_profit_cancel_sent", {"target_price": "61200"}, "4t") in told(talk)
+    talk.cancelled(cancel)
+    figures = {"target_price": "61200", "quantity": "0.005", "reason": "a stop needs its slot"}
+    assert ("take_profit_cancelled", figures, "4t") in told(talk)
+    assert talk.placed(OrderKind.STOP).trigger_price == D(59_000)  # at once, into the slot that is free now
+
+
+def test_a_passed_one_that_cannot_be_closed_is_tried_again_with_growing_pauses() -> None:
+    talk, _ = opened(mark=60_700)
+    pauses = []
+    for _ in range(3):
+        order = talk.position.exits[-1]
+        intent = replace(exit_like(talk), client_id=order.client_id)
+        talk.refuse(intent)
+        assert told(talk)[0] == (
+            "exit_refused",
+            {"reason": "other", "code": "-1", "error": "no"},
+            order.client_id.rpartition("-")[2],
+        )
+        assert talk.position.exit_refusals == 0  # says nothing of whether a close would be taken
+        while talk.position.exits[-1].client_id == order.client_id:
+            assert talk.last.wake_at is not None
+            talk.hear(Wake(), max((talk.last.wake_at - talk.now).total_seconds(), 0.001))
+        pauses.append((talk.position.exits[-1].sent_at - order.sent_at).total_seconds())
+    assert pauses == [2.0, 4.0, 8.0]
