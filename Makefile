@@ -4,22 +4,26 @@
 PYTHON ?= python3
 ARGS ?=
 PYTEST_ARGS ?=
+FILES ?=
 MINUTES ?= 1
 
 VENV := .venv
 PY := $(VENV)/bin/python
 RUN_READY := $(VENV)/.requirements
 DEV_READY := $(VENV)/.requirements-dev
+MUTATION_READY := $(VENV)/.requirements-mutation
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -r
 
 # ccxt takes seconds to compile when no bytecode may be kept.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help run simulate test lint types imports clean
+.PHONY: help run simulate mutate bench test lint types imports clean
 
 help:
 	@echo 'make run     the service, with the settings of settings.toml (Ctrl-C stops it in order)'
 	@echo 'make simulate MINUTES=n   random schedules of faults over the real actors, in virtual time'
+	@echo 'make mutate FILES="domain/…"   small changes to domain/: how many the tests notice (docs/mutation.md)'
+	@echo 'make bench   speed and memory, about six minutes (docs/measurements.md); ARGS=--quick for a smoke'
 	@echo 'make test    ruff, mypy, import directions, pytest'
 	@echo 'make clean   removes .venv and caches; state/ stays'
 
@@ -32,6 +36,12 @@ test: lint types imports
 
 simulate: $(DEV_READY)
 	$(PY) -m tests.simulation --minutes $(MINUTES)
+
+mutate: $(MUTATION_READY)
+	$(PY) -m tests.mutation $(FILES)
+
+bench: $(DEV_READY)
+	$(PY) -m benchmarks.all $(ARGS)
 
 lint: $(DEV_READY)
 	$(PY) -m ruff check .
@@ -53,6 +63,11 @@ $(RUN_READY): requirements.txt
 $(DEV_READY): requirements-dev.txt $(RUN_READY)
 	@echo 'Installing test requirements into $(VENV), once.'
 	@$(INSTALL) requirements-dev.txt
+	@touch $@
+
+$(MUTATION_READY): tests/mutation/requirements.txt $(DEV_READY)
+	@echo 'Installing mutation-test requirements into $(VENV), once.'
+	@$(INSTALL) tests/mutation/requirements.txt
 	@touch $@
 
 clean:

@@ -20,6 +20,7 @@ from actors.messages import FeedState, FromStream, Health, ReconcileNow, StreamB
 from actors.owners import Owners
 from actors.recording import Recorder
 from actors.reporting import ReportingActor
+from actors.standing import Standing
 from adapters.exchange.interface import AccountStream, Connected, Lost
 from domain.catalogue import EventType
 from domain.identity import PositionId, parse_client_id
@@ -35,6 +36,7 @@ class Wiring:
     account: str
     open_stream: Callable[[], AccountStream]
     owners: Owners
+    standing: Standing
     recorder: Recorder
 
 
@@ -52,6 +54,7 @@ class AccountFeed(ReportingActor):
 
     def started(self) -> None:
         """Open the stream."""
+        self._wiring.standing.stream_lost("not connected yet")
         self._loop.start()
         stream = self._wiring.open_stream()
         self._loop.submit(read_stream(stream.watch, self))
@@ -67,12 +70,14 @@ class AccountFeed(ReportingActor):
                 self._position(report)
             case FromStream(news=Connected(at=at)):
                 self._since, self._lost = at, None
+                self._wiring.standing.stream_connected(at)
                 self.report(EventType.STREAM_CONNECTED, {"stream": "account"})
                 reconciler = messages.reconciler(self._wiring.account)
                 if self.directory.newest_incarnation(reconciler) is not None:  # one that starts later looks by itself
                     self.tell(reconciler, ReconcileNow(reason="stream connected"))
             case FromStream(news=Lost(at=at, reason=reason)):
                 self._since, self._lost = at, reason
+                self._wiring.standing.stream_lost(reason)
                 self.report(EventType.STREAM_LOST, {"stream": "account", "error": reason})
             case StreamBroke():
                 raise RuntimeError(message.error) from message.cause

@@ -1,7 +1,7 @@
 """How an account stands: what was found of it, and whether entries are possible at all. Shared by threads.
 
-Written by the account's gateway alone; read by the entry desk and whoever shows it. Every value is replaced whole and
-none is changed, so a reader needs no lock.
+Written by the account's gateway, and what the private stream can see by its feed; read by the entry desk and whoever
+shows it. Each value has one writer, is replaced whole and never changed, so a reader needs no lock.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from actors.symbol_lists import as_spelled
 from adapters.exchange.access import AccountAccess
@@ -36,11 +37,32 @@ class Standing:
         self._margin_mode: MarginMode | None = None
         self._closed: Mapping[str, str] = {}
         self._strangers: Mapping[str, int] = {}
+        self._lost: str | None = None
+        self._connected_at: datetime | None = None
+        self._read_at: datetime | None = None
 
     @property
     def closed_because(self) -> str | None:
         """Why no entry is possible on the account; None: it is."""
-        return "; ".join(self._closed.values()) or None
+        reasons = [*self._closed.values(), self._blind()]
+        return "; ".join(reason for reason in reasons if reason is not None) or None
+
+    def _blind(self) -> str | None:
+        """Whoever enters without seeing what others do there may enter into a position of theirs."""
+        if self._lost is not None:
+            return f"the account's stream is down: {self._lost}"
+        if self._connected_at is None or (self._read_at is not None and self._read_at >= self._connected_at):
+            return None
+        return "the account has not been read since its stream came back"
+
+    def stream_lost(self, reason: str) -> None:
+        """The feed hears nothing of the account."""
+        self._lost = reason
+
+    def stream_connected(self, at: datetime) -> None:
+        """The feed hears again; what happened before is seen with the next complete reading."""
+        self._connected_at = at
+        self._lost = None
 
     def close(self, by: str, reason: str | None) -> None:
         """One ground for closing entries arises, or (None) falls away."""
@@ -64,7 +86,10 @@ class Standing:
         self.facts, self.findings, self._margin_mode = facts, findings, margin_mode
 
     def seen(self, snapshot: AccountSnapshot, owned: Iterable[PositionId]) -> None:
-        """Count the conditional orders that no position of ours accounts for: a human's, or a former position's."""
+        """A complete reading. Counts the conditional orders that no position of ours accounts for: a human's, a former
+        position's.
+        """
+        self._read_at = snapshot.asked_at
         ids = frozenset(owned)
         strangers: Counter[str] = Counter()
         for order in snapshot.orders:

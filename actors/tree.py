@@ -313,6 +313,7 @@ class Tree:
             account=account.name,
             open_stream=lambda: open_account_stream(account.access, self._ground.clock.now),
             owners=self.owners,
+            standing=account.standing,
             recorder=self.recorder,
         )
 

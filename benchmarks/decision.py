@@ -1,8 +1,8 @@
 """What a decision costs: `python -m benchmarks.decision [--prices N]`.
 
 One position with a trailing stop, its machine alone, no thread and no actor. Mark prices of four kinds: inside the band
-(nothing changes), the first one after a change, a new extreme that is not worth a move, and one that moves the stop (its
-intent, its events and its record included). Microseconds a price, and the memory blocks that a price which changes
+(nothing changes), the first one after a change, a new extreme that is not worth a move, and one that moves the stop
+(its intent, its events and its record included). Microseconds a price, and the memory blocks that a price which changes
 nothing leaves behind.
 """
 
@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from benchmarks.figures import Figure, table
 from domain.entries.opening import new_position
 from domain.identity import Epoch, PositionId
 from domain.instrument import Instrument, PositionSide
@@ -31,6 +32,7 @@ D = Decimal
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 MARK = D(60_000)
 QUANTITY = D("0.01")
+WHERE = "one position, one thread"
 
 
 class Told:
@@ -139,23 +141,19 @@ def trailing() -> Told:
     return told
 
 
-def measure(heard: Callable[[int], tuple[Position, PriceRange, datetime]], count: int) -> tuple[float, float]:
-    """Median and 99th percentile of one decision, microseconds."""
-    times: list[int] = []
+def measure(heard: Callable[[int], tuple[Position, PriceRange, datetime]], count: int) -> list[float]:
+    """What each of so many decisions took, microseconds."""
+    times: list[float] = []
     for number in range(count):
         position, prices, now = heard(number)
         begun = time.perf_counter_ns()
         machine.handle(position, prices, now)
-        times.append(time.perf_counter_ns() - begun)
-    times.sort()
-    return times[count // 2] / 1000, times[count * 99 // 100] / 1000
+        times.append((time.perf_counter_ns() - begun) / 1000)
+    return times
 
 
-def main() -> None:
-    """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prices", type=int, default=50_000)
-    count = parser.parse_args().prices
+def figures(count: int) -> list[Figure]:
+    """All kinds of price; the last row counts memory blocks."""
     told = trailing()
     calm = machine.handle(told.position, told.price(D(61_150)), told.now).position
     cases: dict[str, Callable[[int], tuple[Position, PriceRange, datetime]]] = {
@@ -164,19 +162,30 @@ def main() -> None:
         "new extreme, not worth a move": lambda n: (told.position, told.price(D(61_201) + n % 9), told.now),
         "moves the stop": lambda n: (told.position, told.price(D(61_400) + n % 90), told.now),
     }
+    found = []
     gc.collect()
     gc.disable()
-    sys.stdout.write("| mark price | median us | p99 us |\n|---|---|---|\n")
-    for name, heard in cases.items():
-        measure(heard, count // 10)
-        median, p99 = measure(heard, count)
-        sys.stdout.write(f"| {name} | {median:.1f} | {p99:.1f} |\n")
-    prices, now, position = told.price(D(61_100)), told.now, calm
-    before = sys.getallocatedblocks()
-    for _ in range(count):
-        position = machine.handle(position, prices, now).position
-    left = (sys.getallocatedblocks() - before) / count
-    sys.stdout.write(f"memory blocks left behind by a price that changes nothing: {left:.4f}\n")
+    try:
+        for name, heard in cases.items():
+            measure(heard, count // 10)
+            found.append(Figure(name=f"decision alone, price {name}, us", where=WHERE, values=measure(heard, count)))
+        prices, now, position = told.price(D(61_100)), told.now, calm
+        before = sys.getallocatedblocks()
+        for _ in range(count):
+            position = machine.handle(position, prices, now).position
+        left = (sys.getallocatedblocks() - before) / count
+    finally:
+        gc.enable()
+    name = "memory blocks left behind by a price that changes nothing"
+    found.append(Figure(name=name, where=WHERE, values=[left], aim="0", digits=2))
+    return found
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prices", type=int, default=50_000)
+    sys.stdout.write(table(figures(parser.parse_args().prices)) + "\n")
 
 
 if __name__ == "__main__":

@@ -174,6 +174,7 @@ class House:
             account=ACCOUNT,
             open_stream=lambda: open_account_stream(exchange.access, stage.clock.now),
             owners=stage.owners,
+            standing=Standing(),  # nobody reads this account: what the feed cannot see closes no entries here
             recorder=stage.recorder,
         )
         stage.add(messages.JOURNAL, lambda context: journal.Journal.start(context, book))

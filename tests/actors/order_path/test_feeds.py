@@ -18,10 +18,12 @@ from actors.market_feed import Wiring as MarketWiring
 from actors.marks import Marks
 from actors.messages import FeedStarted, FeedState, Health, Prices, ReconcileNow, Tick, Unwatch, Watch, Write
 from actors.owners import Place
+from actors.standing import Standing
+from adapters.exchange.interface import Lost
 from domain.catalogue import EventType
 from domain.identity import Epoch, OrderKind, PositionId, mint_client_id
 from domain.instrument import PositionSide, Side
-from domain.orders import Fill, OrderReport, OrderStatus, PositionReport, Source
+from domain.orders import AccountSnapshot, Fill, OrderReport, OrderStatus, PositionReport, Source
 from domain.position.inputs import FillHeard, OrderHeard, PositionHeard
 from tests.actors.order_path.scripted import flat
 from tests.actors.order_path.stage import Stage, until
@@ -39,6 +41,7 @@ class Bench:
         self.stage = Stage()
         self.tape = Tape()
         self.marks = Marks()
+        self.standing = Standing()
         self.journal = self.stage.ear(messages.JOURNAL)
         self.reconciler = self.stage.ear(messages.reconciler("main"))
         self.owners = {number: self.stage.ear(messages.position(PositionId(number))) for number in (7, 8)}
@@ -61,7 +64,11 @@ class Bench:
 
     def account(self) -> None:
         wiring = AccountWiring(
-            account="main", open_stream=lambda: self.tape, owners=self.stage.owners, recorder=self.stage.recorder
+            account="main",
+            open_stream=lambda: self.tape,
+            owners=self.stage.owners,
+            standing=self.standing,
+            recorder=self.stage.recorder,
         )
         self.stage.add(ACCOUNT, lambda context: AccountFeed.start(context, wiring))
         self.stage.start()
@@ -339,3 +346,18 @@ def test_a_broken_account_stream_restarts_the_feed(bench: Bench) -> None:
     bench.tape.opened(2)
     bench.tape.say(report(ours(7)))
     bench.owners[7].wait(OrderHeard)
+
+
+def test_no_entry_is_possible_while_nothing_is_heard_of_the_account(bench: Bench) -> None:
+    def closed() -> str:
+        return str(bench.standing.closed_because)
+
+    bench.account()
+    assert closed() == "the account's stream is down: not connected yet"
+    bench.tape.connected()
+    until(lambda: "has not been read" in closed())
+    now = bench.stage.clock.now()
+    bench.standing.seen(AccountSnapshot(account="main", asked_at=now, answered_at=now, positions=(), orders=()), ())
+    assert closed() == "None"
+    bench.tape.say(Lost(at=now, reason="silent for 5 s"))
+    until(lambda: closed() == "the account's stream is down: silent for 5 s")

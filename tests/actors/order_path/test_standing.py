@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from hypothesis import given
@@ -129,3 +129,14 @@ def test_a_symbols_margin_mode_is_judged_only_when_one_is_set_and_known() -> Non
     assert standing.margin_refusal("ETHUSDT") is None
     standing.found(facts, (), MarginMode.CROSS)
     assert standing.margin_refusal(BTC.symbol) is None
+
+
+def test_a_stream_that_came_back_wants_a_reading_asked_for_afterwards() -> None:
+    standing = Standing()
+    standing.stream_lost("not connected yet")
+    assert standing.closed_because == "the account's stream is down: not connected yet"
+    standing.stream_connected(NOW + timedelta(seconds=1))
+    standing.seen(snapshot(), ())
+    assert standing.closed_because == "the account has not been read since its stream came back"
+    standing.seen(replace(snapshot(), asked_at=NOW + timedelta(seconds=1)), ())
+    assert standing.closed_because is None

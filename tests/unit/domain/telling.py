@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from domain.catalogue import Severity
+from domain.position.state import OrderState
 from tests.unit.domain.conversation import Conversation
 
+REFUSAL = {"reason": "other", "code": "-1", "error": "no"}
 Told = tuple[str, dict[str, Any], str | None]
 Row = tuple[str, str, str | None, str | None]
 
@@ -42,3 +44,18 @@ def rows(talk: Conversation) -> list[Row]:
 def due(talk: Conversation) -> float | None:
     """In how many seconds the machine wants to be woken."""
     return None if talk.last.wake_at is None else (talk.last.wake_at - talk.now).total_seconds()
+
+
+def sending(talk: Conversation) -> str:
+    """The stop that is on its way."""
+    (stop,) = (s for s in talk.position.stops if s.state is OrderState.SENDING)
+    return stop.client_id
+
+
+def exit_sent(quantity: str, reason: str, mark: str, order: str) -> tuple[str, dict[str, Any], str]:
+    figures = {"side": "sell", "symbol": "BTCUSDT", "quantity": quantity, "reason": reason, "mark_price": mark}
+    return ("exit_placed", {**figures, "order_id": order}, order)
+
+
+def stop_sent(price: str, purpose: str, order: str, quantity: str = "0.01") -> tuple[str, dict[str, Any], str]:
+    return ("stop_loss_sent", {"stop_price": price, "quantity": quantity, "purpose": purpose}, order)
