@@ -173,6 +173,8 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
             return
     if forced:
         purpose = Purpose.OPERATOR
+    elif move and not trails:
+        purpose = Purpose.GUARD  # somebody else had loosened it
     elif move:
         purpose = Purpose.BREAKEVEN if p.trail.state is TrailState.WAITING else Purpose.TRAIL
     else:
