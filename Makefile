@@ -6,6 +6,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 FILES ?=
 MINUTES ?= 1
+FAULTS ?= 3
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -21,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo 'make run     the service, with the settings of settings.toml (Ctrl-C stops it in order)'
-	@echo 'make simulate MINUTES=n   random schedules of faults over the real actors, in virtual time'
+	@echo 'make simulate MINUTES=n FAULTS=k   random schedules of faults over the real actors, in virtual time'
 	@echo 'make mutate FILES="domain/…"   small changes to domain/: how many the tests notice (docs/mutation.md)'
 	@echo 'make bench   speed and memory, about six minutes (docs/measurements.md); ARGS=--quick for a smoke'
 	@echo 'make test    ruff, mypy, import directions, pytest'
@@ -34,8 +35,9 @@ run: $(RUN_READY)
 test: lint types imports
 	$(PY) -m pytest $(PYTEST_ARGS)
 
+# FAULTS: how many classes of faults may come together in one schedule; 99 is no limit.
 simulate: $(DEV_READY)
-	$(PY) -m tests.simulation --minutes $(MINUTES)
+	$(PY) -m tests.simulation --minutes $(MINUTES) --most-faults $(FAULTS)
 
 mutate: $(MUTATION_READY)
 	$(PY) -m tests.mutation $(FILES)

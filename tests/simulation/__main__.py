@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=None, help="explore so many instead of so long")
     parser.add_argument("--most-faults", type=int, default=None, help="at most so many classes of faults a schedule")
     parser.add_argument("--sort", choices=("short", "day"), default=None, help="what to explore; unset: by the seed")
+    parser.add_argument("--without-tapes", action="store_true", help="made markets only, as in the tests")
     parser.add_argument("--matrix", action="store_true", help="small histories exhausted, and every death; as matrices")
     parser.add_argument("--points", type=int, default=None, help="with --matrix: at most so many points of a fault")
     parser.add_argument("--workers", type=int, default=None, help="processes; unset: one a processor")
@@ -35,6 +36,8 @@ def main() -> int:
     if arguments.matrix:
         return _matrix(arguments.points, arguments.workers)
     drawing = Drawing.on_tapes(arguments.most_faults, arguments.sort)
+    if arguments.without_tapes:
+        drawing = Drawing(most_faults=arguments.most_faults, sort=arguments.sort)
     if arguments.seed is not None:
         return _one(drawing.plan(arguments.seed), verbose=arguments.verbose)
     first = arguments.first if arguments.first is not None else int(time.time()) * 1000
@@ -43,7 +46,8 @@ def main() -> int:
         total = explore(range(first, first + arguments.schedules), drawing, workers=arguments.workers)
     else:
         total = explore(itertools.count(first), drawing, arguments.minutes, arguments.workers)
-    sys.stdout.write(f"seeds from {first}\n{report(total, time.monotonic() - began, arguments.workers)}\n")
+    told_all = report(total, time.monotonic() - began, drawing, arguments.workers)
+    sys.stdout.write(f"seeds from {first}\n{told_all}\n")
     return 1 if total.bad else 0
 
 

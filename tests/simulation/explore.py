@@ -187,8 +187,13 @@ def _batches(seeds: Iterable[int], over: Callable[[], bool]) -> Iterator[list[in
         yield batch
 
 
-def report(total: Total, real_s: float, workers: int | None = None) -> str:
-    """The figures, the faults by class, the matrix, the excuses and the violations, each with its seed."""
+def report(total: Total, real_s: float, drawing: Drawing, workers: int | None = None) -> str:
+    """The figures, the faults by class, the matrix, the excuses and the violations, each with what replays it.
+
+    `drawing`: how the schedules were drawn; another way draws other ones from the same seeds.
+    """
+    how = "" if drawing.most_faults is None else f" --most-faults {drawing.most_faults}"
+    how += "" if drawing.tapes else " --without-tapes"
     lengths = total.unprotected_ms
     virtual_s = total.short.virtual_s + total.long.virtual_s
     lines = [
@@ -217,7 +222,7 @@ def report(total: Total, real_s: float, workers: int | None = None) -> str:
         first = outcome.violations[0]
         lines.append(f"  {first.law} at {first.at:.3f} s: {first.text}")
         sort = "day" if outcome.long else "short"
-        lines.append(f"    python -m tests.simulation --seed {outcome.seed} --sort {sort} -v")
+        lines.append(f"    python -m tests.simulation --seed {outcome.seed} --sort {sort}{how} -v")
     return "\n".join(lines)
 
 

@@ -21,8 +21,9 @@ POINTS = 8
 @pytest.mark.timeout(600)
 def test_random_schedules_break_no_law(capsys: pytest.CaptureFixture[str]) -> None:
     began = time.monotonic()
-    total = explore(range(FIRST, FIRST + SCHEDULES), Drawing(most_faults=MOST_FAULTS, sort="short"))
-    text = report(total, time.monotonic() - began)
+    drawing = Drawing(most_faults=MOST_FAULTS, sort="short")
+    total = explore(range(FIRST, FIRST + SCHEDULES), drawing)
+    text = report(total, time.monotonic() - began, drawing)
     with capsys.disabled():
         sys.stdout.write(f"\n{text}\n")
     assert total.schedules == SCHEDULES
@@ -35,8 +36,9 @@ def test_random_schedules_break_no_law(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.timeout(600)
 def test_days_break_no_law(capsys: pytest.CaptureFixture[str]) -> None:
     began = time.monotonic()
-    total = explore(range(FIRST, FIRST + DAYS), Drawing(sort="day"))
-    text = report(total, time.monotonic() - began)
+    drawing = Drawing(sort="day")
+    total = explore(range(FIRST, FIRST + DAYS), drawing)
+    text = report(total, time.monotonic() - began, drawing)
     with capsys.disabled():
         sys.stdout.write(f"\n{text}\n")
     assert total.long.schedules == DAYS
