@@ -16,6 +16,7 @@ from domain.catalogue import EventType
 from domain.identity import OrderKind
 from domain.orders import OrderReport, OrderStatus, PositionReport
 from domain.position import ledger
+from domain.position.plan import MoveStyle
 from domain.position.state import ZERO, OrderState, Position, Purpose, StopOrder
 from domain.position.turn import Turn
 
@@ -63,6 +64,13 @@ def spoken_of(p: Position) -> StopOrder | None:
     return standing(p) or next(fresh, None)
 
 
+def unseen_until(p: Position) -> datetime | None:
+    """Until when an adopted position waits for its first row: a stop set now would overwrite a tighter one there."""
+    on_position = p.plan.venue.move is MoveStyle.ATTACHED
+    unseen = p.adopted and on_position and not p.protected_once and p.verify_wanted
+    return p.opened_at + timedelta(seconds=VERIFY_S) if unseen else None
+
+
 def name(p: Position) -> str:
     """What we call a stop on the position as long as the venue has not told its own order's id."""
     return f"on {p.symbol} {p.side.value}"
@@ -86,10 +94,19 @@ def made(turn: Turn, change: StopOrder) -> StopOrder:
     old = turn.order(change.replaces)
     if not isinstance(old, StopOrder):
         return change
-    turn.order_changed(old.client_id, OrderStatus.CANCELED, exchange_id=old.exchange_id, reason="moved in place")
-    turn.put(replace(old, state=OrderState.DONE, ask_at=None))
     wire_id = None if change.attached else old.wire_id or old.client_id
-    taken = replace(change, exchange_id=old.exchange_id or change.exchange_id, wire_id=wire_id)
+    exchange_id = change.exchange_id if change.attached else old.exchange_id or change.exchange_id
+    taken = replace(change, exchange_id=exchange_id, wire_id=wire_id)
+    if old.covers:
+        turn.order_changed(old.client_id, OrderStatus.CANCELED, exchange_id=old.exchange_id, reason="moved in place")
+        turn.put(replace(old, state=OrderState.DONE, ask_at=None))
+    elif old.state is OrderState.TRIGGERED and not change.attached:  # the same order: it has triggered since
+        taken = replace(
+            taken, state=OrderState.TRIGGERED, child_id=old.child_id, triggered_at=old.triggered_at, ask_at=old.ask_at
+        )
+        turn.put(replace(old, state=OrderState.DONE, ask_at=None))
+    else:
+        taken = replace(taken, ask_at=turn.now)  # it triggered, or was lost, before the answer: does this one stand?
     turn.put(taken)
     return taken
 
@@ -121,6 +138,8 @@ def differs(turn: Turn, stop: StopOrder, report: OrderReport, asked_at: datetime
         return
     quantity = stop.quantity if stop.whole else report.quantity
     turn.put(replace(stop, trigger=trigger, quantity=quantity))
+    if p.operator_stop is not None and p.side.better(trigger, p.operator_stop):
+        turn.set(operator_stop=trigger)  # the newer wish: going back to the older one would loosen it (S3)
     turn.say(
         EventType.STOP_LOSS_CHANGED_OUTSIDE,
         {"old_stop": stop.trigger, "new_stop": trigger, "old_quantity": stop.quantity, "quantity": quantity},
@@ -136,7 +155,7 @@ def hear_position(turn: Turn, report: PositionReport) -> StopOrder | None:
     """
     p = turn.position
     shown = report.attached_stop
-    if shown is None or report.quantity * p.side.sign <= 0:
+    if shown is None or report.quantity * p.side.sign <= 0 or p.over_at is not None:
         return None
     stop = standing(p)
     if stop is None:

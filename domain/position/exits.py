@@ -116,7 +116,6 @@ def _send(turn: Turn, quantity: Decimal, reason: CloseReason, final: bool) -> No
 
 def refused(turn: Turn, order: ExitOrder, outcome: Rejected, data: dict[str, object]) -> None:
     """An exit was refused: a reduce-only refusal means that the position is not what we think, all else is retried."""
-    p = turn.position
     if outcome.reason is RejectReason.FENCED:
         turn.set(exit_retry_at=None)  # our predecessor's, never sent: decided anew at once
         return
@@ -126,12 +125,19 @@ def refused(turn: Turn, order: ExitOrder, outcome: Rejected, data: dict[str, obj
         if outcome.reason is RejectReason.REDUCE_ONLY:
             turn.set(verify_wanted=True, verify_at=None)
         return
-    refusals = p.exit_refusals + 1
-    wait = min(EXIT_PAUSE_S * 2 ** min(refusals, 6), EXIT_PAUSE_LIMIT_S)
-    turn.set(exit_refusals=refusals, exit_retry_at=turn.now + timedelta(seconds=wait))
-    turn.say(EventType.EXIT_REFUSED, {**data, "refusals": refusals}, order_id=order.client_id)
+    in_vain(turn, order)
+    turn.say(EventType.EXIT_REFUSED, {**data, "refusals": turn.position.exit_refusals}, order_id=order.client_id)
     if outcome.reason is RejectReason.REDUCE_ONLY:
         turn.set(verify_wanted=True, verify_at=None)
+
+
+def in_vain(turn: Turn, order: ExitOrder) -> None:
+    """An exit closed nothing: refused, never arrived, or expired without a fill. The next one waits longer."""
+    if order.reason is CloseReason.TAKE_PROFIT:
+        return
+    refusals = turn.position.exit_refusals + 1
+    wait = min(EXIT_PAUSE_S * 2 ** min(refusals, 6), EXIT_PAUSE_LIMIT_S)
+    turn.set(exit_refusals=refusals, exit_retry_at=turn.now + timedelta(seconds=wait))
 
 
 def _emergency(turn: Turn) -> None:

@@ -19,8 +19,22 @@ from typing import cast
 from domain.catalogue import EventType
 from domain.identity import OrderKind
 from domain.orders import OrderIntent, OrderReport, OrderStatus, PositionReport
-from domain.position import attached, cover, exits, ladder, ledger, places, stops, targets, tracking, trailing
-from domain.position.effects import AskCandles, Transition
+from domain.position import (
+    attached,
+    calm,
+    cover,
+    ending,
+    exits,
+    ladder,
+    ledger,
+    places,
+    recovery,
+    stops,
+    targets,
+    tracking,
+    trailing,
+)
+from domain.position.effects import Transition
 from domain.position.inputs import (
     AnswerHeard,
     Begin,
@@ -44,13 +58,10 @@ from domain.position.inputs import (
     Wake,
 )
 from domain.position.state import (
-    Calm,
     CloseReason,
     OrderState,
     Phase,
     Position,
-    StopOrder,
-    TargetOrder,
     TrackedOrder,
     TrailState,
 )
@@ -58,16 +69,12 @@ from domain.position.turn import Turn
 
 ALIVE = frozenset(phase for phase in Phase if not phase.final)
 OPEN = ALIVE - {Phase.PENDING_ENTRY}
-QUESTION_LIMIT_S = 6
-WORKED_OFF_S = 60
-ASK_STUCK_S = 1
-MAX_FILLS_QUESTIONS = 5
 
 
 def handle(position: Position, heard: Input, now: datetime) -> Transition:
     """Answer one input. Pure: the same position, input and time give the same answer."""
-    if type(heard) is PriceRange and position.calm is not None and _unmoved(position, position.calm, heard, now):
-        return _still(position, position.calm, heard)
+    if type(heard) is PriceRange and position.calm is not None and calm.unmoved(position, position.calm, heard, now):
+        return calm.still(position, position.calm, heard)
     turn = Turn(position, now)
     answer = ANSWERS[type(heard)]
     if position.phase in answer.phases:
@@ -76,54 +83,8 @@ def handle(position: Position, heard: Input, now: datetime) -> Transition:
             _decide(turn)
     transition = turn.transition()
     if type(heard) is PriceRange and not transition.record and not transition.effects:
-        _rest(transition)
+        calm.rest(transition, heard)
     return transition
-
-
-def _rest(transition: Transition) -> None:
-    """A price has just changed nothing: note between which prices and until when that stays so."""
-    p = transition.position
-    stop = trailing.stop_in_force(p)
-    resting = [s for s in p.stops if not s.state.over]
-    settled = p.entry is None or p.entry.state.over
-    if p.phase is not Phase.ACTIVE or stop is None or resting != [stop] or not settled or p.mark_price is None:
-        return
-    if p.close_wanted is not None or p.beyond_stop_since is not None or not all(x.state.over for x in p.exits):
-        return
-    wanted = places.wanted_trigger(p)
-    if wanted is None or trailing.worth_moving(p, stop.trigger, wanted) or cover.closes(p, stop) != ledger.exposure(p):
-        return  # a move is only waiting for its time
-    low, high = trailing.band(p)
-    if p.trail.state is not TrailState.OFF:
-        extreme = p.trail.extreme  # a better price becomes the extreme, even where it moves nothing
-        if extreme is None:
-            return
-        if p.side.sign > 0:
-            high = extreme if high is None else min(high, extreme)
-        else:
-            low = extreme if low is None else max(low, extreme)
-    p.calmed(Calm(low, high, transition.wake_at))
-
-
-def _unmoved(p: Position, calm: Calm, heard: PriceRange, now: datetime) -> bool:
-    return (
-        (calm.low is None or heard.low > calm.low)
-        and (calm.high is None or heard.high < calm.high)
-        and (calm.until is None or now < calm.until)
-        and (p.mark_at is None or heard.at >= p.mark_at)
-    )
-
-
-def _still(p: Position, calm: Calm, heard: PriceRange) -> Transition:
-    return Transition(
-        position=p.changed(mark_price=heard.last, mark_at=heard.at),
-        effects=(),
-        happenings=(),
-        orders=(),
-        trades=(),
-        wake_at=calm.until,
-        record=False,
-    )
 
 
 def _decide(turn: Turn) -> None:
@@ -139,7 +100,7 @@ def _decide(turn: Turn) -> None:
     _phase(turn)
     cover.measure(turn)
     exits.watch_intervention(turn)
-    _finish(turn)
+    ending.finish(turn)
     _fills_again(turn)
     if not turn.position.phase.final:
         tracking.ask_open_questions(turn)  # what this turn has sent wants its question, too, should no answer come
@@ -188,54 +149,6 @@ def _begin(turn: Turn, _: Begin) -> None:
     )
 
 
-def _recovered(turn: Turn, heard: Recovered) -> None:
-    """Everything that was under way is unknown now, and everything that rested is looked at again."""
-    turn.set(epoch=heard.epoch, verify_at=None, verify_wanted=True, disagreements=0, reported=None)
-    for order in turn.tracked():
-        if order is attached.coming(turn.position):
-            turn.put(replace(order, state=OrderState.UNKNOWN))  # the entry's fate is its own
-        elif order.state is OrderState.SENDING:
-            proof = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)  # from now on older epochs are refused
-            turn.put(replace(order, state=OrderState.UNKNOWN, absence_proof_at=proof, ask_at=turn.now, questions=0))
-        elif isinstance(order, StopOrder | TargetOrder) and order.state is OrderState.CANCELLING:
-            turn.put(replace(order, state=OrderState.LIVE, cancel_at=None, ask_at=turn.now))
-        elif order.state is OrderState.UNKNOWN:
-            # Dated by our predecessor's clock, which may have been hours ahead of ours.
-            latest = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)
-            turn.put(replace(order, absence_proof_at=min(order.absence_proof_at or latest, latest), ask_at=turn.now))
-        elif not order.state.over:
-            turn.put(replace(order, ask_at=turn.now))
-    p = turn.position
-    turn.set(last_activity_at=turn.now, disagreed_since=turn.now, fills_ask_at=None)
-    turn.set(stop_retry_at=None, exit_retry_at=None)
-    turn.say(EventType.POSITION_RECOVERED, {"phase": p.phase, "epoch": f"{heard.epoch.term}_{heard.epoch.incarnation}"})
-    _ask_candles(turn)
-    # The last price may be hours old: nothing is decided on it before a fresh one is heard (SYSTEM B11).
-    turn.set(mark_price=None, beyond_stop_since=None)
-
-
-def _ask_candles(turn: Turn) -> None:
-    p = turn.position
-    if p.trail.state in (TrailState.OFF, TrailState.TRIGGERED) or p.mark_at is None:
-        turn.note(candles_ask_at=None, candles_since=None)
-        return
-    since = p.candles_since or max(p.mark_at, p.opened_at)
-    turn.set(candles_ask_at=turn.now + timedelta(seconds=QUESTION_LIMIT_S), candles_since=since)
-    turn.want(AskCandles(since=since))
-
-
-def _candles(turn: Turn, heard: CandlesHeard) -> None:
-    """The extreme made while nobody watched counts; that the stop was touched meanwhile the venue itself tells."""
-    p = turn.position
-    turn.set(candles_ask_at=None, candles_since=None)
-    price = heard.high if p.side.sign > 0 else heard.low
-    before = p.trail.extreme
-    trailing.advance(turn, price)
-    extreme = turn.position.trail.extreme
-    if extreme != before:
-        turn.say(EventType.TRAILING_EXTREME_RECOVERED, {"old_extreme": before, "extreme_price": extreme})
-
-
 def _outcome(turn: Turn, heard: OutcomeHeard) -> None:
     tracking.hear_outcome(turn, heard.outcome)
 
@@ -257,19 +170,26 @@ def _fill(turn: Turn, heard: FillHeard) -> None:
 
 
 def _position(turn: Turn, heard: PositionHeard) -> None:
+    if heard.report.position_side not in (None, turn.position.side):
+        return  # the other side of a hedge is another position
     ledger.hear_position(turn, heard.report, heard.asked_at)
     _hear_attached(turn, heard.report)
 
 
 def _hear_attached(turn: Turn, report: PositionReport) -> None:
+    before = turn.position.protected_once
     gone = attached.hear_position(turn, report)
     if gone is not None:
         stops.gone(turn, gone, OrderStatus.CANCELED, "nothing stands on the position any more")
+    if turn.position.protected_once and not before:
+        stops.create_trailing(turn)
 
 
 def _view(turn: Turn, heard: View) -> None:
     """Compare with a complete reading; one that was asked before our own last activity says nothing (DESIGN 2)."""
     p = turn.position
+    if heard.report.position_side not in (None, p.side):
+        return
     ledger.hear_position(turn, heard.report, heard.asked_at)
     if p.last_activity_at is not None and heard.asked_at <= p.last_activity_at:
         return
@@ -434,7 +354,7 @@ def _instrument(turn: Turn, heard: InstrumentHeard) -> None:
 def _wake(turn: Turn, _: Wake) -> None:
     p = turn.position
     if p.candles_ask_at is not None and turn.now >= p.candles_ask_at:
-        _ask_candles(turn)
+        recovery.ask_candles(turn)
     if p.mark_price is not None and not trailing.touched(p, p.mark_price):
         trailing.advance(turn, p.mark_price)
 
@@ -463,139 +383,6 @@ def _phase(turn: Turn) -> None:
         turn.set(phase=phase)
 
 
-def _finish(turn: Turn) -> None:
-    """End the life when the venue shows flat, no order of ours is left, and the venue's own fills are booked."""
-    p = turn.position
-    if p.phase.final:
-        return
-    if p.candles_ask_at is not None:
-        turn.wake_at(p.candles_ask_at)
-    entry_over = p.entry is None or p.entry.state.over
-    if ledger.exposure(p) > 0 and p.flat_at is not None:
-        turn.set(flat_at=None, fills_confirmed=False, fills_questions=0)  # it was not the end after all
-    if not entry_over or not _orders_over(p) or ledger.exposure(p) > 0:
-        return
-    if not ledger.has_history(p):
-        if not p.verify_wanted:
-            _end(turn, Phase.FAILED, _failure(p))
-        return
-    if not ledger.flat(p):
-        return
-    if p.flat_at is None:
-        turn.set(flat_at=turn.now)
-    if not (p.fills_confirmed and ledger.itemised(p)) and p.fills_questions < MAX_FILLS_QUESTIONS:
-        _ask_fills(turn)
-        return
-    if _awaits_triggering(turn):
-        return
-    reason = _reason(p)
-    if reason is CloseReason.LIQUIDATION:
-        phase = Phase.LIQUIDATED
-    elif p.close_wanted is CloseReason.ROLLBACK:
-        phase = Phase.ROLLED_BACK
-    else:
-        phase = Phase.CLOSED
-    _end(turn, phase, reason)
-
-
-def _awaits_triggering(turn: Turn) -> bool:
-    """A stop stuck in TRIGGERING may still act on whatever comes to the symbol: its position stays, for a while.
-
-    So nobody enters there meanwhile, and what it executes after all is written down (LAWS S6, S10).
-    """
-    p = turn.position
-    stuck = [s for s in p.stops if s.state is OrderState.TRIGGERED and s.child_id is None]
-    if not stuck or p.flat_at is None or turn.now >= p.flat_at + timedelta(seconds=WORKED_OFF_S):
-        return False
-    for stop in stuck:
-        ask_at = stop.ask_at or turn.now + timedelta(seconds=ASK_STUCK_S)
-        turn.put(replace(stop, ask_at=ask_at))
-        turn.wake_at(ask_at)
-    return True
-
-
-def _orders_over(p: Position) -> bool:
-    stops_over = all(s.state.over or s.state is OrderState.TRIGGERED for s in (*p.stops, *p.targets))
-    return stops_over and all(x.state.over for x in p.exits)
-
-
-def _ask_fills(turn: Turn) -> None:
-    p = turn.position
-    if p.fills_ask_at is not None and turn.now < p.fills_ask_at:
-        turn.wake_at(p.fills_ask_at)
-        return
-    limit = turn.now + timedelta(seconds=QUESTION_LIMIT_S)
-    turn.set(fills_ask_at=limit, fills_questions=p.fills_questions + 1)
-    ledger.ask_fills(turn)
-    turn.wake_at(limit)
-
-
-def _failure(p: Position) -> CloseReason:
-    if p.entry is None:
-        return CloseReason.OUTSIDE
-    if p.entry.state is OrderState.DONE:
-        return CloseReason.ENTRY_EXPIRED
-    return CloseReason.ENTRY_ABSENT if p.entry.exchange_id is None and p.entry.questions else CloseReason.ENTRY_REFUSED
-
-
-def _reason(p: Position) -> CloseReason:
-    """Why it ended: by the last order that closed some of it."""
-    if any(f.liquidation for f in p.fills):
-        return CloseReason.LIQUIDATION
-    closing = [f for f in p.fills if f.side is p.side.closing]
-    if not closing:
-        return CloseReason.OUTSIDE
-    last = closing[-1]
-    for stop in p.stops:
-        if stop.child_id == last.exchange_id:
-            trailed = p.trail.state in (TrailState.TRAILING, TrailState.TRIGGERED)
-            return CloseReason.TRAILING_STOP if trailed else CloseReason.STOP_LOSS
-    if any(target.child_id == last.exchange_id for target in p.targets):
-        return CloseReason.TAKE_PROFIT
-    for order in p.exits:
-        if order.exchange_id == last.exchange_id or order.client_id == last.client_id:
-            return order.reason
-    return CloseReason.OUTSIDE
-
-
-ENDS = {
-    Phase.FAILED: EventType.POSITION_FAILED,
-    Phase.CLOSED: EventType.POSITION_CLOSED,
-    Phase.ROLLED_BACK: EventType.POSITION_ROLLED_BACK,
-    Phase.LIQUIDATED: EventType.POSITION_LIQUIDATED,
-}
-
-
-def _end(turn: Turn, phase: Phase, reason: CloseReason) -> None:
-    turn.set(
-        phase=phase,
-        close_reason=reason,
-        closed_at=turn.now,
-        unprotected_since=None,
-        needs_intervention=False,
-        stops=tuple(replace(s, state=OrderState.DONE) if not s.state.over else s for s in turn.position.stops),
-        targets=tuple(replace(t, state=OrderState.DONE) if not t.state.over else t for t in turn.position.targets),
-    )
-    p = turn.position
-    pnl, fees = ledger.realized_pnl(p), ledger.fees(p)
-    turn.say(
-        ENDS[phase],
-        {
-            "symbol": p.symbol,
-            "side": p.side,
-            "reason": reason,
-            "entry_price": ledger.entry_price(p),
-            "exit_price": ledger.exit_price(p),
-            "quantity": ledger.opened_quantity(p),
-            "realized_pnl": pnl,
-            "fees": fees,
-            "net_pnl": pnl - fees,
-            "unprotected_seconds": p.unprotected_seconds,
-            "stop_updates": p.trail.updates,
-        },
-    )
-
-
 class Answer:
     """What an input does, and in which phases it is heard at all."""
 
@@ -612,7 +399,7 @@ def _answer_for(phases: frozenset[Phase], hear: object) -> Answer:
 
 ANSWERS: dict[type, Answer] = {
     Begin: _answer_for(frozenset({Phase.PENDING_ENTRY}), _begin),
-    Recovered: _answer_for(ALIVE, _recovered),
+    Recovered: _answer_for(ALIVE, recovery.hear_recovered),
     OutcomeHeard: _answer_for(ALIVE, _outcome),
     CancelHeard: _answer_for(ALIVE, _cancel),
     AnswerHeard: _answer_for(ALIVE, _answer),
@@ -621,7 +408,7 @@ ANSWERS: dict[type, Answer] = {
     PositionHeard: _answer_for(ALIVE, _position),
     View: _answer_for(ALIVE, _view),
     PriceRange: _answer_for(ALIVE, _price),
-    CandlesHeard: _answer_for(OPEN, _candles),
+    CandlesHeard: _answer_for(OPEN, recovery.hear_candles),
     FillsListed: _answer_for(ALIVE, _fills_listed),
     QuestionFailed: _answer_for(ALIVE, _question_failed),
     CloseWanted: _answer_for(ALIVE, _close),

@@ -8,7 +8,7 @@ old one once the new one is accepted (SYSTEM B5).
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.catalogue import EventType, Severity
@@ -31,6 +31,8 @@ from domain.position.turn import Turn
 
 FIRST_STOP_PAUSE_S = 0.4
 MOVE_PAUSE_S = 2.0
+LOST_BEFORE_PAUSE = 3
+LOST_PAUSE_S = 1.0
 STUCK_ASK_S = 0.5
 STUCK_CLOSE_S = 1.5
 TRIGGERED_ASK_S = 0.3
@@ -102,8 +104,10 @@ def _first(turn: Turn, busy: list[StopOrder]) -> None:
         return  # the venue says flat: being settled, a reduce-only stop would be refused
     if p.close_wanted is not None and not p.emergency_wanted:
         return
-    if p.stop_retry_at is not None and turn.now < p.stop_retry_at:
-        turn.wake_at(p.stop_retry_at)
+    waits = (p.stop_retry_at, _lost_at_once(p), attached.unseen_until(p))
+    later = max((at for at in waits if at is not None and turn.now < at), default=None)
+    if later is not None:
+        turn.wake_at(later)
         return
     trigger = places.wanted_trigger(p)
     purpose = Purpose.GUARD if p.protected_once or p.adopted else Purpose.FIRST
@@ -128,6 +132,14 @@ def _first(turn: Turn, busy: list[StopOrder]) -> None:
     _send(turn, trigger, ledger.exposure(p), purpose)
 
 
+def _lost_at_once(p: Position) -> datetime | None:
+    """Until when to wait with the next stop: several were lost already, the last one as soon as it stood (LAWS L6)."""
+    lost = p.stops[-1] if p.stops and p.stops[-1].state.over else None
+    if lost is None or lost.accepted_at is None or lost.moved_for is not None or p.recoveries < LOST_BEFORE_PAUSE:
+        return None
+    return lost.accepted_at + timedelta(seconds=LOST_PAUSE_S)
+
+
 def _improve(turn: Turn, keep: StopOrder) -> None:
     """One stop rests: replace it when its size is wrong or its place has become better."""
     p = turn.position
@@ -136,7 +148,8 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
     needed, wanted = ledger.exposure(p), places.wanted_trigger(p)
     if wanted is None:
         return
-    forced = p.operator_stop is not None and wanted == p.operator_stop and keep.trigger != wanted
+    asked_for = p.operator_stop is not None and wanted == p.operator_stop
+    forced = asked_for and keep.trigger not in (wanted, p.instrument.stop_price(p.side, wanted))
     target = wanted if forced else p.side.best(keep.trigger, wanted)
     resize = closes(p, keep) != needed
     trails = p.trail.wanted == wanted
@@ -171,24 +184,27 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
         target = nearest if nearest is not None and move else keep.trigger
         if not (resize or move) or not places.on_safe_side(p, target):
             return
-    if forced:
-        purpose = Purpose.OPERATOR
-    elif move and not trails:
-        purpose = Purpose.GUARD  # somebody else had loosened it
-    elif move:
-        purpose = Purpose.BREAKEVEN if p.trail.state is TrailState.WAITING else Purpose.TRAIL
-    else:
-        purpose = Purpose.RESIZE
+    purpose = Purpose.OPERATOR if forced else _why(p, move=move, trails=trails)
     if p.plan.venue.move is MoveStyle.CANCEL_THEN_PLACE:
         _cancel(turn, replace(keep, moved_for=purpose))
         return
     _send(turn, target, needed, purpose, keep)
 
 
+def _why(p: Position, *, move: bool, trails: bool) -> Purpose:
+    """What a stop is replaced for, when nobody asked for it."""
+    if not move:
+        return Purpose.RESIZE
+    if not trails:
+        return Purpose.GUARD  # somebody else had loosened it
+    return Purpose.BREAKEVEN if p.trail.state is TrailState.WAITING else Purpose.TRAIL
+
+
 def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose, keep: StopOrder | None = None) -> None:
     """Send a stop beside `keep`, or in its place where the venue can change what rests."""
     client_id = turn.mint(OrderKind.STOP)
     p = turn.position
+    trigger = p.instrument.stop_price(p.side, trigger)  # decided on an earlier grid, perhaps
     on_position = p.plan.venue.move is MoveStyle.ATTACHED
     in_place = keep is not None and (
         keep.attached if on_position else p.plan.venue.move is MoveStyle.AMEND and not keep.whole
@@ -234,10 +250,11 @@ def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose, kee
 def _may_grow(p: Position, purpose: Purpose) -> bool:
     """Whether to cover whatever the position will hold: the entry is still filling, and no such stop of ours may rest.
 
-    Only as first cover: a second one that closes the position would be refused (DESIGN 3, 'Stops on Binance').
+    Only as first cover: a second one that closes the position would be refused (DESIGN 3, 'Stops on Binance'), be the
+    other one ours or a stranger's.
     """
     filling = p.entry is not None and not p.entry.state.over
-    alone = all(s.state.over for s in p.stops)
+    alone = p.stop_refusals == 0 and all(s.state.over for s in p.stops)
     return p.plan.venue.close_position_stop and purpose is Purpose.FIRST and filling and alone
 
 
@@ -314,10 +331,11 @@ def placed(turn: Turn, stop: StopOrder, exchange_id: str, source: str) -> None:
     if stop.purpose is Purpose.EMERGENCY:
         turn.say(EventType.EMERGENCY_STOP, data, order_id=stop.client_id)
     if not p.protected_once and stop.purpose is not Purpose.EMERGENCY:
-        _create_trailing(turn)
+        create_trailing(turn)
 
 
-def _create_trailing(turn: Turn) -> None:
+def create_trailing(turn: Turn) -> None:
+    """The position is protected for the first time: from now on its stop trails."""
     turn.set(protected_once=True)
     p = turn.position
     if p.trail.state is TrailState.OFF and p.plan.trailing.enabled:
@@ -338,6 +356,8 @@ def refused(turn: Turn, stop: StopOrder, outcome: Rejected, data: dict[str, obje
     data = {**data, "purpose": stop.purpose, "stop_price": stop.trigger}
     if outcome.reason is RejectReason.FENCED:
         return  # sent by our predecessor and never left: decided anew at once, it was no refusal of the venue
+    if outcome.reason is RejectReason.REDUCE_ONLY:
+        turn.set(verify_wanted=True, verify_at=None)  # there is nothing, or less, to close: ask before three of these
     if outcome.reason is RejectReason.LIMIT and targets.give_way(turn):
         turn.set(stop_retry_at=turn.now + timedelta(seconds=targets.SLOT_FREE_WITHIN_S))
         return
@@ -372,6 +392,8 @@ def gone(turn: Turn, stop: StopOrder, status: OrderStatus, why: str) -> None:
     turn.order_changed(stop.client_id, status, exchange_id=stop.exchange_id, reason=why or None)
     turn.put(replace(stop, state=OrderState.DONE, ask_at=None))
     turn.set(last_activity_at=turn.now)
+    if stop.state is OrderState.TRIGGERED and p.trail.state is TrailState.TRIGGERED:
+        turn.set(trail=replace(p.trail, state=TrailState.TRAILING))  # it came to nothing: the next one trails on
     if ours or ledger.flat(p):
         turn.say(EventType.STOP_LOSS_CANCELLED, {"stop_price": stop.trigger}, order_id=stop.client_id)
     else:

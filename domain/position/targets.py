@@ -345,7 +345,12 @@ def triggered(turn: Turn, target: TargetOrder, report: OrderReport) -> None:
     child = report.child_id or target.child_id
     if target.state is OrderState.TRIGGERED:
         if child != target.child_id:
-            turn.put(replace(target, child_id=child))
+            asked_first = turn.now + timedelta(seconds=CHILD_ASK_S)
+            turn.put(replace(target, child_id=child, ask_at=asked_first, questions=0))
+            turn.set(fills_confirmed=False, fills_ask_at=None, fills_questions=0)
+        elif child is None and target.ask_at is None:
+            pause = min(CHILD_ASK_S * 2 ** min(target.questions, 5), RETRY_LIMIT_S)
+            turn.put(replace(target, ask_at=turn.now + timedelta(seconds=pause)))
         return
     turn.put(
         replace(

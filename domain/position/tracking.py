@@ -28,7 +28,7 @@ from domain.orders import (
 )
 from domain.position import attached, exits, ledger, stops, targets
 from domain.position.cover import covered
-from domain.position.state import ExitOrder, OrderState, Purpose, StopOrder, TargetOrder, TrackedOrder
+from domain.position.state import ExitOrder, OrderFills, OrderState, Purpose, StopOrder, TargetOrder, TrackedOrder
 from domain.position.turn import Turn
 
 UNANSWERED_S = 8
@@ -213,6 +213,10 @@ def _not_found(turn: Turn, order: TrackedOrder, asked_at: datetime) -> None:
     if order.exchange_id is not None and order.state is not OrderState.UNKNOWN and not conditional:
         turn.put(replace(order, ask_at=turn.now + pause(order.questions)))
         return
+    executed = next((f for f in turn.position.fills if f.client_id == order.client_id), None)
+    if executed is not None and not conditional:
+        _executed(turn, order, executed)
+        return
     if isinstance(order, StopOrder | TargetOrder) and order.exchange_id is not None:
         _gone(turn, order, OrderStatus.EXPIRED, "no such order")
         return
@@ -224,7 +228,9 @@ def _not_found(turn: Turn, order: TrackedOrder, asked_at: datetime) -> None:
         return
     if isinstance(order, TargetOrder):
         targets.absent(turn, order)
-    elif not isinstance(order, StopOrder | ExitOrder):
+    elif isinstance(order, ExitOrder):
+        exits.in_vain(turn, order)
+    elif not isinstance(order, StopOrder):
         attached.void(turn, "the entry never reached the venue")
     turn.order_changed(order.client_id, OrderStatus.REJECTED, reason="absent after the receive window")
     turn.put(replace(order, state=OrderState.REFUSED, ask_at=None))
@@ -232,11 +238,22 @@ def _not_found(turn: Turn, order: TrackedOrder, asked_at: datetime) -> None:
     turn.set(verify_wanted=True)
 
 
+def _executed(turn: Turn, order: TrackedOrder, fills: OrderFills) -> None:
+    """An order that the venue denies has executed something, so it was taken; nothing more can come of it."""
+    known = accepted(turn, order, fills.exchange_id, SOURCES["stream"])
+    turn.put(replace(known, state=OrderState.DONE, ask_at=None))
+    status = OrderStatus.FILLED if fills.filled >= order.quantity else OrderStatus.EXPIRED
+    turn.order_changed(
+        order.client_id, status, exchange_id=fills.exchange_id, cumulative_quantity=fills.filled, reason="by its fills"
+    )
+
+
 def hear_order(turn: Turn, report: OrderReport, asked_at: datetime | None = None) -> None:
     """An order as the venue shows it, by whichever source. `asked_at`: when a reading was asked for, None for news."""
     order = turn.order(report.client_id, report.exchange_id)
-    if order is None and report.attached and report.conditional and report.side is turn.position.side.closing:
-        order = attached.spoken_of(turn.position)
+    nameless = order is None or (order.state.over and report.exchange_id == attached.name(turn.position))
+    if nameless and report.attached and report.conditional and report.side is turn.position.side.closing:
+        order = attached.spoken_of(turn.position) or order
     if order is None:
         _unheld(turn, report)
     elif isinstance(order, StopOrder) and report.conditional:
@@ -283,7 +300,9 @@ def _market_report(turn: Turn, order: TrackedOrder, report: OrderReport) -> None
                 order_id=order.client_id,
             )
         else:
-            if not isinstance(order, ExitOrder):
+            if isinstance(order, ExitOrder):
+                exits.in_vain(turn, order)
+            else:
                 attached.void(turn, "the entry ended without a fill")
             turn.say(_named(order, "refused"), {"reason": report.status, "code": "", "error": report.reason})
             turn.set(verify_wanted=True)

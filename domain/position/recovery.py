@@ -1,0 +1,85 @@
+"""What a new owner makes of the state it has loaded: nothing that was under way is certain any more.
+
+What is missing of the prices is asked for as well: the extreme that was made while nobody watched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from domain.catalogue import EventType
+from domain.position import attached, tracking, trailing
+from domain.position.effects import AskCandles
+from domain.position.inputs import CandlesHeard, Recovered
+from domain.position.state import OrderState, StopOrder, TargetOrder, TrackedOrder, TrailState
+from domain.position.turn import Turn
+
+CANDLES_LIMIT_S = 6
+
+
+def hear_recovered(turn: Turn, heard: Recovered) -> None:
+    """Everything that was under way is unknown now, and everything that rested is looked at again."""
+    turn.set(epoch=heard.epoch, verify_at=None, verify_wanted=True, disagreements=0, reported=None)
+    for stored in turn.tracked():
+        order = _dated(stored, turn.now)
+        if stored is attached.coming(turn.position):
+            turn.put(replace(order, state=OrderState.UNKNOWN))  # the entry's fate is its own
+        elif order.state is OrderState.SENDING:
+            proof = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)  # from now on older epochs are refused
+            turn.put(replace(order, state=OrderState.UNKNOWN, absence_proof_at=proof, ask_at=turn.now, questions=0))
+        elif isinstance(order, StopOrder | TargetOrder) and order.state is OrderState.CANCELLING:
+            turn.put(replace(order, state=OrderState.LIVE, cancel_at=None, ask_at=turn.now))
+        elif order.state is OrderState.UNKNOWN:
+            latest = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)
+            turn.put(replace(order, absence_proof_at=min(order.absence_proof_at or latest, latest), ask_at=turn.now))
+        elif not order.state.over:
+            turn.put(replace(order, ask_at=turn.now))
+        elif order is not stored:
+            turn.put(order)
+    p = turn.position
+    turn.set(last_activity_at=turn.now, disagreed_since=turn.now, fills_ask_at=None)
+    turn.set(stop_retry_at=None, exit_retry_at=None, oversold_since=None)
+    turn.set(trail=replace(p.trail, moved_at=_not_after(p.trail.moved_at, turn.now)))
+    turn.set(unprotected_since=_not_after(p.unprotected_since, turn.now), flat_at=_not_after(p.flat_at, turn.now))
+    if p.ladder is not None:
+        turn.set(ladder=tuple(replace(rung, retry_at=None) for rung in p.ladder))
+    turn.say(EventType.POSITION_RECOVERED, {"phase": p.phase, "epoch": f"{heard.epoch.term}_{heard.epoch.incarnation}"})
+    ask_candles(turn)
+    # The last price may be hours old: nothing is decided on it before a fresh one is heard (SYSTEM B11).
+    turn.set(mark_price=None, beyond_stop_since=None)
+
+
+def _dated(order: TrackedOrder, now: datetime) -> TrackedOrder:
+    """An order as dated by our clock: our predecessor's may have been hours ahead, and waits by it as much too long."""
+    names = ("sent_at", "accepted_at", "triggered_at", "cancel_at")
+    late: dict[str, Any] = {name: now for name in names if (getattr(order, name, None) or now) > now}
+    return replace(order, **late) if late else order
+
+
+def _not_after(at: datetime | None, now: datetime) -> datetime | None:
+    return None if at is None else min(at, now)
+
+
+def ask_candles(turn: Turn) -> None:
+    """Ask for the extremes since the last price that was heard, if the stop trails at all."""
+    p = turn.position
+    if p.trail.state in (TrailState.OFF, TrailState.TRIGGERED) or p.mark_at is None:
+        turn.note(candles_ask_at=None, candles_since=None)
+        return
+    since = p.candles_since or max(p.mark_at, p.opened_at)
+    turn.set(candles_ask_at=turn.now + timedelta(seconds=CANDLES_LIMIT_S), candles_since=since)
+    turn.want(AskCandles(since=since))
+
+
+def hear_candles(turn: Turn, heard: CandlesHeard) -> None:
+    """The extreme made while nobody watched counts; that the stop was touched meanwhile the venue itself tells."""
+    p = turn.position
+    turn.set(candles_ask_at=None, candles_since=None)
+    price = heard.high if p.side.sign > 0 else heard.low
+    before = p.trail.extreme
+    trailing.advance(turn, price)
+    extreme = turn.position.trail.extreme
+    if extreme != before:
+        turn.say(EventType.TRAILING_EXTREME_RECOVERED, {"old_extreme": before, "extreme_price": extreme})
