@@ -18,7 +18,7 @@ INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -r
 # ccxt takes seconds to compile when no bytecode may be kept.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help run simulate mutate bench test lint types imports clean
+.PHONY: help run simulate mutate bench test test-chaos lint types imports clean
 
 help:
 	@echo 'make run     the service, with the settings of settings.toml (Ctrl-C stops it in order)'
@@ -26,6 +26,7 @@ help:
 	@echo 'make mutate FILES="domain/…"   small changes to domain/: how many the tests notice (docs/mutation.md)'
 	@echo 'make bench   speed and memory, about six minutes (docs/measurements.md); ARGS=--quick for a smoke'
 	@echo 'make test    ruff, mypy, import directions, pytest'
+	@echo 'make test-chaos   every fault of a venue at the running service, on each venue'
 	@echo 'make clean   removes .venv and caches; state/ stays'
 
 # exec: the service takes the place of the shell, so that a signal reaches it.
@@ -33,7 +34,10 @@ run: $(RUN_READY)
 	@exec $(PY) main.py run $(ARGS)
 
 test: lint types imports
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -m "not chaos" $(PYTEST_ARGS)
+
+test-chaos: $(DEV_READY)
+	$(PY) -m pytest -m chaos $(PYTEST_ARGS)
 
 # FAULTS: how many classes of faults may come together in one schedule; 99 is no limit.
 simulate: $(DEV_READY)

@@ -9,16 +9,23 @@ exchange is ours, on this machine.
 from __future__ import annotations
 
 import argparse
-import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
 
+from benchmarks.figures import Figure, table
 from tests.end_to_end.service import ServiceProcess
 
 SETTLE_S = 10.0
+AIMS = {
+    "first start to admin socket, s": "",
+    "admin socket to first protected position, s": "20",
+    "second start to admin socket, s": "5",
+    "memory of the service, MB": "200",
+}
 
 
 def measure(folder: Path) -> dict[str, float]:
@@ -50,19 +57,23 @@ def measure(folder: Path) -> dict[str, float]:
         service.clean_up()
 
 
-def main() -> None:
-    """Measure and print a table: median, minimum, maximum."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
+def figures(runs: int) -> list[Figure]:
+    """So many runs, each on a state directory of its own."""
     results: list[dict[str, float]] = []
     for _ in range(runs):
         with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
             results.append(measure(Path(folder)))
-    print("| figure | median | min | max |\n|---|---|---|---|")
-    for name in results[0]:
-        values = [result[name] for result in results]
-        print(f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} | {max(values):.2f} |")
+    return [
+        Figure(name=name, where="Binance, 0 ms", values=[result[name] for result in results], aim=aim, digits=2)
+        for name, aim in AIMS.items()
+    ]
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    sys.stdout.write(table(figures(parser.parse_args().runs)) + "\n")
 
 
 if __name__ == "__main__":
