@@ -16,6 +16,8 @@ from adapters.admin.protocol import AdminError
 from tests.end_to_end.conftest import judge
 from tests.end_to_end.service import ServiceProcess, running
 
+pytestmark = pytest.mark.chaos
+
 
 class Venue(NamedTuple):
     """A dialect and a position mode."""

@@ -56,7 +56,9 @@ def stage(exchange: Exchange, tmp_path: Path) -> Iterator[Stage]:
     prices = MarketWiring(
         open_stream=lambda: open_prices(access, stage.clock.now), symbols=lambda: (), marks=marks, **shared
     )
-    private = AccountWiring(open_stream=lambda: open_account_stream(access, stage.clock.now), **shared)
+    private = AccountWiring(
+        open_stream=lambda: open_account_stream(access, stage.clock.now), standing=Standing(), **shared
+    )
     stage.add(GATEWAY, lambda context: Gateway.start(context, requests), start_s=30)
     stage.add(MARKET, lambda context: MarketFeed.start(context, prices))
     stage.add(ACCOUNT, lambda context: AccountFeed.start(context, private))
