@@ -15,6 +15,8 @@ from tests.end_to_end.test_protection import live_orders
 from tests.oracle.facts import Order
 from tests.oracle.reader import AlgoLine
 
+pytestmark = pytest.mark.chaos
+
 HALVES = [{"pct": "1", "fraction": "0.5"}, {"pct": "2", "fraction": "0.5"}]
 
 
