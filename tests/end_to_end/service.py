@@ -210,14 +210,17 @@ class ServiceProcess:
         opened = self.ctl("position.open", account="main", symbol=symbol, side=side, usd=usd, **more)
         return self.wait_state(opened["id"], "ACTIVE")
 
-    def wait_price(self, symbol: str, limit_s: float = 10) -> None:
-        """Wait until the service knows the mark price: then it refuses so tiny a position for its size."""
+    def wait_price(self, symbol: str, limit_s: float = 40) -> None:
+        """Wait until the service knows the mark price and hears of the account: then it refuses so tiny a position for
+        its size. A stream that broke several times is dialled again after pauses of up to 18 s.
+        """
 
         def known() -> bool:
             try:
                 self.ctl("position.open", account="main", symbol=symbol, side="long", usd="0.001")
             except AdminError as refusal:
-                return "no_mark_price" not in refusal.message
+                deaf = ("no_mark_price", "stream is down", "since its stream came back")
+                return not any(words in refusal.message for words in deaf)
             raise AssertionError("a position of a thousandth of a dollar was opened")
 
         self._await(known, limit_s, f"a price of {symbol}")
