@@ -202,7 +202,6 @@ class Stage:
     def order(self) -> None:
         """Ask for a position, and do not wait."""
         self.service.wait_price(self.symbol)
-        self.service.wait_price(self.symbol)
         opened = self.service.ctl("position.open", account="main", symbol=self.symbol, side=self.side, usd="500")
         self.id = int(opened["id"])
 
