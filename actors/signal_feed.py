@@ -11,25 +11,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from actors import messages
 from actors.guard import ActorContext
 from actors.loop import EventLoop
 from actors.market_feed import read_stream
-from actors.messages import FeedState, FromStream, Health, SignalsStored, StreamBroke, Tick, Write
-from actors.recording import Recorder, log, plain_event
+from actors.messages import FeedState, FromStream, Health, StreamBroke, Tick
+from actors.recording import Recorder, plain_event
 from actors.reporting import ReportingActor
-from actors.ticket import Ticket
+from actors.signal_store import Received, SignalStore
 from adapters.signals.client import BadFrame, FeedDown, FeedUp, News, NotReady, SignalClient, Signals
 from adapters.signals.demo_source import DemoSource
 from domain.catalogue import EventType
 from domain.entries.signal import MalformedSignal, Signal, parse_signal
-from domain.records import Event, StoredSignal
+from domain.records import Event
 from persistence.database import DatabaseAway
 
 DEGRADED_AFTER = 3
@@ -60,6 +58,7 @@ class SignalFeed(ReportingActor):
         """See `Wiring`."""
         super().__init__(context, wiring.recorder)
         self._wiring = wiring
+        self._signals = SignalStore(self)
         self._loop = EventLoop(f"loop:{context.name}")
         self._demo: DemoSource | None = None
         self._up_since: datetime | None = None
@@ -68,7 +67,6 @@ class SignalFeed(ReportingActor):
         self._last_at: datetime | None = None
         self._last_id: str | None = None
         self._raw: list[object] = []
-        self._writing: deque[Ticket] = deque()
         self._malformed = 0
 
     def started(self) -> None:
@@ -89,7 +87,7 @@ class SignalFeed(ReportingActor):
             case FromStream(news=BadFrame() as bad):
                 event = self._wrong(bad.error, bad.begins)
                 if event is not None:
-                    self._write([event], ())
+                    self._keep((), [event])
             case FromStream(news=FeedUp(url=url)):
                 self._up_since, self._down, self._failures = self.clock.now(), None, 0
                 self.report(EventType.SIGNAL_FEED_CONNECTED, {"url": url})
@@ -125,13 +123,8 @@ class SignalFeed(ReportingActor):
         """News no faster than they are dealt with: what is not read waits at the server."""
         async for news in client.watch():
             yield news
-            while self.inbox.depth() > FRAMES_WAITING or self._not_durable() > RECORDS_WAITING:  # noqa: ASYNC110
+            while self.inbox.depth() > FRAMES_WAITING or self._signals.not_durable() > RECORDS_WAITING:  # noqa: ASYNC110
                 await asyncio.sleep(PACE_S)  # a mailbox tells nobody that it has shrunk
-
-    def _not_durable(self) -> int:
-        while self._writing and self._writing[0].settled:
-            self._writing.popleft()
-        return len(self._writing)
 
     def _last_stored(self) -> str | None:
         """The database's word, since it knows the order of receipt; ours only while it is away."""
@@ -149,38 +142,22 @@ class SignalFeed(ReportingActor):
             self._store_group(raw[begin : begin + GROUP])
 
     def _store_group(self, raw: Sequence[object]) -> None:
-        now = self.clock.now()
-        good: list[Signal] = []
-        stored: list[StoredSignal] = []
+        good: list[Received] = []
         events: list[Event] = []
         for each in raw:
             try:
-                signal = _parsed(each)
+                good.append(Received(signal=_parsed(each), raw=_as_sent(each)))
             except MalformedSignal as bad:
                 event = self._wrong(str(bad), repr(each)[:200])
                 events += [event] if event is not None else []
-                continue
-            good.append(signal)
-            fields = {**asdict(signal), "action": signal.action.value}
-            fields["signal_id"] = fields.pop("id")
-            stored.append(StoredSignal(received_at=now, raw=_as_sent(each), **fields))
-            wish = {"signal": signal.id, "action": signal.action.value, "wave": signal.wave}
-            received = plain_event(EventType.SIGNAL_RECEIVED, now, wish, symbol=signal.symbol, correlation_id=signal.id)
-            events.append(received)
-        if events:
-            self._write(events, stored, good)
+        if good or events:
+            self._keep(good, events)
 
-    def _write(self, events: list[Event], stored: Sequence[StoredSignal], good: Sequence[Signal] = ()) -> None:
-        log(events)
-        now = self.clock.now()
-        self._last_at = now
-        record = self.recorder.record(now, events=events, signals=tuple(stored))
-        ticket = Ticket(record)
-        self._writing.append(ticket)
-        then = (messages.ENTRY_DESK, SignalsStored(signals=tuple(good))) if good else None
-        self.tell(messages.JOURNAL, Write(record=record, ticket=ticket, then=then))
+    def _keep(self, good: Sequence[Received], events: Sequence[Event]) -> None:
+        self._last_at = self.clock.now()
+        self._signals.keep(good, events)
         if good:
-            self._last_id = good[-1].id
+            self._last_id = good[-1].signal.id
 
     def _wrong(self, error: str, frame: str) -> Event | None:
         """The event of something malformed, or None when the quota is used up."""
