@@ -10,9 +10,7 @@ waits for nobody: the owner that it starts sends the entry itself. Rules of this
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
-from decimal import Decimal
+from collections.abc import Mapping
 from typing import Any
 
 from loguru import logger
@@ -23,7 +21,9 @@ from actors.closings import Closings
 from actors.directory import Unanswered, Unavailable
 from actors.entry_gate import EntryGate
 from actors.entry_judgement import AccountDesk, Judgement, Wiring
+from actors.grants import Grants
 from actors.guard import ActorContext
+from actors.hand_entries import NOT_YET, HandEntries
 from actors.intake import Intake, as_stored
 from actors.messages import (
     Adopt,
@@ -50,19 +50,17 @@ from actors.volatility import Volatility
 from adapters.exchange.symbols import UnknownSymbol
 from domain.catalogue import EventType
 from domain.entries.checks import Refusal, Wish, out_of_time
-from domain.entries.opening import wrong_stop, wrong_targets
 from domain.entries.signal import Action, Signal
 from domain.identity import POSITION_EPOCH, PositionId
 from domain.instrument import PositionSide
 from domain.position import ledger
-from domain.position.plan import Plan, TakeProfit, TrailingRules
+from domain.position.plan import Plan
 from domain.position.state import CloseReason, Phase, Position
 from domain.records import Event, SignalOutcome
 from persistence.database import DatabaseAway
 
 __all__ = ["NOT_YET", "AccountDesk", "EntryDesk", "Wiring"]
 
-NOT_YET = "not_yet"
 LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 1.0
 PRICES_KNOWN_AFTER_S = 10.0
@@ -84,6 +82,8 @@ class EntryDesk(ReportingActor):
         self._closings = Closings(self, wiring.owners)
         self._openings = Openings(self, wiring)
         self._volatility = Volatility(self, wiring.atr)
+        self._grants = Grants(self, self._gate, self._judgement, self._openings, self._volatility)
+        self._hand = HandEntries(self, wiring, self._gate, self._judgement, self._grants, self._openings)
         self._look_at = 0.0
         self._prices_known_at = 0.0
         self._timer: Cancellable | None = None
@@ -281,11 +281,11 @@ class EntryDesk(ReportingActor):
             key=signal.key(symbol),
             created_at=signal.created_at,
         )
-        granted = self._consider(wish)
+        granted = self._grants.consider(wish)
         if isinstance(granted, Refusal):
             self._refuse(signal, granted, account, symbol)
             return
-        plan = self._plan(wish, granted, self._wiring.trailing)
+        plan = self._grants.plan(wish, granted, self._wiring.trailing)
         if plan is None:
             self._look_at = min(self._look_at, self.clock.monotonic() + LOOK_AGAIN_S)
             return
@@ -354,27 +354,6 @@ class EntryDesk(ReportingActor):
 
     # Positions.
 
-    def _consider(
-        self,
-        wish: Wish,
-        usd: Decimal | None = None,
-        quantity: Decimal | None = None,
-        goals: Collection[TakeProfit] | None = None,
-    ) -> Decimal | Refusal:
-        """Raises DatabaseAway."""
-        closed = self._gate.closed_because(wish.account)
-        last = self._gate.last_order_at(wish.account, wish.instrument.base)
-        now = self.clock.now()
-        return self._judgement.consider(wish, closed, last, now, usd=usd, quantity=quantity, goals=goals)
-
-    def _plan(self, wish: Wish, granted: Decimal, trailing: TrailingRules) -> Plan | Refusal | None:
-        """What the position will live by, or why it cannot; None while the market's ATR is being asked for."""
-        plan = replace(self._openings.plan(wish, granted), trailing=trailing)
-        if not trailing.enabled or trailing.atr_multiple is None:
-            return plan
-        atr = self._volatility.atr(wish, trailing.atr_multiple, plan.reference_price)
-        return replace(plan, atr=atr) if isinstance(atr, Decimal) else atr
-
     def _open(self, wish: Wish, plan: Plan, signal: Signal) -> None:
         position = self._openings.open(wish, plan, "signal", signal, self._judgement.figures(plan))
         self._gate.ordered(wish.account, wish.instrument.base, position.opened_at)
@@ -382,57 +361,11 @@ class EntryDesk(ReportingActor):
         self._intake.acted_on(wish.account, signal.key(wish.symbol), position.id)
 
     def _by_hand(self, order: OpenByHand) -> Position | EntriesRefused:
-        desk = self._wiring.accounts.get(order.account)
-        if desk is None:
-            known = ",".join(self._wiring.accounts)
-            return EntriesRefused(code="unknown_account", figures={"account": order.account, "known": known})
-        not_yet = self._gate.not_yet(order.account)
-        if not_yet is not None:
-            return EntriesRefused(code=NOT_YET, figures={"reason": not_yet})
         try:
-            symbol = self._judgement.symbols(order.account).canonical(order.symbol)
-        except UnknownSymbol as unknown:
-            return EntriesRefused(code="unknown_symbol", figures={"error": str(unknown)})
-        wish = Wish(
-            account=order.account,
-            symbol=symbol,
-            instrument=desk.instruments[symbol],
-            side=order.side,
-            key=None,
-            created_at=None,
-        )
-        try:
-            granted = self._consider(wish, order.usd, order.quantity, order.take_profits)
+            return self._hand.open(order)
         except DatabaseAway as away:
             self._unreadable(away)
             return EntriesRefused(code="entries_closed", figures={"reason": str(away)})
-        if isinstance(granted, Refusal):
-            return EntriesRefused(code=granted.code, figures=granted.figures)
-        planned = self._plan(wish, granted, order.trailing or self._wiring.trailing)
-        if planned is None:
-            return EntriesRefused(code=NOT_YET, figures={"reason": "the candles for the ATR are being asked for"})
-        if isinstance(planned, Refusal):
-            return EntriesRefused(code=planned.code, figures=planned.figures)
-        protection = self._wiring.protection
-        if order.stop_pct is not None:
-            protection = replace(protection, stop_pct=order.stop_pct)
-        plan = replace(
-            planned,
-            protection=protection,
-            stop_price=order.stop_price,
-            take_profits=planned.take_profits if order.take_profits is None else order.take_profits,
-        )
-        wrong = wrong_stop(wish.side, plan) or wrong_targets(plan)
-        if wrong is not None:
-            return EntriesRefused(code=wrong.code, figures=wrong.figures)
-        if self._wiring.dry_run:
-            decided = {"method": "position.open", "uid": order.uid, "outcome": "dry_run", "side": order.side.value}
-            figures = {"quantity": str(granted)}
-            self.report(EventType.OPERATOR_COMMAND, {**decided, **figures}, symbol=symbol, account=order.account)
-            return EntriesRefused(code="dry_run", figures=figures)
-        position = self._openings.open(wish, plan, f"operator uid={order.uid}")
-        self._gate.ordered(wish.account, wish.instrument.base, position.opened_at)
-        return position
 
     def _adopt(self, adopt: Adopt) -> None:
         place = self._wiring.owners.place(adopt.account, adopt.instrument.symbol, adopt.side)

@@ -1,0 +1,53 @@
+"""What is granted of a wish: the checks with what the gate knows, then the plan that the position will live by.
+
+The one way to a plan, for signals and for operators. Nothing is opened here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from decimal import Decimal
+
+from actors.entry_gate import EntryGate
+from actors.entry_judgement import Judgement
+from actors.openings import Openings
+from actors.reporting import ReportingActor
+from actors.volatility import Volatility
+from domain.entries.checks import Refusal, Wish
+from domain.position.plan import Plan, TakeProfit, TrailingRules
+
+
+class Grants:
+    """Used by the desk's thread alone."""
+
+    def __init__(
+        self, desk: ReportingActor, gate: EntryGate, judgement: Judgement, openings: Openings, volatility: Volatility
+    ) -> None:
+        """`desk` has the clock."""
+        self._desk = desk
+        self._gate = gate
+        self._judgement = judgement
+        self._openings = openings
+        self._volatility = volatility
+
+    def consider(
+        self,
+        wish: Wish,
+        usd: Decimal | None = None,
+        quantity: Decimal | None = None,
+        goals: Collection[TakeProfit] | None = None,
+    ) -> Decimal | Refusal:
+        """The quantity, or which check refuses it. Raises DatabaseAway."""
+        closed = self._gate.closed_because(wish.account)
+        last = self._gate.last_order_at(wish.account, wish.instrument.base)
+        now = self._desk.clock.now()
+        return self._judgement.consider(wish, closed, last, now, usd=usd, quantity=quantity, goals=goals)
+
+    def plan(self, wish: Wish, granted: Decimal, trailing: TrailingRules) -> Plan | Refusal | None:
+        """What the position will live by, or why it cannot; None while the market's ATR is being asked for."""
+        plan = replace(self._openings.plan(wish, granted), trailing=trailing)
+        if not trailing.enabled or trailing.atr_multiple is None:
+            return plan
+        atr = self._volatility.atr(wish, trailing.atr_multiple, plan.reference_price)
+        return replace(plan, atr=atr) if isinstance(atr, Decimal) else atr
