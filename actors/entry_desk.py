@@ -81,7 +81,7 @@ class EntryDesk(ReportingActor):
         self._judgement = Judgement(wiring, self._intake)
         self._closings = Closings(self, wiring.owners)
         self._openings = Openings(self, wiring)
-        self._volatility = Volatility(self, wiring.atr)
+        self._volatility = Volatility(self)
         self._grants = Grants(self, self._gate, self._judgement, self._openings, self._volatility)
         self._hand = HandEntries(self, wiring, self._gate, self._judgement, self._grants, self._openings)
         self._look_at = 0.0
@@ -281,11 +281,12 @@ class EntryDesk(ReportingActor):
             key=signal.key(symbol),
             created_at=signal.created_at,
         )
-        granted = self._grants.consider(wish)
+        terms = self._wiring.terms(account, symbol)
+        granted = self._grants.consider(wish, terms)
         if isinstance(granted, Refusal):
             self._refuse(signal, granted, account, symbol)
             return
-        plan = self._grants.plan(wish, granted, self._wiring.trailing)
+        plan = self._grants.plan(wish, granted, terms)
         if plan is None:
             self._look_at = min(self._look_at, self.clock.monotonic() + LOOK_AGAIN_S)
             return
@@ -293,10 +294,10 @@ class EntryDesk(ReportingActor):
             self._refuse(signal, plan, account, symbol)
             return
         if self._wiring.dry_run:
-            figures = self._judgement.figures(plan)
+            figures = self._judgement.figures(plan, terms)
             self._answer(signal, "dry_run", figures, None, EventType.SIGNAL_ACCEPTED, account, symbol)
         else:
-            self._open(wish, plan, signal)
+            self._open(wish, plan, signal, self._judgement.figures(plan, terms))
 
     def _refuse(self, signal: Signal, refusal: Refusal, account: str | None, symbol: str | None = None) -> None:
         self._answer(signal, refusal.code, refusal.figures, None, EventType.SIGNAL_REFUSED, account, symbol)
@@ -327,7 +328,7 @@ class EntryDesk(ReportingActor):
         """Raises DatabaseAway."""
         owners = self._wiring.owners.owners_on(account, symbol)  # in hedge mode both sides
         owner = owners[0] if owners else None
-        refusal = out_of_time(signal.created_at, self._wiring.rules, self.clock.now())
+        refusal = out_of_time(signal.created_at, self._wiring.terms(account, symbol).rules, self.clock.now())
         key = signal.key(symbol)
         if refusal is None and (twin := self._judgement.closed_by(account, symbol, signal)) is not None:
             refusal = Refusal(code="duplicate_signal", figures={"signal_key": key, "existing_order_id": str(twin)})
@@ -354,8 +355,8 @@ class EntryDesk(ReportingActor):
 
     # Positions.
 
-    def _open(self, wish: Wish, plan: Plan, signal: Signal) -> None:
-        position = self._openings.open(wish, plan, "signal", signal, self._judgement.figures(plan))
+    def _open(self, wish: Wish, plan: Plan, signal: Signal, figures: Mapping[str, object]) -> None:
+        position = self._openings.open(wish, plan, "signal", signal, figures)
         self._gate.ordered(wish.account, wish.instrument.base, position.opened_at)
         self._intake.answered(signal.id, position.id)
         self._intake.acted_on(wish.account, signal.key(wish.symbol), position.id)

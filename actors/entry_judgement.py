@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,11 +21,11 @@ from domain.entries.checks import Refusal, Rules, Situation, Wish, judge
 from domain.entries.opening import checked_quantity
 from domain.entries.signal import Signal
 from domain.entries.sizing import size_usd
+from domain.entries.terms import Terms
 from domain.identity import PositionId
 from domain.instrument import Instrument
-from domain.market.atr import AtrRules
 from domain.position import ledger
-from domain.position.plan import Plan, Protection, TakeProfit, TrailingRules, VenueRules
+from domain.position.plan import Plan, TakeProfit, VenueRules
 from domain.position.state import Phase, Position
 from persistence.reader import Reader
 
@@ -35,34 +35,27 @@ EXCHANGE_NAMES = {"binance": "binanceusdm", "binance_futures": "binanceusdm", "b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountDesk:
-    """What the desk knows of one account. `exclude`: symbols never touched, in any spelling."""
+    """What the desk knows of one account."""
 
     exchange: str
     instance: str
     instruments: dict[str, Instrument]
     positions: PositionWiring
-    exclude: frozenset[str] = frozenset()
     venue: VenueRules = field(default_factory=VenueRules)
     standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What the desk is given. Sizes in quote currency, percents of the wanted size."""
+    """What the desk is given. `terms`: what holds for a symbol of an account at this moment."""
 
     accounts: Mapping[str, AccountDesk]
     owners: Owners
     marks: Marks
     reader: Reader
     recorder: Recorder
-    rules: Rules
-    protection: Protection
-    trailing: TrailingRules
-    position_size_usd: Decimal
-    overshoot_pct: Decimal
+    terms: Callable[[str, str], Terms]
     dry_run: bool
-    take_profits: tuple[TakeProfit, ...] = ()
-    atr: AtrRules = field(default_factory=AtrRules)
 
 
 class Judgement:
@@ -100,6 +93,7 @@ class Judgement:
     def consider(
         self,
         wish: Wish,
+        terms: Terms,
         closed_because: str | None,
         last_order_at: datetime | None,
         now: datetime,
@@ -109,13 +103,13 @@ class Judgement:
         goals: Collection[TakeProfit] | None = None,
     ) -> Decimal | Refusal:
         """The quantity to open, or why not; the set size and take-profits unless given. Raises DatabaseAway."""
-        goals = self._wiring.take_profits if goals is None else goals
-        situation = self._situation(wish, closed_because, last_order_at, now, usd, quantity, goals)
-        for name, found in judge(wish, self._rules(wish.account), situation):
+        goals = terms.take_profits if goals is None else goals
+        situation = self._situation(wish, terms, closed_because, last_order_at, now, usd, quantity, goals)
+        for name, found in judge(wish, self._as_spelled(terms.rules, wish.account), situation):
             _guard(name, wish, found)
             if found is not None:
                 return found
-        granted = self._sized(wish, situation, usd, quantity)
+        granted = self._sized(wish, terms, situation, usd, quantity)
         _guard("sizing", wish, granted if isinstance(granted, Refusal) else None)
         return granted
 
@@ -131,18 +125,17 @@ class Judgement:
                 return PositionId(row["position_id"])
         return None
 
-    def figures(self, plan: Plan) -> dict[str, object]:
+    def figures(self, plan: Plan, terms: Terms) -> dict[str, object]:
         """What decided the size of a signal's position."""
         price = plan.reference_price
         return {
             "quantity": str(plan.quantity),
             "price": None if price is None else str(price),
-            "usd": str(self._wiring.position_size_usd),
+            "usd": str(terms.position_size_usd),
             "notional": None if price is None else str(plan.quantity * price),
         }
 
-    def _rules(self, account: str) -> Rules:
-        rules = self._wiring.rules
+    def _as_spelled(self, rules: Rules, account: str) -> Rules:
         names = self.symbols(account)
         return replace(
             rules, stop_list=as_spelled(rules.stop_list, names), allow_list=as_spelled(rules.allow_list, names)
@@ -151,6 +144,7 @@ class Judgement:
     def _situation(
         self,
         wish: Wish,
+        terms: Terms,
         closed_because: str | None,
         last_order_at: datetime | None,
         now: datetime,
@@ -169,7 +163,7 @@ class Judgement:
             seen = seen or wiring.reader.signal_key_seen(wish.account, wish.key, now - REMEMBERED)
         value = quantity * mark.price if quantity is not None and mark is not None else None
         desk = wiring.accounts[wish.account]
-        excluded = as_spelled(desk.exclude, self.symbols(wish.account))
+        excluded = as_spelled(terms.exclude, self.symbols(wish.account))
         return Situation(
             now=now,
             closed_because=closed_because
@@ -183,20 +177,20 @@ class Judgement:
             mark_price=None if mark is None else mark.price,
             mark_heard_at=None if mark is None else mark.heard_at,
             foreign_quantity=wiring.owners.foreign(place),
-            entry_usd=value or usd or wiring.position_size_usd,
+            entry_usd=value or usd or terms.position_size_usd,
             excluded=wish.symbol in excluded,
             slots=desk.standing.slots(wish.instrument, owned, slots_needed(goals, desk.venue)),
         )
 
     def _sized(
-        self, wish: Wish, situation: Situation, usd: Decimal | None, quantity: Decimal | None
+        self, wish: Wish, terms: Terms, situation: Situation, usd: Decimal | None, quantity: Decimal | None
     ) -> Decimal | Refusal:
         price = situation.mark_price
         if price is None:
             return Refusal(code="no_mark_price", figures={"symbol": wish.symbol})
         if quantity is not None:
             return checked_quantity(wish.instrument, quantity, price)
-        return size_usd(usd or self._wiring.position_size_usd, price, wish.instrument, self._wiring.overshoot_pct)
+        return size_usd(usd or terms.position_size_usd, price, wish.instrument, terms.overshoot_pct)
 
 
 def _value(position: Position) -> Decimal:

@@ -15,7 +15,8 @@ from actors.openings import Openings
 from actors.reporting import ReportingActor
 from actors.volatility import Volatility
 from domain.entries.checks import Refusal, Wish
-from domain.position.plan import Plan, TakeProfit, TrailingRules
+from domain.entries.terms import Terms
+from domain.position.plan import Plan, TakeProfit
 
 
 class Grants:
@@ -34,6 +35,7 @@ class Grants:
     def consider(
         self,
         wish: Wish,
+        terms: Terms,
         usd: Decimal | None = None,
         quantity: Decimal | None = None,
         goals: Collection[TakeProfit] | None = None,
@@ -42,12 +44,12 @@ class Grants:
         closed = self._gate.closed_because(wish.account)
         last = self._gate.last_order_at(wish.account, wish.instrument.base)
         now = self._desk.clock.now()
-        return self._judgement.consider(wish, closed, last, now, usd=usd, quantity=quantity, goals=goals)
+        return self._judgement.consider(wish, terms, closed, last, now, usd=usd, quantity=quantity, goals=goals)
 
-    def plan(self, wish: Wish, granted: Decimal, trailing: TrailingRules) -> Plan | Refusal | None:
+    def plan(self, wish: Wish, granted: Decimal, terms: Terms) -> Plan | Refusal | None:
         """What the position will live by, or why it cannot; None while the market's ATR is being asked for."""
-        plan = replace(self._openings.plan(wish, granted), trailing=trailing)
+        plan, trailing = self._openings.plan(wish, terms, granted), terms.trailing
         if not trailing.enabled or trailing.atr_multiple is None:
             return plan
-        atr = self._volatility.atr(wish, trailing.atr_multiple, plan.reference_price)
+        atr = self._volatility.atr(wish, terms.atr, trailing.atr_multiple, plan.reference_price)
         return replace(plan, atr=atr) if isinstance(atr, Decimal) else atr

@@ -15,6 +15,7 @@ from adapters.exchange.symbols import UnknownSymbol
 from domain.catalogue import EventType
 from domain.entries.checks import Refusal, Wish
 from domain.entries.opening import wrong_stop, wrong_targets
+from domain.entries.terms import Terms
 from domain.position.plan import Plan
 from domain.position.state import Position
 
@@ -46,10 +47,13 @@ class HandEntries:
         wish = self._wish(order)
         if isinstance(wish, EntriesRefused):
             return wish
-        granted = self._grants.consider(wish, order.usd, order.quantity, order.take_profits)
+        terms = self._wiring.terms(order.account, wish.symbol)
+        if order.trails is not None:
+            terms = replace(terms, trailing=replace(terms.trailing, enabled=order.trails))
+        granted = self._grants.consider(wish, terms, order.usd, order.quantity, order.take_profits)
         if isinstance(granted, Refusal):
             return EntriesRefused(code=granted.code, figures=granted.figures)
-        plan = self._plan(wish, granted, order)
+        plan = self._plan(wish, terms, granted, order)
         if isinstance(plan, EntriesRefused):
             return plan
         if self._wiring.dry_run:
@@ -83,13 +87,13 @@ class HandEntries:
             created_at=None,
         )
 
-    def _plan(self, wish: Wish, granted: Decimal, order: OpenByHand) -> Plan | EntriesRefused:
-        planned = self._grants.plan(wish, granted, order.trailing or self._wiring.trailing)
+    def _plan(self, wish: Wish, terms: Terms, granted: Decimal, order: OpenByHand) -> Plan | EntriesRefused:
+        planned = self._grants.plan(wish, granted, terms)
         if planned is None:
             return EntriesRefused(code=NOT_YET, figures={"reason": "the candles for the ATR are being asked for"})
         if isinstance(planned, Refusal):
             return EntriesRefused(code=planned.code, figures=planned.figures)
-        protection = self._wiring.protection
+        protection = planned.protection
         if order.stop_pct is not None:
             protection = replace(protection, stop_pct=order.stop_pct)
         plan = replace(

@@ -20,7 +20,7 @@ from domain.market.atr import Candle
 from domain.orders import AccountSnapshot, Fence, OrderRef
 from domain.position.effects import Effect
 from domain.position.inputs import PriceRange
-from domain.position.plan import TakeProfit, TrailingRules
+from domain.position.plan import TakeProfit
 from domain.position.state import Position
 from domain.records import AlertChange, Record
 
@@ -301,7 +301,10 @@ class SignalsStored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenByHand:
-    """From the admin to the entry desk: an operator's entry, under the same checks as a signal. Asked."""
+    """From the admin to the entry desk: an operator's entry, under the same checks as a signal. Asked.
+
+    `trails`: whether its stop is to trail; None: as set.
+    """
 
     account: str
     symbol: str
@@ -310,7 +313,7 @@ class OpenByHand:
     quantity: Decimal | None
     stop_pct: Decimal | None
     stop_price: Decimal | None
-    trailing: TrailingRules | None
+    trails: bool | None
     uid: int
     take_profits: tuple[TakeProfit, ...] | None = None
 

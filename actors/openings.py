@@ -20,6 +20,7 @@ from domain.catalogue import EventType, Happening
 from domain.entries.checks import Wish
 from domain.entries.opening import adopted_position, new_position
 from domain.entries.signal import Signal
+from domain.entries.terms import Terms
 from domain.identity import Epoch, mint_position_id
 from domain.position.plan import Plan
 from domain.position.state import Position
@@ -35,14 +36,14 @@ class Openings:
         self._wiring = wiring
         self._numbers = itertools.count()
 
-    def plan(self, wish: Wish, quantity: Decimal) -> Plan:
+    def plan(self, wish: Wish, terms: Terms, quantity: Decimal) -> Plan:
         """What a position of this size will live by, at the mark price of now."""
         mark = self._wiring.marks.get(wish.account, wish.symbol)
         return Plan(
             quantity=quantity,
-            protection=self._wiring.protection,
-            trailing=self._wiring.trailing,
-            take_profits=self._wiring.take_profits,
+            protection=terms.protection,
+            trailing=terms.trailing,
+            take_profits=terms.take_profits,
             reference_price=None if mark is None else mark.price,
             venue=self._wiring.accounts[wish.account].venue,
         )
@@ -89,6 +90,7 @@ class Openings:
     def adopt(self, adopt: Adopt) -> Position:
         """A position that somebody else opened, with an owner from now on: a stop and its trail, no take-profits."""
         desk = self._wiring.accounts[adopt.account]
+        terms = self._wiring.terms(adopt.account, adopt.instrument.symbol)
         now = self._desk.clock.now()
         position_id = mint_position_id(now, next(self._numbers))
         position = adopted_position(
@@ -103,8 +105,8 @@ class Openings:
             mark_price=adopt.mark_price,
             plan=Plan(
                 quantity=adopt.quantity,
-                protection=self._wiring.protection,
-                trailing=self._wiring.trailing,
+                protection=terms.protection,
+                trailing=terms.trailing,
                 venue=desk.venue,
             ),
             epoch=Epoch(desk.positions.term, 1),

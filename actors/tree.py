@@ -30,6 +30,7 @@ from actors import account_feed as private_feed
 from actors import admin, entry_desk, gateway, journal, market_feed, messages, notifier, reconciler, signal_feed, warden
 from actors import position as owner
 from actors.clock import SystemClock
+from actors.core_values import terms_of
 from actors.directory import Directory
 from actors.guard import ActorContext, GuardedActor
 from actors.marks import Marks
@@ -47,13 +48,11 @@ from adapters.exchange.access import AccountAccess
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading, venue_rules
 from adapters.paper_launcher import PaperLauncher
 from adapters.signals.demo_source import DemoSource
+from config.in_force import SettingsInForce
 from config.settings import Settings
 from domain.catalogue import EventType
-from domain.entries.checks import Rules
+from domain.entries.terms import Terms
 from domain.instrument import Instrument
-from domain.market.atr import AtrRules
-from domain.orders import TriggerBy
-from domain.position.plan import Protection, TakeProfit, TrailingRules, TrailingStep
 from persistence.embedded import EmbeddedPostgres
 from persistence.lock import AccountLock
 from persistence.positions import load_open
@@ -113,6 +112,7 @@ class Tree:
         """Nothing runs before `start`."""
         self._ground = ground
         self._settings = ground.settings
+        self.in_force = SettingsInForce(ground.settings)
         self.directory = Directory()
         self.recorder = Recorder(ground.started_at)
         accounts = ground.settings.accounts.items()
@@ -330,8 +330,11 @@ class Tree:
             recorder=self.recorder,
         )
 
+    def _terms(self, account: str, _symbol: str) -> Terms:
+        """By what the desk decides on a symbol, now."""
+        return terms_of(self.in_force.now, account)
+
     def _entry_desk(self) -> entry_desk.Wiring:
-        settings = self._settings
         return entry_desk.Wiring(
             accounts={
                 account.name: entry_desk.AccountDesk(
@@ -339,7 +342,6 @@ class Tree:
                     instance=self._ground.instance,
                     instruments=account.instruments,
                     positions=self._owners_wiring[account.name],
-                    exclude=frozenset(settings.accounts[account.name].exclude),
                     venue=venue_rules(account.access.exchange),
                     standing=account.standing,
                 )
@@ -349,14 +351,8 @@ class Tree:
             marks=self.marks,
             reader=self._ground.reader,
             recorder=self.recorder,
-            rules=entry_rules(settings),
-            protection=protection_of(settings),
-            trailing=trailing_of(settings),
-            position_size_usd=settings.sizing.position_size_usd,
-            overshoot_pct=settings.sizing.overshoot_pct,
-            dry_run=settings.service.dry_run,
-            take_profits=take_profits_of(settings),
-            atr=atr_rules_of(settings),
+            terms=self._terms,
+            dry_run=self._settings.service.dry_run,
         )
 
     def _signal_feed(self) -> signal_feed.Wiring | None:
@@ -398,7 +394,6 @@ class Tree:
             marks=self.marks,
             reader=self._ground.reader,
             recorder=self.recorder,
-            trailing=trailing_of(self._settings),
             terms={account.name: account.lock.term for account in self._ground.accounts},
             request_stop=lambda reason: self._ground.request_stop(reason, 0),
         )
@@ -425,57 +420,3 @@ class Tree:
         """Nothing watches the tree any more: end, so that a new process is started."""
         if not down.normal and down.error is not None:
             self._ground.request_stop(f"the root supervisor ended: {down.error}", 1)
-
-
-def entry_rules(settings: Settings) -> Rules:
-    """What the desk's checks read of the settings."""
-    entries = settings.entries
-    return Rules(
-        max_age_s=settings.signals.max_age_s,
-        cooldown_s=entries.cooldown_s,
-        max_positions=entries.max_positions,
-        max_exposure_usd=entries.max_exposure_usd,
-        sessions=entries.sessions,
-        stop_list=frozenset(entries.stop_list),
-        allow_list=frozenset(entries.allow_list),
-    )
-
-
-def protection_of(settings: Settings) -> Protection:
-    """The rules of a stop-loss as the core reads them."""
-    protection = settings.protection
-    return Protection(
-        stop_pct=protection.stop_pct,
-        retries=protection.retries,
-        emergency_stop_pct=protection.emergency_stop_pct,
-        nearest_stop_pct=protection.nearest_stop_pct,
-        trigger_by=TriggerBy(protection.trigger),
-    )
-
-
-def take_profits_of(settings: Settings) -> tuple[TakeProfit, ...]:
-    """The targets of a new position as the core reads them."""
-    return tuple(TakeProfit(pct=each.pct, fraction=each.fraction) for each in settings.protection.take_profits)
-
-
-def atr_rules_of(settings: Settings) -> AtrRules:
-    """Over which candles an average true range is taken."""
-    return AtrRules(period=settings.trailing.atr_period, candle_minutes=settings.trailing.atr_candle_minutes)
-
-
-def trailing_of(settings: Settings) -> TrailingRules:
-    """The rules of the trailing stop as the core reads them; 0 switches a rule off."""
-    trailing = settings.trailing
-    return TrailingRules(
-        enabled=trailing.enabled,
-        activation_pct=trailing.activation_pct,
-        callback_pct=trailing.callback_pct,
-        breakeven_pct=trailing.breakeven_pct or None,
-        time_activation_minutes=int(trailing.time_activation_minutes) or None,
-        atr_multiple=trailing.atr_multiple or None,
-        steps=tuple(
-            TrailingStep(profit_pct=step.profit_pct, callback_pct=step.callback_pct) for step in trailing.steps
-        ),
-        min_step_pct=trailing.min_step_pct,
-        min_interval_s=Decimal(str(trailing.min_interval_s)),
-    )

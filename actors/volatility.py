@@ -25,27 +25,29 @@ LARGEST_PCT = Decimal(50)
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of one symbol: an answer good until `until` (monotonic seconds), or None while it is awaited."""
+    """What is known of one symbol by `rules`: an answer good until `until` (monotonic seconds), None: it is awaited."""
 
     until: float
     answer: Decimal | Refusal | None
+    rules: AtrRules
 
 
 class Volatility:
     """Average true ranges by account and symbol."""
 
-    def __init__(self, desk: ReportingActor, rules: AtrRules) -> None:
+    def __init__(self, desk: ReportingActor) -> None:
         """`desk` is who asks and is answered."""
         self._desk = desk
-        self._rules = rules
         self._known: dict[tuple[str, str], _Known] = {}
 
-    def atr(self, wish: Wish, multiple: Decimal, price: Decimal | None) -> Decimal | Refusal | None:
+    def atr(
+        self, wish: Wish, rules: AtrRules, multiple: Decimal, price: Decimal | None
+    ) -> Decimal | Refusal | None:
         """The ATR in quote units, why the entry cannot have it, or None: it has just been asked for.
 
         `multiple` of it is the distance that the stop will keep: from one tick to half of `price`.
         """
-        answer = self._average(wish)
+        answer = self._average(wish, rules)
         if not isinstance(answer, Decimal):
             return answer
         distance = MONEY.multiply(multiple, answer)
@@ -55,15 +57,17 @@ class Volatility:
         figures = {"symbol": wish.symbol, "atr": str(answer), "multiple": str(multiple), "distance": str(distance)}
         return Refusal(code="no_atr", figures={**figures, "tick": str(wish.instrument.tick), "most": str(most)})
 
-    def _average(self, wish: Wish) -> Decimal | Refusal | None:
+    def _average(self, wish: Wish, rules: AtrRules) -> Decimal | Refusal | None:
         key, now = (wish.account, wish.symbol), self._desk.clock.monotonic()
         known = self._known.get(key)
+        if known is not None and known.rules != rules:
+            known = None  # the settings have changed since: an answer still under way is judged by them too
         if known is not None and now < known.until:
             return known.answer
         if known is not None and known.answer is None:
-            return self._settle(key, self._refusal(wish.symbol, error=f"no answer within {ANSWER_WITHIN_S:g} s"))
-        self._known[key] = _Known(now + ANSWER_WITHIN_S, None)
-        since = self._rules.since(self._desk.clock.now())
+            return self._settle(key, rules, error=f"no answer within {ANSWER_WITHIN_S:g} s")
+        self._known[key] = _Known(now + ANSWER_WITHIN_S, None, rules)
+        since = rules.since(self._desk.clock.now())
         ask = AskMarkCandles(symbol=wish.symbol, since=since, reply_to=self._desk.name)
         self._desk.tell(messages.gateway(wish.account), ask)
         return None
@@ -71,25 +75,27 @@ class Volatility:
     def hear(self, heard: MarkCandles) -> None:
         """The candles of a symbol, or why there are none."""
         key = (heard.account, heard.symbol)
+        known = self._known.get(key)
+        if known is None:
+            return  # nobody of this life has asked
+        rules = known.rules
         if heard.error is not None:
-            self._settle(key, self._refusal(heard.symbol, error=heard.error))
+            self._settle(key, rules, error=heard.error)
             return
-        now, span = self._desk.clock.now(), self._rules.span
+        now, span = self._desk.clock.now(), rules.span
         candles = closed_candles(heard.candles, span, now)
-        average = average_true_range(candles, self._rules.period)
+        average = average_true_range(candles, rules.period)
         if average is None:
-            self._settle(key, self._refusal(heard.symbol, candles=len(candles), needed=self._rules.period + 1))
+            self._settle(key, rules, candles=len(candles), needed=rules.period + 1)
             return
         left = candles[-1].opened_at + 2 * span - now
         if left <= timedelta(0):
-            self._settle(key, self._refusal(heard.symbol, newest=candles[-1].opened_at.isoformat()))
+            self._settle(key, rules, newest=candles[-1].opened_at.isoformat())
             return
-        self._known[key] = _Known(self._desk.clock.monotonic() + left.total_seconds(), average)
+        self._known[key] = _Known(self._desk.clock.monotonic() + left.total_seconds(), average, rules)
 
-    def _settle(self, key: tuple[str, str], refusal: Refusal) -> Refusal:
-        self._known[key] = _Known(self._desk.clock.monotonic() + FAILURE_STANDS_S, refusal)
+    def _settle(self, key: tuple[str, str], rules: AtrRules, **figures: object) -> Refusal:
+        asked = {"symbol": key[1], "period": rules.period, "candle_minutes": rules.candle_minutes}
+        refusal = Refusal(code="no_atr", figures={**asked, **figures})
+        self._known[key] = _Known(self._desk.clock.monotonic() + FAILURE_STANDS_S, refusal, rules)
         return refusal
-
-    def _refusal(self, symbol: str, **figures: object) -> Refusal:
-        asked = {"symbol": symbol, "period": self._rules.period, "candle_minutes": self._rules.candle_minutes}
-        return Refusal(code="no_atr", figures={**asked, **figures})

@@ -24,7 +24,6 @@ from adapters.admin.parameters import refused
 from adapters.admin.protocol import INVALID_PARAMS, AdminError
 from adapters.exchange.symbols import SymbolNames, UnknownSymbol
 from domain.instrument import Instrument
-from domain.position.plan import TrailingRules
 from domain.position.state import Position
 from persistence.reader import Reader
 
@@ -49,7 +48,6 @@ class Wiring:
     marks: Marks
     reader: Reader
     recorder: Recorder
-    trailing: TrailingRules
     terms: Mapping[str, int]
     request_stop: Callable[[str], None]
 

@@ -16,7 +16,7 @@ from adapters.admin.protocol import NOT_NOW, REFUSED, UNKNOWN_ID, AdminError, Ca
 from domain.identity import PositionId
 from domain.instrument import PositionSide
 from domain.position.inputs import CloseWanted, Release, StopWanted, TrailingWanted
-from domain.position.plan import TakeProfit
+from domain.position.plan import TakeProfit, TrailingRules
 from domain.position.state import CloseReason, Position
 from persistence.positions import load
 
@@ -44,7 +44,7 @@ def open_position(house: Answering, params: Parameters, caller: Caller) -> objec
         quantity=quantity,
         stop_pct=stop_pct,
         stop_price=stop_price,
-        trailing=None if trails is None else replace(house.wiring.trailing, enabled=trails),
+        trails=trails,
         uid=caller.uid,
         take_profits=None if targets is None else _targets(targets),
     )
@@ -87,13 +87,13 @@ def set_stop(house: Answering, params: Parameters, caller: Caller) -> object:
 def set_trailing(house: Answering, params: Parameters, caller: Caller) -> object:
     position_id = required("id", params.whole("id"))
     state = house.wiring.owners.state(PositionId(position_id))
-    rules = state.plan.trailing if state is not None else house.wiring.trailing
     enabled = params.flag("enabled")
     activation, callback = params.positive("activation_pct"), params.positive("callback_pct")
     params.done()
     for name, value in (("activation_pct", activation), ("callback_pct", callback)):
         if value is not None and value >= 100:
             raise refused(name, value, "must be less than 100 per cent")
+    rules = TrailingRules() if state is None else state.plan.trailing  # without a state it is refused below
     rules = replace(
         rules,
         enabled=rules.enabled if enabled is None else enabled,

@@ -135,13 +135,13 @@ def parse(words: Sequence[str]) -> Asked:
 
 def terms_of(settings: Settings, asked: Asked) -> Terms:
     """What the settings say of a position's life, under the command line's own words."""
-    from actors import tree  # brings ccxt along: a second
+    from actors import core_values, tree  # brings ccxt along: a second
 
     return Terms(
-        protection=tree.protection_of(settings),
-        trailing=tree.trailing_of(settings),
-        take_profits=tree.take_profits_of(settings),
-        atr=tree.atr_rules_of(settings),
+        protection=core_values.protection_of(settings),
+        trailing=core_values.trailing_of(settings),
+        take_profits=core_values.take_profits_of(settings),
+        atr=core_values.atr_rules_of(settings),
         usd=settings.sizing.position_size_usd if asked.usd is None else asked.usd,
         overshoot_pct=settings.sizing.overshoot_pct,
         farthest_stop_pct=tree.FARTHEST_STOP_PCT,

@@ -95,7 +95,7 @@ class Workload:
             quantity=None,
             stop_pct=Decimal("0.8"),
             stop_price=None,
-            trailing=None,
+            trails=None,
             uid=UID,
         )
         self._ask(messages.ENTRY_DESK, order)

@@ -30,6 +30,7 @@ from actors.signal_feed import SignalFeed
 from actors.signal_feed import Wiring as FeedWiring
 from domain.entries.checks import Rules
 from domain.entries.signal import Signal, parse_signal
+from domain.entries.terms import Terms
 from domain.identity import PositionId
 from domain.instrument import Instrument, PositionSide
 from domain.position.plan import Protection, TrailingRules
@@ -51,6 +52,13 @@ RULES = Rules(
     sessions=((0, 24),),
     stop_list=frozenset(),
     allow_list=frozenset(),
+)
+TERMS = Terms(
+    rules=RULES,
+    protection=Protection(),
+    trailing=TrailingRules(),
+    position_size_usd=D(250),
+    overshoot_pct=D(10),
 )
 PRICES = {
     "BTCUSDT": D(50_000),
@@ -101,12 +109,14 @@ class Scene:
         self._conninfo = conninfo
         self.heard: dict[str, Heard] = {}
         self.wiring: Wiring
+        self.terms: dict[str, Terms] = {}
 
     # Who is on.
 
     def desk(self, *, read: bool = True, journal: bool = True, **changes: Any) -> Scene:
         """The desk of account `main` (and of `second`, if `accounts` names it) with everybody around it."""
         accounts: dict[str, dict[str, Any]] = changes.pop("accounts", {"main": {}})
+        excluded = {name: more.pop("exclude", frozenset()) for name, more in accounts.items()}
         for name in accounts:
             for place in (messages.positions(name), messages.gateway(name), messages.reconciler(name)):
                 self.heard[place] = self.stage.ear(place)
@@ -122,16 +132,11 @@ class Scene:
             marks=self.marks,
             reader=self.reader,
             recorder=self.stage.recorder,
-            rules=replace(RULES, **changes.pop("rules", {})),
-            **{
-                "protection": Protection(),
-                "trailing": TrailingRules(),
-                "position_size_usd": D(250),
-                "overshoot_pct": D(10),
-                "dry_run": False,
-                **changes,
-            },
+            terms=lambda account, _symbol: self.terms[account],
+            dry_run=changes.pop("dry_run", False),
         )
+        common = replace(TERMS, rules=replace(RULES, **changes.pop("rules", {})), **changes)
+        self.terms = {name: replace(common, exclude=excluded[name]) for name in accounts}
         self.stage.add(messages.ENTRY_DESK, lambda context: EntryDesk.start(context, self.wiring))
         self.stage.start()
         if read:
@@ -231,7 +236,7 @@ class Scene:
     def by_hand(self, symbol: str = "BTCUSDT", side: PositionSide = PositionSide.LONG, **more: Any) -> Any:
         """An operator's entry, and the desk's answer."""
         values: dict[str, Any] = {"usd": None, "quantity": None, "stop_pct": None, "stop_price": None, **more}
-        order = OpenByHand(account="main", symbol=symbol, side=side, trailing=None, uid=7, **values)
+        order = OpenByHand(account="main", symbol=symbol, side=side, trails=None, uid=7, **values)
         return self.stage.ask(messages.ENTRY_DESK, order)
 
     def owned(self) -> tuple[Position, ...]:
@@ -259,7 +264,7 @@ class Scene:
             base_backoff_s=0.01,
             max_backoff_s=0.05,
         )
-        values: dict[str, Any] = {"exchange": "binanceusdm", "instance": "ab12", "exclude": frozenset(), **more}
+        values: dict[str, Any] = {"exchange": "binanceusdm", "instance": "ab12", **more}
         return AccountDesk(instruments={s: instrument(s) for s in PRICES}, positions=positions, **values)
 
 

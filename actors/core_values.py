@@ -1,0 +1,80 @@
+"""The settings as the core reads them: 0 that switches a rule off becomes None, words become the core's own values."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from config.settings import Settings
+from domain.entries.checks import Rules
+from domain.entries.terms import Terms
+from domain.market.atr import AtrRules
+from domain.orders import TriggerBy
+from domain.position.plan import Protection, TakeProfit, TrailingRules, TrailingStep
+
+
+def terms_of(settings: Settings, account: str) -> Terms:
+    """By what entries of an account are decided on."""
+    return Terms(
+        rules=entry_rules(settings),
+        protection=protection_of(settings),
+        trailing=trailing_of(settings),
+        position_size_usd=settings.sizing.position_size_usd,
+        overshoot_pct=settings.sizing.overshoot_pct,
+        take_profits=take_profits_of(settings),
+        atr=atr_rules_of(settings),
+        exclude=frozenset(settings.accounts[account].exclude),
+    )
+
+
+def entry_rules(settings: Settings) -> Rules:
+    """What the desk's checks read of the settings."""
+    entries = settings.entries
+    return Rules(
+        max_age_s=settings.signals.max_age_s,
+        cooldown_s=entries.cooldown_s,
+        max_positions=entries.max_positions,
+        max_exposure_usd=entries.max_exposure_usd,
+        sessions=entries.sessions,
+        stop_list=frozenset(entries.stop_list),
+        allow_list=frozenset(entries.allow_list),
+    )
+
+
+def protection_of(settings: Settings) -> Protection:
+    """The rules of a stop-loss as the core reads them."""
+    protection = settings.protection
+    return Protection(
+        stop_pct=protection.stop_pct,
+        retries=protection.retries,
+        emergency_stop_pct=protection.emergency_stop_pct,
+        nearest_stop_pct=protection.nearest_stop_pct,
+        trigger_by=TriggerBy(protection.trigger),
+    )
+
+
+def take_profits_of(settings: Settings) -> tuple[TakeProfit, ...]:
+    """The targets of a new position as the core reads them."""
+    return tuple(TakeProfit(pct=each.pct, fraction=each.fraction) for each in settings.protection.take_profits)
+
+
+def atr_rules_of(settings: Settings) -> AtrRules:
+    """Over which candles an average true range is taken."""
+    return AtrRules(period=settings.trailing.atr_period, candle_minutes=settings.trailing.atr_candle_minutes)
+
+
+def trailing_of(settings: Settings) -> TrailingRules:
+    """The rules of the trailing stop as the core reads them; 0 switches a rule off."""
+    trailing = settings.trailing
+    return TrailingRules(
+        enabled=trailing.enabled,
+        activation_pct=trailing.activation_pct,
+        callback_pct=trailing.callback_pct,
+        breakeven_pct=trailing.breakeven_pct or None,
+        time_activation_minutes=int(trailing.time_activation_minutes) or None,
+        atr_multiple=trailing.atr_multiple or None,
+        steps=tuple(
+            TrailingStep(profit_pct=step.profit_pct, callback_pct=step.callback_pct) for step in trailing.steps
+        ),
+        min_step_pct=trailing.min_step_pct,
+        min_interval_s=Decimal(str(trailing.min_interval_s)),
+    )
