@@ -11,6 +11,7 @@ waits for nobody: the owner that it starts sends the entry itself. Rules of this
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from loguru import logger
@@ -67,6 +68,7 @@ PRICES_KNOWN_AFTER_S = 10.0
 CLOSINGS_EVERY_S = 0.1
 WARDEN_ANSWERS_S = 1.0
 AT_A_TIME = 10
+ADOPTED_WITHIN = timedelta(seconds=5)
 
 
 class EntryDesk(ReportingActor):
@@ -374,6 +376,11 @@ class EntryDesk(ReportingActor):
             return
         if self._gate.is_released(place.account, place.symbol):
             return  # an operator has taken it over
+        shown = self._wiring.owners.foreign(place)
+        changed = shown is not None and shown * adopt.side.sign != adopt.quantity
+        if changed or self.clock.now() - adopt.seen_at > ADOPTED_WITHIN:
+            logger.info("ADOPTION_PASSED_OVER symbol={} seen={} now={}", place.symbol, adopt.quantity, shown)
+            return  # not what is there now, or nobody knows: the next readings find it again
         position_id = self._openings.adopt(adopt).id
         if adopt.close:
             self._closings.want(position_id, CloseReason.OUTSIDE)

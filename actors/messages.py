@@ -281,7 +281,7 @@ class Reconciled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopt:
-    """From the reconciler to the entry desk: a position without an owner is to have one."""
+    """From the reconciler to the entry desk: a position that was read at `seen_at` without an owner is to have one."""
 
     account: str
     instrument: Instrument
@@ -290,6 +290,7 @@ class Adopt:
     entry_price: Decimal | None
     mark_price: Decimal | None
     close: bool
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

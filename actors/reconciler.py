@@ -1,7 +1,8 @@
 """The reconciler: reads the account, compares, tells the owners. It never writes to a position and sends no order.
 
 A cycle costs a fixed number of requests. A doubtful finding is looked at again a second later, as often as it takes to
-be believed, before anything is done about it; what is done and did not help is done again in the next cycle.
+be believed, before anything is done about it; what is done and did not help is done again in the next cycle. Where
+doubt does not end (humans who act all the time) the looks come more slowly: each costs a share of the minute's requests.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ from domain.orders import AccountSnapshot, OrderRef
 
 FIRST_LOOK_S = 1.0
 LOOK_AGAIN_S = 1.0
+QUICK_LOOKS = 4
+SLOW_LOOK_S = 6.0
+FAILED_AGAIN_S = 5.0
+PATIENCE_S = 3.0
 APART_S = 0.8
 NEEDED = 2
 NEEDED_FOR_ABSENCE = 3
@@ -79,6 +84,9 @@ class Reconciler(ReportingActor):
         self._cycle = 0
         self._under_way = False
         self._wanted: str | None = None
+        self._give_up_at = 0.0
+        self._quick_looks = 0
+        self._of_other_size: frozenset[tuple[str, str]] = frozenset()
         self._seen: dict[str, Sighting] = {}
         self._newest: datetime | None = None
         self._timer: Cancellable | None = None
@@ -102,7 +110,7 @@ class Reconciler(ReportingActor):
                 self._look("gateway started")
             case Tick():
                 self._under_way = False
-                self._look("interval" if self._cycle else "start")
+                self._look(self._wanted or ("interval" if self._cycle else "start"))
             case Show():
                 return self._last
             case _:
@@ -110,10 +118,16 @@ class Reconciler(ReportingActor):
         return None
 
     def _look(self, reason: str) -> None:
-        """Begin a reading. One that is under way began before whatever this one is wanted for: then another follows."""
+        """Begin a reading. One that is under way began before whatever this one is wanted for: then another follows.
+
+        If the answer does not come it may have been lost on the way, and the other goes out beside it; once.
+        """
+        now = self.clock.monotonic()
         if self._under_way:
             self._wanted = reason
+            self._again_after(max(self._give_up_at - now, 0.0))
             return
+        self._give_up_at = now + (ANSWER_LIMIT_S if self._wanted is not None else PATIENCE_S)
         self._under_way, self._wanted = True, None
         self._cycle += 1
         self.report(
@@ -140,8 +154,8 @@ class Reconciler(ReportingActor):
         self._last = ReconcileReport(
             account=self._wiring.account, cycle=self._cycle, asked_at=None, positions=0, findings=(), error=text
         )
-        self._again_after(min(5.0, self._wiring.interval_s))
-        self._wanted = None
+        # A wish outlives the reading that failed beside it: it is for what happened since that one began.
+        self._again_after(min(LOOK_AGAIN_S if self._wanted is not None else FAILED_AGAIN_S, self._wiring.interval_s))
 
     def _compare(self, snapshot: AccountSnapshot) -> None:
         if self._newest is not None and timedelta(0) < self._newest - snapshot.asked_at < OVERTAKEN:
@@ -155,13 +169,20 @@ class Reconciler(ReportingActor):
             self.tell(messages.position(position_id), view)
         for (symbol, side), quantity in found.foreign.items():
             wiring.owners.show_foreign(wiring.owners.place(wiring.account, symbol, side), quantity)
-        doubtful = self._doubtful(found)
+        doubtful = self._doubtful(found) | self._of_another_size(found)
         self.tell(messages.ENTRY_DESK, Reconciled(account=wiring.account))
         self._report(snapshot, found)
         if self._wanted is not None:
-            self._look(self._wanted)
+            wanted, self._wanted = self._wanted, None
+            self._look(wanted)
         else:
-            self._again_after(LOOK_AGAIN_S if doubtful else wiring.interval_s)
+            self._again_after(min(self._until_next(doubtful), wiring.interval_s))
+
+    def _until_next(self, doubtful: bool) -> float:
+        self._quick_looks = self._quick_looks + 1 if doubtful else 0
+        if not doubtful:
+            return self._wiring.interval_s
+        return LOOK_AGAIN_S if self._quick_looks <= QUICK_LOOKS else SLOW_LOOK_S
 
     def _doubtful(self, found: Comparison) -> bool:
         """Count sightings; act on what was seen often enough. True if something has to be seen again."""
@@ -186,6 +207,12 @@ class Reconciler(ReportingActor):
         self._seen = seen
         return doubtful
 
+    def _of_another_size(self, found: Comparison) -> bool:
+        """Whether an owner needs a second look: a reading from before its last order proves nothing to it."""
+        shown = _sizes(found)
+        new, self._of_other_size = shown - self._of_other_size, shown
+        return bool(new)
+
     def _act(self, finding: Untracked | Orphan) -> None:
         wiring = self._wiring
         if isinstance(finding, Orphan):
@@ -209,6 +236,7 @@ class Reconciler(ReportingActor):
             entry_price=finding.report.entry_price,
             mark_price=finding.report.mark_price,
             close=wiring.untracked == "close",
+            seen_at=self._newest or self.clock.now(),
         )
         self.tell(messages.ENTRY_DESK, adopt)
 
@@ -243,3 +271,9 @@ def _absences(found: Comparison) -> Iterable[tuple[str, str | None, int, None]]:
             yield f"phantom {difference['symbol']}", str(difference["symbol"]), NEEDED_FOR_ABSENCE, None
     for position_id in found.unseen:
         yield f"unseen {position_id}", None, NEEDED_FOR_ABSENCE, None
+
+
+def _sizes(found: Comparison) -> frozenset[tuple[str, str]]:
+    """Where there is more or less than the book or the stops say: symbol, and what the exchange shows."""
+    kinds = ("quantity", "side", "cover")
+    return frozenset((str(d["symbol"]), str(d["exchange"])) for d in found.differences if d["finding"] in kinds)

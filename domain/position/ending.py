@@ -26,6 +26,7 @@ FILLS_LIMIT_S = 6
 WORKED_OFF_S = 60
 ASK_STUCK_S = 1
 MAX_FILLS_QUESTIONS = 5
+UNANSWERED_PAUSE = timedelta(seconds=1)
 
 
 def finish(turn: Turn) -> None:

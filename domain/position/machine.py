@@ -258,7 +258,9 @@ def _question_failed(turn: Turn, heard: QuestionFailed) -> None:
     if heard.what == "position":
         turn.note(verify_at=turn.now + timedelta(seconds=1))
     elif heard.what == "fills" and p.fills_ask_at is not None:
-        turn.note(fills_ask_at=turn.now + tracking.pause(p.fills_questions))
+        # What nobody could answer was no question: a life does not end on silence.
+        asked = max(p.fills_questions - 1, 0)
+        turn.note(fills_ask_at=turn.now + ending.UNANSWERED_PAUSE, fills_questions=asked)
     elif heard.what == "fills" and _unexplained(p):
         turn.note(fills_ask_at=turn.now + timedelta(seconds=2))
     elif heard.what == "candles" and p.candles_ask_at is not None:

@@ -9,6 +9,7 @@ from adapters.paper_exchange.orders import AlgoOrder
 from domain.catalogue import EventType
 from domain.entries.signal import MalformedSignal, parse_signal
 from domain.identity import parse_client_id
+from tests.oracle.cover import MOST_UNPROTECTED_MS
 from tests.simulation.plan import RECONCILE_S
 from tests.simulation.world import World
 
@@ -29,6 +30,13 @@ def unheard(world: World) -> frozenset[str]:
     return frozenset(world.markets) if None in lost else frozenset(symbol for symbol in lost if symbol is not None)
 
 
+def just_filled(world: World) -> frozenset[str]:
+    """Symbols on which an order of ours was executed within the time that S1 gives for its cover: S1 judges those."""
+    since = world.exchange.clock() - MOST_UNPROTECTED_MS
+    fills = world.exchange.engine.book.fills
+    return frozenset(f.symbol for f in fills if f.time > since and parse_client_id(f.client_order_id) is not None)
+
+
 def unprotected(world: World, *, strangers: bool, unheard: Collection[str] = ()) -> Found:
     """L1: an owner that lives, and one stop of the right size.
 
@@ -38,7 +46,7 @@ def unprotected(world: World, *, strangers: bool, unheard: Collection[str] = ())
     if process is None or process.tree is None or process.ready_at is None:
         return [("L5", "no process is up")]
     found: Found = []
-    for symbol in world.markets:
+    for symbol in sorted(set(world.markets) - just_filled(world)):
         held = world.exchange.quantity(symbol)
         if not held or symbol in unheard or not (strangers or world.is_ours(symbol)):
             continue

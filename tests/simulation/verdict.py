@@ -33,6 +33,7 @@ _LEFT = re.compile(
     r"cover (?P<cover>[\d.]+) of (?P<size>[\d.]+) is left"
     r"|uncovered a covered position: position (?P<s>[\d.]+), cover (?P<c>[\d.]+)"
 )
+_TO = re.compile(r"-> (?P<price>[\d.]+)$")
 _OUTSIDE = (
     "a fill of origin",
     "an outsider's",
@@ -149,6 +150,18 @@ def _two_halves(_world: World, breach: Breach) -> bool:
 def _emergency(world: World, breach: Breach) -> bool:
     sent = {e.order_id for e in world.database.events if e.data.get("purpose") == Purpose.EMERGENCY}
     return any(isinstance(line, AlgoLine) and line.client_id in sent for line in breach.lines)
+
+
+def _operator_wanted(world: World, breach: Breach) -> bool:
+    """An operator's stop is owed until it stands: refusals, a dead exchange and deaths of ours do not end the wish."""
+    wanted = _TO.search(breach.text)
+    return wanted is not None and any(
+        e.type is EventType.STOP_OVERRIDDEN
+        and e.symbol == breach.symbol
+        and Decimal(str(e.data["new_stop"])) == Decimal(wanted["price"])
+        and e.at <= reports.instant(breach.at)
+        for e in world.database.events
+    )
 
 
 def _taken_away(world: World, breach: Breach) -> bool:
@@ -275,6 +288,7 @@ _EXCUSES: tuple[tuple[tuple[str, ...], str, Callable[[World, Breach], bool], str
     (("S1", "S4"), "", _two_halves, _HALVES),
     (("S4",), "we cancelled", _other_taken_away, _CROSSED),
     (("S1",), "we uncovered", _other_taken_away, _CROSSED),
+    (("S3",), "stop in force", _operator_wanted, "an operator asked for this very price, and had to wait"),
     (("S3",), "", _size_changed, "an outsider changed the size while a move was on the wire: whole cover is kept"),
     (("S3",), "", _taken_away, "the venue had just taken the better stop away"),
     (("S3",), "", _emergency, "an emergency stop, when neither a close nor the better price could be had"),

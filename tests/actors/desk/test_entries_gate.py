@@ -50,6 +50,7 @@ def adopt(symbol: str = "BTCUSDT", *, close: bool = False) -> Adopt:
         entry_price=PRICES[symbol],
         mark_price=PRICES[symbol],
         close=close,
+        seen_at=datetime.now(UTC),
     )
 
 
@@ -233,6 +234,27 @@ def test_a_released_position_is_not_adopted_until_it_is_flat(scene: Scene) -> No
     refused = scene.by_hand()
     assert (refused.code, refused.figures["quantity"]) == ("untracked_position", "-0.01")
     assert scene.owned() == ()
+
+
+def test_what_was_seen_long_ago_is_not_adopted(scene: Scene) -> None:
+    """A desk that hung got a finding later than a human had turned the position over: a stop of the wrong side (S4)."""
+    scene.desk()
+    old = datetime.now(UTC) - timedelta(seconds=6)
+    scene.stage.tell(messages.ENTRY_DESK, replace(adopt(), seen_at=old))
+    assert scene.entries() == {"main": None}
+    assert scene.owned() == ()
+
+
+def test_what_the_stream_shows_otherwise_is_not_adopted(scene: Scene) -> None:
+    scene.desk()
+    place = scene.stage.owners.place("main", "BTCUSDT", PositionSide.SHORT)
+    scene.stage.owners.show_foreign(place, D("0.01"))
+    scene.stage.tell(messages.ENTRY_DESK, adopt())
+    assert scene.entries() == {"main": None}
+    assert scene.owned() == ()
+    scene.stage.owners.show_foreign(place, D("-0.01"))
+    scene.stage.tell(messages.ENTRY_DESK, adopt())
+    scene.wait(scene.owned, "the adoption")
 
 
 def test_dry_run_adopts_nothing(scene: Scene) -> None:

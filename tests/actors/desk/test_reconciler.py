@@ -227,6 +227,54 @@ def test_a_wish_during_a_reading_gets_one_of_its_own(account: Account) -> None:
     assert len(account.gateway.of(AskSnapshot)) == 2
 
 
+def test_a_wish_outlives_the_reading_that_failed_beside_it(account: Account) -> None:
+    """The stream was back while a reading failed; what it had missed was seen five seconds later only (S6, L1)."""
+    account.start()
+    account.expect_look()
+    account.tell(ReconcileNow(reason="stream connected"))
+    account.tell(SnapshotFailed(text="502 bad gateway"))
+    account.expect_look(seconds=3)
+
+
+def test_a_wish_waits_for_no_reading_that_was_lost(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once: with the second one out, it waits like any."""
+    assert reconciler.PATIENCE_S == 3
+    monkeypatch.setattr(reconciler, "PATIENCE_S", 0.1)
+    account.start()
+    account.expect_look()
+    for _ in range(2):
+        account.tell(ReconcileNow(reason="stream connected"))
+        time.sleep(0.3)
+    account.expect_look(seconds=3)
+    account.tell(ReconcileNow(reason="stream connected"))
+    time.sleep(0.3)
+    assert len(account.gateway.of(AskSnapshot)) == 2
+
+
+@pytest.mark.parametrize("quantity", ["4", "-2"])
+def test_another_size_is_looked_at_twice(account: Account, quantity: str) -> None:
+    """Its owner had an order under way, so that the first reading proved nothing; the next came 15 s later (L1)."""
+    account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), owned())
+    account.start()
+    for seen in (1, 2):
+        account.expect_look(seconds=3)
+        account.show([row(quantity=quantity)], [order(quantity=D(4))])
+        account.owner.count(View, seen)
+    time.sleep(0.3)
+    assert len(account.gateway.of(AskSnapshot)) == 2
+
+
+def test_doubt_without_end_is_looked_at_slowly(account: Account) -> None:
+    """Readings a second apart would use up the requests of the minute (S15), and then nobody can look at all."""
+    assert (reconciler.QUICK_LOOKS + 60 / reconciler.SLOW_LOOK_S) * 85 < 1200
+    account.start()
+    for look in range(1, reconciler.QUICK_LOOKS + 2):
+        account.expect_look(seconds=3)
+        account.show([row(quantity=f"-{look}")])
+    time.sleep(0.5)
+    assert len(account.gateway.of(AskSnapshot)) == reconciler.QUICK_LOOKS + 1
+
+
 def test_an_overtaken_reading_is_dropped(account: Account) -> None:
     account.start()
     account.expect_look()

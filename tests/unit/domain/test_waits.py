@@ -63,8 +63,21 @@ def test_a_listing_that_failed_is_asked_for_again() -> None:
     talk.size(D(0))
     assert talk.wants(AskFills)
     talk.hear(QuestionFailed(what="fills", text="no"))
-    assert until(talk, AskFills) == 0.5
+    assert until(talk, AskFills) == 1.0
     assert until(talk, AskFills) == 6.0
+
+
+def test_a_life_does_not_end_while_nobody_answers_for_its_executions() -> None:
+    """Five refused connections within seconds ended it, and the entry's execution was never written down (S10)."""
+    talk, stop = protected()
+    talk.see(stop, OrderStatus.TRIGGERED, child="77")
+    talk.fill("77", stop.side, SIZE, D(58_800))
+    talk.size(D(0))
+    assert talk.wants(AskFills)
+    for _ in range(60):
+        talk.hear(QuestionFailed(what="fills", text="connection refused"))
+        until(talk, AskFills)
+    assert not talk.position.phase.final
 
 
 def test_after_five_listings_that_do_not_add_up_it_ends_all_the_same() -> None:
