@@ -2,7 +2,7 @@
 
 A cycle costs a fixed number of requests. A doubtful finding is looked at again a second later, as often as it takes to
 be believed, before anything is done about it; what is done and did not help is done again in the next cycle. Where
-doubt does not end (humans who act all the time) the looks come more slowly: each costs a share of the minute's requests.
+doubt does not end (humans who act all the time) the looks come more slowly: each costs a share of what may be asked.
 """
 
 from __future__ import annotations
