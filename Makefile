@@ -33,11 +33,24 @@ help:
 run: $(RUN_READY)
 	@exec $(PY) main.py run $(ARGS)
 
+# The simulation shares the processors out by itself; all other tests mostly wait, file beside file.
+# With words of your own (PYTEST_ARGS) it is one plain run.
+BESIDE := -n 2 --dist loadfile
+
 test: lint types imports
+ifeq ($(strip $(PYTEST_ARGS)),)
+	$(PY) -m pytest -m "not chaos" tests/simulation
+	$(PY) -m pytest -m "not chaos" --ignore tests/simulation $(BESIDE)
+else
 	$(PY) -m pytest -m "not chaos" $(PYTEST_ARGS)
+endif
 
 test-chaos: $(DEV_READY)
+ifeq ($(strip $(PYTEST_ARGS)),)
+	$(PY) -m pytest -m chaos $(BESIDE)
+else
 	$(PY) -m pytest -m chaos $(PYTEST_ARGS)
+endif
 
 # FAULTS: how many classes of faults may come together in one schedule; 99 is no limit.
 simulate: $(DEV_READY)

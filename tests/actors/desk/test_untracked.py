@@ -69,6 +69,7 @@ def test_adopted_and_protected_within_a_cycle_and_three_seconds(service: Service
     assert time.monotonic() - began < CYCLE_S + 3
     assert (held["symbol"], held["side"], Decimal(held["quantity"])) == ("BTCUSDT", "short", Decimal("0.02"))
     assert Decimal(held["stop_price"]) > Decimal(held["mark_price"])
+    service.wait_for(lambda: len(sightings(service, "main")) >= 2 or None, 10, "two sightings in the database")
     assert sightings(service, "main") == ["1/2", "2/2"]
     service.ctl("position.close", id=position["id"])
     service.wait_state(position["id"], "CLOSED")
