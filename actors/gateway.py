@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,18 +19,19 @@ from loguru import logger
 from actors import messages
 from actors.account_check import AccountCheck
 from actors.admission import Admission, Wiring
+from actors.candle_questions import MARK_CANDLES_WEIGHT, CandleQuestions, weight_of
 from actors.guard import ActorContext
 from actors.loop import EventLoop
 from actors.messages import (
     AskMarkCandles,
     AskSnapshot,
+    AskTradedCandles,
     CancelOrphan,
     Claim,
     DatabaseIs,
     Disown,
     GatewayStarted,
     LockIs,
-    MarkCandles,
     Perform,
     SnapshotFailed,
     SnapshotTaken,
@@ -74,7 +74,6 @@ __all__ = ["Gateway", "Wiring"]
 DURABLE_WITHIN_S = 0.05
 SNAPSHOT_WEIGHT = 85
 QUESTION_WEIGHT = 5
-CANDLES_WEIGHT = 10
 DISK_WITHIN_S = 1.0
 PROOF_AFTER_S = 3.0
 DRAIN_S = 3.0
@@ -143,6 +142,9 @@ class RequestDesk:
             AccountCheck(self._client, actor, wiring.standing, wiring.expected),
         )
         self._admission = Admission(wiring, actor, self._client, self.upkeep)
+        self._candles_asked = CandleQuestions(
+            wiring.account, self._client, actor, lambda f: self._note_failure(f.reason, f.retry_after_s, f.code)
+        )
 
     async def connect(self) -> dict[str, Instrument]:
         """Load the markets."""
@@ -175,7 +177,9 @@ class RequestDesk:
             case AskSnapshot(reply_to=reply_to):
                 self._queue(Priority.QUERY, lambda: self._snapshot(reply_to), SNAPSHOT_WEIGHT)
             case AskMarkCandles():
-                self._queue(Priority.QUERY, lambda: self._mark_candles(message), CANDLES_WEIGHT)
+                self._queue(Priority.QUERY, lambda: self._candles_asked.mark(message), MARK_CANDLES_WEIGHT)
+            case AskTradedCandles():
+                self._queue(Priority.QUERY, lambda: self._candles_asked.traded(message), weight_of(message))
             case CancelOrphan(ref=ref):
                 self._queue(Priority.QUERY, lambda: self._cancel_orphan(ref))
             case DatabaseIs(up=up):
@@ -343,18 +347,6 @@ class RequestDesk:
         lows = [c.low if c.opened_at >= opened_at else c.close for c in candles]
         highs = [c.high if c.opened_at >= opened_at else c.close for c in candles]
         return CandlesHeard(low=min(lows), high=max(highs))
-
-    async def _mark_candles(self, ask: AskMarkCandles) -> None:
-        answer = MarkCandles(account=self._wiring.account, symbol=ask.symbol, candles=())
-        try:
-            answer = replace(answer, candles=await self._client.mark_candles(ask.symbol, ask.since))
-        except VenueFailure as failure:
-            self._note_failure(failure.reason, failure.retry_after_s, failure.code)
-            answer = replace(answer, error=str(failure))
-        except Exception as error:
-            self._actor.tell(ask.reply_to, replace(answer, error=f"{type(error).__name__}: {error}"))
-            raise
-        self._actor.tell(ask.reply_to, answer)
 
     async def _snapshot(self, reply_to: str) -> None:
         try:

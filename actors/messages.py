@@ -23,6 +23,7 @@ from domain.position.inputs import PriceRange
 from domain.position.plan import TakeProfit
 from domain.position.state import Position
 from domain.records import AlertChange, Record
+from domain.strategy.series import Bar
 
 # Names in the directory.
 JOURNAL = "journal"
@@ -52,6 +53,11 @@ def account_feed(account: str) -> str:
 def reconciler(account: str) -> str:
     """Compares the book of an account with its exchange."""
     return f"reconciler/{account}"
+
+
+def strategy(account: str) -> str:
+    """The built-in signal source of an account."""
+    return f"strategy/{account}"
 
 
 def positions(account: str) -> str:
@@ -165,6 +171,28 @@ class MarkCandles:
     account: str
     symbol: str
     candles: tuple[Candle, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskTradedCandles:
+    """From the strategy to a gateway: the last `count` candles of `minutes` that were closed at `closed_at`."""
+
+    symbol: str
+    minutes: int
+    count: int
+    closed_at: datetime
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradedCandles:
+    """From a gateway: the candles of the traded price that were asked for, oldest first, or why there are none."""
+
+    account: str
+    symbol: str
+    closed_at: datetime
+    candles: tuple[Bar, ...]
     error: str | None = None
 
 

@@ -12,6 +12,7 @@
     │   ├── reconciler     the book against the exchange
     │   └── account_feed   orders, fills, positions as the venue pushes them
     ├── signal_feed        signals in
+    ├── strategy/…         for each account, where it is enabled: the built-in signals
     └── admin              the control socket
 """
 
@@ -27,7 +28,19 @@ from typing import Any
 from loguru import logger
 
 from actors import account_feed as private_feed
-from actors import admin, entry_desk, gateway, journal, market_feed, messages, notifier, reconciler, signal_feed, warden
+from actors import (
+    admin,
+    entry_desk,
+    gateway,
+    journal,
+    market_feed,
+    messages,
+    notifier,
+    reconciler,
+    signal_feed,
+    strategy,
+    warden,
+)
 from actors import position as owner
 from actors.clock import SystemClock
 from actors.core_values import terms_of
@@ -208,6 +221,11 @@ class Tree:
         feed = self._signal_feed()
         if feed is not None:
             yield self._spec(messages.SIGNAL_FEED, signal_feed.SignalFeed, feed)
+        for account in self._ground.accounts:
+            name, exchange = account.name, account.access.exchange
+            if self._settings.runs_strategy(name):
+                wiring = strategy.wiring_of(self._settings, name, exchange, account.instruments, self.recorder)
+                yield self._spec(messages.strategy(name), strategy.Strategy, wiring)
         if self._settings.admin.enabled:
             yield self._spec(messages.ADMIN, admin.Admin, self._admin())
 

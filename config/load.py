@@ -283,6 +283,9 @@ def _mode_problems(draft: _Draft) -> Iterator[Problem]:
             value = draft.get(path)
             if (default if value is None else value) in (True, 1):
                 draft.refuse(path, "must be false in live mode")
+    enabled, symbols = draft.get(("strategy", "enabled")), draft.get(("strategy", "symbols"))
+    if mode in ("testnet", "live") and enabled in (True, 1, "1", "true") and not symbols:
+        draft.refuse(("strategy", "symbols"), f"is required in {mode} mode when strategy.enabled is true")
     accounts = draft.get(("accounts",))
     needs_keys = isinstance(accounts, dict) and mode in ("testnet", "live")
     for name, account in accounts.items() if needs_keys else ():

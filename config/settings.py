@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 HOURS_A_DAY = 24
+MOST_HIGHER = 60  # so that one request for candles is enough
 FARTHEST_TARGET_PCT = 50  # from a losing price it is still within the last check's reach
 # Fits a variable name after HOLDFAST_ACCOUNTS__, in which a double underscore separates.
 ACCOUNT_NAME = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
@@ -47,6 +48,10 @@ def _truth(value: object) -> object:
     if value in ("0", "1", 0, 1):  # DRY_RUN=1 and the like come from the environment
         return value in ("1", 1)
     raise ValueError("must be true or false")
+
+
+def _truth_or_unset(value: object) -> object:
+    return None if value in ("", None) else _truth(value)
 
 
 def _log_size(value: str) -> str:
@@ -91,6 +96,7 @@ SecondsOrOff = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_
 Whole = Annotated[int, BeforeValidator(_number)]
 Flag = Annotated[bool, BeforeValidator(_truth)]
 SymbolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9/:_-]{2,40}$")]
+CandleMinutes = Annotated[Literal[1, 3, 5, 15, 30, 60, 120, 240], BeforeValidator(_number)]
 Hour = Annotated[Whole, Field(ge=0, le=HOURS_A_DAY)]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -222,6 +228,33 @@ class Trailing(Section):
     min_interval_s: Annotated[SecondsOrOff, HOT] = 5.0
 
 
+class Strategy(Section):
+    """The built-in signal source. `enabled` unset: in paper mode only."""
+
+    enabled: Annotated[bool | None, BeforeValidator(_truth_or_unset)] = None
+    accounts: tuple[str, ...] = ()
+    symbols: tuple[SymbolName, ...] = ()
+    max_symbols: Annotated[Whole, Field(ge=1, le=200)] = 50
+    candle_minutes: CandleMinutes = 5
+    higher_minutes: CandleMinutes = 60
+    delay_s: Annotated[Seconds, Field(le=30)] = 3.0
+    atr_period: Annotated[Whole, Field(ge=2, le=200)] = 14
+    long_body_atr: Positive = Decimal(1)
+    small_body_pct: Percent = Decimal(50)
+    trend_candles: Annotated[Whole, Field(ge=1, le=200)] = 6
+    trend_atr: Positive = Decimal(1)
+
+    @model_validator(mode="after")
+    def _higher_is_made_of_whole_candles(self) -> Self:
+        times, rest = divmod(self.higher_minutes, self.candle_minutes)
+        if rest or not 2 <= times <= MOST_HIGHER:
+            raise ValueError(
+                f"higher_minutes {self.higher_minutes} must be 2 to {MOST_HIGHER} times candle_minutes "
+                f"{self.candle_minutes}: the higher candles are made of the others"
+            )
+        return self
+
+
 class Reconciler(Section):
     interval_s: Annotated[Seconds, HOT] = 30.0
 
@@ -289,7 +322,7 @@ class Settings(Section):
     sizing: Sizing = Sizing()
     protection: Protection = Protection()
     trailing: Trailing = Trailing()
-    strategy: Annotated[Unfurnished, Later(comes_with="the built-in strategy")] = Unfurnished()
+    strategy: Strategy = Strategy()
     reconciler: Reconciler = Reconciler()
     zombies: Annotated[Unfurnished, Later(comes_with="the zombie hunt")] = Unfurnished()
     health: Annotated[Unfurnished, Later(comes_with="the health score")] = Unfurnished()
@@ -307,6 +340,12 @@ class Settings(Section):
     @property
     def admin_socket(self) -> Path:
         return self.service.state_dir / "admin.sock"
+
+    def runs_strategy(self, account: str) -> bool:
+        """Whether the built-in strategy runs on `account`; unset: in paper mode, on every account."""
+        chosen = self.strategy.enabled
+        enabled = self.service.mode == "paper" if chosen is None else chosen
+        return enabled and account in (self.strategy.accounts or self.accounts)
 
     def untracked_policy(self, account: str) -> Literal["adopt", "alert", "close"]:
         """What to do with a position of `account` that Holdfast did not open; unset: adopt in paper, else alert."""

@@ -41,6 +41,8 @@ class EventType(StrEnum):
     SIGNAL_MALFORMED = "signal_malformed"
     SIGNAL_ACCEPTED = "signal_accepted"
     SIGNAL_REFUSED = "signal_refused"
+    STRATEGY_STARTED = "strategy_started"
+    STRATEGY_RAN = "strategy_ran"
 
     POSITION_CREATED = "position_created"
     ENTRY_PLACED = "entry_placed"

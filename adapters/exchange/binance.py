@@ -21,7 +21,7 @@ from adapters.exchange.access import AccountAccess
 from adapters.exchange.error_codes import BINANCE
 from adapters.exchange.instances import config, direct
 from adapters.exchange.interface import Balance, Candle, MarkPrice, Usage
-from adapters.exchange.venue import BadReply, Capabilities, exact
+from adapters.exchange.venue import CANDLE_SPANS, BadReply, Capabilities, exact
 from domain.identity import OrderKind
 from domain.instrument import Instrument
 from domain.orders import Fill, OrderIntent, OrderRef, OrderReport, PositionReport, Source, TriggerBy
@@ -38,6 +38,7 @@ _TRADES_SPAN = timedelta(days=7) - timedelta(milliseconds=1)  # userTrades refus
 _TRADES_PAGE = 1000
 _CANDLES_PAGE = 1500
 _MINUTE = timedelta(minutes=1)
+_INTERVALS = {span: f"{m}m" if (m := span // _MINUTE) < 60 else f"{m // 60}h" for span in CANDLE_SPANS}
 
 
 CAPABILITIES = Capabilities(
@@ -200,6 +201,15 @@ class BinanceVenue:
                 break
             start = candles[-1].opened_at + _MINUTE
         return tuple(candles)
+
+    async def candles(
+        self, api: Any, symbol: str, span: timedelta, since: datetime, count: int
+    ) -> tuple[Candle, ...]:
+        """GET /fapi/v1/klines, counted from the start time."""
+        interval = _INTERVALS[span]
+        page = {"symbol": symbol, "interval": interval, "startTime": raw.stamp(since), "limit": count}
+        rows = raw.rows(await api.fapiPublicGetKlines(page))
+        return tuple(raw.read(parse.candle, row) for row in rows)
 
     async def set_leverage(self, api: Any, symbol: str, leverage: int) -> None:
         """POST /fapi/v1/leverage."""

@@ -217,7 +217,7 @@ def premium_index(row: Row) -> MarkPrice:
 
 
 def candle(row: list[Any]) -> Candle:
-    """A row of markPriceKlines: open time, open, high, low, close, …"""
+    """A row of klines or markPriceKlines: open time, open, high, low, close, …"""
     named = dict(zip(("at", "open", "high", "low", "close"), row, strict=False))
     return Candle(
         opened_at=instant(named["at"]),

@@ -207,6 +207,15 @@ class BybitVenue:
             start = end + _MINUTE
         return tuple(candles)
 
+    async def candles(
+        self, api: Any, symbol: str, span: timedelta, since: datetime, count: int
+    ) -> tuple[Candle, ...]:
+        """GET /v5/market/kline, newest first, counted back from the end."""
+        page = {"start": stamp(since), "end": stamp(since + span * (count - 1)), "limit": count}
+        request = {**_LINEAR, "symbol": symbol, "interval": str(span // _MINUTE), **page}
+        rows, _ = read(parse.listed, await api.publicGetV5MarketKline(request))
+        return tuple(read(parse.candle, row) for row in reversed(rows))
+
     async def set_leverage(self, api: Any, symbol: str, leverage: int) -> None:
         """POST /v5/position/set-leverage, both sides alike."""
         both = {"buyLeverage": str(leverage), "sellLeverage": str(leverage)}

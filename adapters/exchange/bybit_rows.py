@@ -324,8 +324,8 @@ def ticker(row: Row, at: datetime) -> MarkPrice:
 
 
 def candle(row: list[str]) -> Candle:
-    """A row of mark-price-kline: start, open, high, low, close."""
-    named = dict(zip(("at", "open", "high", "low", "close"), row, strict=True))
+    """A row of mark-price-kline or kline: start, open, high, low, close, and of the latter volume and turnover."""
+    named = dict(zip(("at", "open", "high", "low", "close"), row, strict=False))
     return Candle(
         opened_at=instant(named["at"]),
         open=positive(named, "open"),

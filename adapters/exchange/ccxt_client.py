@@ -25,7 +25,7 @@ from adapters.exchange.error_codes import Effect
 from adapters.exchange.interface import Allowance, Balance, Candle, Holding, MarkPrice, VenueFailure
 from adapters.exchange.outcomes import ClassifiedFailure, Verdict, classify
 from adapters.exchange.transport import Receipt, open_session, receipt
-from adapters.exchange.venue import Capabilities, Venue, insanity, row_of_side
+from adapters.exchange.venue import CANDLE_SPANS, MOST_CANDLES, Capabilities, Venue, insanity, row_of_side
 from domain.accounts import AccountFacts
 from domain.instrument import Instrument, PositionSide
 from domain.orders import (
@@ -207,6 +207,18 @@ class CcxtTradingClient:
         """One-minute candles of the mark price from the minute of `since` on. Raises VenueFailure."""
         until = self._venue_time(self._now())
         return await self._ask(lambda api: self._venue.mark_candles(api, symbol, since, until))
+
+    async def closed_candles(
+        self, symbol: str, span: timedelta, count: int, closed_at: datetime
+    ) -> tuple[Candle, ...]:
+        """Closed candles of the traded price. Raises VenueFailure, ValueError."""
+        if span not in CANDLE_SPANS or not 0 < count <= MOST_CANDLES:
+            raise ValueError(f"span={span}, count={count}: at most {MOST_CANDLES} candles of a span that venues have")
+        since = closed_at - count * span
+        candles = await self._ask(lambda api: self._venue.candles(api, symbol, span, since, count))
+        # Our clock may be ahead: what the venue has not closed yet still changes. Its time, taken late, errs safely.
+        over = min(closed_at, self._venue_time(self._now()))
+        return tuple(candle for candle in candles if candle.opened_at + span <= over)
 
     async def set_leverage(self, symbol: str, leverage: int) -> None:
         """Set leverage; 'not modified' is success. Raises VenueFailure."""

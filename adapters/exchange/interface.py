@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -179,6 +179,16 @@ class TradingClient(Protocol):
 
     async def mark_candles(self, symbol: str, since: datetime) -> tuple[Candle, ...]:
         """One-minute candles of the mark price from the minute of `since` on. Raises VenueFailure."""
+        ...
+
+    async def closed_candles(
+        self, symbol: str, span: timedelta, count: int, closed_at: datetime
+    ) -> tuple[Candle, ...]:
+        """The last `count` candles of the traded price that were over at `closed_at`, oldest first; in one request.
+
+        None is among them that the venue's own clock has not ended. Fewer where the venue has no more, and holes where
+        it has none. Raises VenueFailure; ValueError for a span or count that no venue offers.
+        """
         ...
 
     async def set_leverage(self, symbol: str, leverage: int) -> None:

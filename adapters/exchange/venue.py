@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -51,6 +51,12 @@ def rules(capabilities: Capabilities) -> VenueRules:
         close_position_stop=capabilities.close_position_stop,
         move=capabilities.move,
     )
+
+
+MOST_CANDLES = 1000
+"""The longest page of candles that every venue gives."""
+CANDLE_SPANS = frozenset(timedelta(minutes=minutes) for minutes in (1, 3, 5, 15, 30, 60, 120, 240))
+"""The candles that every venue has; they begin at multiples of their span."""
 
 
 class BadReply(Exception):
@@ -134,6 +140,12 @@ class Venue(Protocol):
 
     async def mark_candles(self, api: Any, symbol: str, since: datetime, until: datetime) -> tuple[Candle, ...]:
         """One-minute candles of the mark price."""
+        ...
+
+    async def candles(
+        self, api: Any, symbol: str, span: timedelta, since: datetime, count: int
+    ) -> tuple[Candle, ...]:
+        """`count` candles of the traded price from `since` on, oldest first; the last may be under way."""
         ...
 
     async def set_leverage(self, api: Any, symbol: str, leverage: int) -> None:

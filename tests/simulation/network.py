@@ -52,6 +52,7 @@ from domain.orders import (
     RejectReason,
     Unknown,
 )
+from tests.candles import folded
 from tests.simulation import reports
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.scheduler import SECOND, Host, Scheduler
@@ -466,6 +467,13 @@ class SimulatedClient:
         return tuple(
             Candle(opened_at=reports.instant(at), open=o, high=h, low=low, close=c) for at, o, h, low, c in rows
         )
+
+    async def closed_candles(
+        self, symbol: str, span: timedelta, count: int, closed_at: datetime
+    ) -> tuple[Candle, ...]:
+        """Closed candles: in here trades are made at the mark. Raises VenueFailure."""
+        minutes = await self.mark_candles(symbol, closed_at - count * span)
+        return tuple(candle for candle in folded(minutes, span) if candle.opened_at + span <= closed_at)
 
     async def set_leverage(self, symbol: str, leverage: int) -> None:
         """Set leverage. Raises VenueFailure."""

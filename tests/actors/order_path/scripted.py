@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -131,6 +131,12 @@ class ScriptedClient:
 
     async def mark_candles(self, symbol: str, since: datetime) -> tuple[Candle, ...]:
         found: tuple[Candle, ...] = await self._do("candles", symbol, ())
+        return found
+
+    async def closed_candles(
+        self, symbol: str, span: timedelta, count: int, closed_at: datetime
+    ) -> tuple[Candle, ...]:
+        found: tuple[Candle, ...] = await self._do("closed_candles", (symbol, span, count, closed_at), ())
         return found
 
     async def set_leverage(self, symbol: str, leverage: int) -> None:
