@@ -70,7 +70,7 @@ class Strategy(ReportingActor):
         """Say what will be looked at; a candle that has just closed is judged at once."""
         asked, skipped = self._symbols()
         rules = self._wiring.rules
-        data = {"symbols": len(asked), "skipped": _by_reason(skipped), "candle_minutes": rules.candle_minutes}
+        data = {"symbols": len(asked), "skipped": _by_reason(skipped) or None, "candle_minutes": rules.candle_minutes}
         self.report(EventType.STRATEGY_STARTED, {**data, "higher_minutes": rules.higher_minutes})
         self._step()
 
@@ -166,7 +166,7 @@ class Strategy(ReportingActor):
             "symbols": run.symbols,
             "quiet": len(run.quiet),
             "signals": len(run.finds),
-            "skipped": _by_reason(run.skipped),
+            "skipped": _by_reason(run.skipped) or None,
             "error": next((_said(each) for each in run.skipped.values() if each.fault), None),
             "took_s": f"{(self._moment() - run.begun).total_seconds():.3f}",
         }

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 HOURS_A_DAY = 24
+CANDLES_MINUTES = (1, 3, 5, 15, 30, 60, 120, 240)
 MOST_HIGHER = 60  # so that one request for candles is enough
 FARTHEST_TARGET_PCT = 50  # from a losing price it is still within the last check's reach
 # Fits a variable name after HOLDFAST_ACCOUNTS__, in which a double underscore separates.
@@ -52,6 +53,12 @@ def _truth(value: object) -> object:
 
 def _truth_or_unset(value: object) -> object:
     return None if value in ("", None) else _truth(value)
+
+
+def _candle_minutes(value: int) -> int:
+    if value not in CANDLES_MINUTES:
+        raise ValueError(f"must be one of {', '.join(map(str, CANDLES_MINUTES))}: the candles that every venue has")
+    return value
 
 
 def _log_size(value: str) -> str:
@@ -96,7 +103,7 @@ SecondsOrOff = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_
 Whole = Annotated[int, BeforeValidator(_number)]
 Flag = Annotated[bool, BeforeValidator(_truth)]
 SymbolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9/:_-]{2,40}$")]
-CandleMinutes = Annotated[Literal[1, 3, 5, 15, 30, 60, 120, 240], BeforeValidator(_number)]
+CandleMinutes = Annotated[Whole, AfterValidator(_candle_minutes)]
 Hour = Annotated[Whole, Field(ge=0, le=HOURS_A_DAY)]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 

@@ -46,7 +46,7 @@ def _components(house: Answering) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     feeds = [messages.SIGNAL_FEED]
     for name in house.wiring.accounts:
-        feeds += [messages.market_feed(name), messages.account_feed(name)]
+        feeds += [messages.market_feed(name), messages.account_feed(name), messages.strategy(name)]
     for name in feeds:
         if house.directory.newest_incarnation(name) is None:
             continue

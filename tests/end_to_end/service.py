@@ -44,6 +44,7 @@ QUIET: Sections = {
     "entries": {"cooldown_s": 0},
     "trailing": {"min_interval_s": 0.2},
     "reconciler": {"interval_s": 10},
+    "strategy": {"enabled": False},
     "paper": {"control": True, "demo_signals": False, "volatility": Decimal("0.001"), "seed": 7},
 }
 
