@@ -15,7 +15,7 @@ from actors.owners import Owners
 from actors.position import Wiring as PositionWiring
 from actors.recording import Recorder
 from actors.standing import Standing, slots_needed
-from actors.symbol_lists import as_spelled
+from actors.symbol_lists import Spellings, as_spelled
 from adapters.exchange.symbols import SymbolNames
 from domain.entries.checks import Refusal, Rules, Situation, Wish, judge
 from domain.entries.opening import checked_quantity
@@ -50,6 +50,7 @@ class Wiring:
     """What the desk is given. `terms`: what holds for a symbol of an account at this moment."""
 
     accounts: Mapping[str, AccountDesk]
+    spellings: Spellings
     owners: Owners
     marks: Marks
     reader: Reader
@@ -65,16 +66,10 @@ class Judgement:
         """`intake` knows what was acted on and may not be in the database yet."""
         self._wiring = wiring
         self._intake = intake
-        self._names: dict[str, tuple[int, SymbolNames]] = {}
 
     def symbols(self, account: str) -> SymbolNames:
         """How the account's venue spells its instruments."""
-        instruments = self._wiring.accounts[account].instruments
-        size, names = self._names.get(account, (-1, None))
-        if names is None or size != len(instruments):
-            names = SymbolNames(instruments)
-            self._names[account] = (len(instruments), names)
-        return names
+        return self._wiring.spellings.of(account)
 
     def account_of(self, signal: Signal) -> str | Refusal:
         """The one account that a signal means (INTERFACE 'Signals')."""

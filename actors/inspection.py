@@ -177,7 +177,7 @@ async def _read(settings: Settings, access: AccountAccess, client: TradingClient
         Line(weight=_WEIGHTS.get(finding.severity, Weight.NOTE), code=finding.code, text=finding.text)
         for finding in accounts.judge(facts, expected)
     ]
-    lines += _unknown_symbols(settings, access.account, SymbolNames(instruments))
+    lines += _unknown_symbols(settings, access.account, SymbolNames(instruments, settings.symbols.aliases))
     said = _in_figures(facts, len(instruments))
     if said:
         lines.append(Line(weight=Weight.FINE, code="account", text=said))
@@ -190,6 +190,7 @@ def _unknown_symbols(settings: Settings, account: str, names: SymbolNames) -> It
         ("entries.allow_list", settings.entries.allow_list),
         ("entries.stop_list", settings.entries.stop_list),
         (f"accounts.{account}.exclude", settings.accounts[account].exclude),
+        ("symbols.aliases", settings.symbols.aliases.values()),
     )
     for key, symbols in listed:
         for symbol in symbols:

@@ -33,8 +33,7 @@ from actors.messages import (
 from actors.owners import Owners
 from actors.recording import Recorder
 from actors.reporting import ReportingActor
-from actors.symbol_lists import as_spelled
-from adapters.exchange.symbols import SymbolNames
+from actors.symbol_lists import Spellings, as_spelled
 from domain.agreement.reconcile import Comparison, Orphan, Untracked, compare
 from domain.catalogue import EventType
 from domain.instrument import Instrument
@@ -63,6 +62,7 @@ class Wiring:
     untracked: Literal["adopt", "alert", "close"]
     exclude: frozenset[str]
     instruments: dict[str, Instrument]
+    spellings: Spellings
     owners: Owners
     recorder: Recorder
 
@@ -163,7 +163,7 @@ class Reconciler(ReportingActor):
         self._newest = snapshot.asked_at
         self._under_way = False
         wiring = self._wiring
-        exclude = as_spelled(wiring.exclude, SymbolNames(wiring.instruments))
+        exclude = as_spelled(wiring.exclude, wiring.spellings.of(wiring.account))
         found = compare(snapshot, wiring.owners.all(wiring.account), wiring.instance, exclude)
         for position_id, view in found.views.items():
             self.tell(messages.position(position_id), view)

@@ -132,7 +132,7 @@ def expected_of(
 ) -> Expected:
     """What the settings say of an account. Raises ValueError for an exchange that we do not speak."""
     chosen = settings.accounts[account]
-    names = SymbolNames(instruments)
+    names = SymbolNames(instruments, settings.symbols.aliases)
     entered = as_spelled(settings.entries.allow_list, names) or frozenset(instruments)
     expected = Expected(
         account=account,

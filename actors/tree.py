@@ -56,6 +56,7 @@ from actors.root import start_root, stop_root
 from actors.standing import Standing, expected_of
 from actors.supervision import ChildSpec, Down, SupervisionEvent, SupervisionKind
 from actors.supervisor import Supervisor
+from actors.symbol_lists import Spellings
 from adapters.channels.log_channel import LogChannel
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading, venue_rules
@@ -131,6 +132,10 @@ class Tree:
         accounts = ground.settings.accounts.items()
         self.owners = Owners(frozenset(name for name, account in accounts if account.hedge_mode))
         self.marks = Marks()
+        self.spellings = Spellings(
+            {account.name: account.instruments for account in ground.accounts},
+            lambda: self.in_force.now.symbols.aliases,
+        )
         self.root: GuardedRef[Supervisor] | None = None
         self._rosters = {account.name: Roster() for account in ground.accounts}
         self._owners_wiring = {account.name: self._owner_wiring(account) for account in ground.accounts}
@@ -344,6 +349,7 @@ class Tree:
             untracked=settings.untracked_policy(account.name),
             exclude=frozenset(settings.accounts[account.name].exclude),
             instruments=account.instruments,
+            spellings=self.spellings,
             owners=self.owners,
             recorder=self.recorder,
         )
@@ -365,6 +371,7 @@ class Tree:
                 )
                 for account in self._ground.accounts
             },
+            spellings=self.spellings,
             owners=self.owners,
             marks=self.marks,
             reader=self._ground.reader,
@@ -408,6 +415,7 @@ class Tree:
             started_at=self._ground.started_at,
             accounts={account.name: account.access.exchange for account in self._ground.accounts},
             instruments={account.name: account.instruments for account in self._ground.accounts},
+            spellings=self.spellings,
             owners=self.owners,
             marks=self.marks,
             reader=self._ground.reader,

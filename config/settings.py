@@ -102,7 +102,7 @@ Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=F
 SecondsOrOff = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
 Whole = Annotated[int, BeforeValidator(_number)]
 Flag = Annotated[bool, BeforeValidator(_truth)]
-SymbolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9/:_-]{2,40}$")]
+SymbolName = Annotated[str, Field(pattern=r"^[^\s,=\p{C}]{2,40}$")]  # venues list names in other alphabets too
 CandleMinutes = Annotated[Whole, AfterValidator(_candle_minutes)]
 Hour = Annotated[Whole, Field(ge=0, le=HOURS_A_DAY)]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -147,6 +147,12 @@ class Signals(Section):
     url: Annotated[str, AfterValidator(_websocket_url)] = ""
     token: SecretStr = SecretStr("")
     max_age_s: Annotated[Seconds, HOT] = 600.0
+
+
+class Symbols(Section):
+    """Names that mean a symbol beside its usual spellings."""
+
+    aliases: Annotated[dict[SymbolName, SymbolName], HOT] = {}
 
 
 class Entries(Section):
@@ -325,6 +331,7 @@ class Settings(Section):
     database: Database = Database()
     accounts: Annotated[dict[Annotated[str, Field(max_length=32, pattern=ACCOUNT_NAME)], Account], Field(min_length=1)]
     signals: Signals = Signals()
+    symbols: Symbols = Symbols()
     entries: Entries = Entries()
     sizing: Sizing = Sizing()
     protection: Protection = Protection()

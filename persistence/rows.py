@@ -96,8 +96,11 @@ def _activation_price(p: Position) -> Decimal | None:
     return None if p.trail.state is TrailState.OFF else trailing.activation_price(p)
 
 
-def order_row(change: OrderChange) -> Row:
-    """The row of `monitoring.orders` that this change alone would make; the writer merges it into an older one."""
+def order_row(change: OrderChange, base: str | None) -> Row:
+    """The row of `monitoring.orders` that this change alone would make; the writer merges it into an older one.
+
+    `base`: the base currency of the position in the same record.
+    """
     row: Row = {
         "client_id": change.client_id,
         "exchange_id": change.exchange_id,
@@ -110,14 +113,14 @@ def order_row(change: OrderChange) -> Row:
     }
     parsed = parse_client_id(change.client_id)
     row["kind"] = parsed.kind.name.lower() if parsed else None
-    return row | (_intent_columns(change.intent, change.at) if change.intent else {})
+    return row | (_intent_columns(change.intent, base, change.at) if change.intent else {})
 
 
-def _intent_columns(intent: OrderIntent, at: datetime) -> Row:
+def _intent_columns(intent: OrderIntent, base: str | None, at: datetime) -> Row:
     return {
         "account": intent.account,
         "symbol": intent.symbol,
-        "base": intent.symbol.split("/", 1)[0],
+        "base": base,
         "kind": intent.kind.name.lower(),
         "side": intent.side,
         "position_side": intent.position_side,

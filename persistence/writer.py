@@ -135,7 +135,8 @@ def _batches(records: Sequence[Record]) -> Iterator[tuple[str, list[Row]]]:
     positions, trailing = _newest_positions(records)
     yield "positions", positions
     yield "trailing", trailing
-    for batch in _rounds((rows.order_row(order) for record in records for order in record.orders), "client_id"):
+    orders = (rows.order_row(order, _base(record)) for record in records for order in record.orders)
+    for batch in _rounds(orders, "client_id"):
         yield "orders", batch
     yield "trades", [rows.trade_row(trade) for record in records for trade in record.trades]
     yield "events", [rows.event_row(event) for record in records for event in record.events]
@@ -147,6 +148,11 @@ def _batches(records: Sequence[Record]) -> Iterator[tuple[str, list[Row]]]:
         yield "alert news", batch
     facts = {key: value for record in records for key, value in (record.facts or {}).items()}
     yield "facts", [{"key": key, "value": value} for key, value in facts.items()]
+
+
+def _base(record: Record) -> str | None:
+    """The base currency that the orders of a record are for: an intent is decided with its position."""
+    return None if record.position is None else record.position.instrument.base
 
 
 def _newest_positions(records: Sequence[Record]) -> tuple[list[Row], list[Row]]:

@@ -19,10 +19,11 @@ from actors.messages import EntriesState
 from actors.owners import Owners
 from actors.recording import Recorder
 from actors.reporting import ReportingActor
+from actors.symbol_lists import Spellings
 from actors.views import position_view
 from adapters.admin.parameters import refused
 from adapters.admin.protocol import INVALID_PARAMS, AdminError
-from adapters.exchange.symbols import SymbolNames, UnknownSymbol
+from adapters.exchange.symbols import UnknownSymbol
 from domain.instrument import Instrument
 from domain.position.state import Position
 from persistence.reader import Reader
@@ -44,6 +45,7 @@ class Wiring:
     started_at: datetime
     accounts: Mapping[str, str]
     instruments: Mapping[str, Mapping[str, Instrument]]
+    spellings: Spellings
     owners: Owners
     marks: Marks
     reader: Reader
@@ -87,8 +89,7 @@ class Answering(ReportingActor):
 
     def canonical(self, symbol: str) -> str:
         """The symbol by any spelling, of whichever account knows it."""
-        known = {name for instruments in self.wiring.instruments.values() for name in instruments}
         try:
-            return SymbolNames(known).canonical(symbol)
+            return self.wiring.spellings.anywhere().canonical(symbol)
         except UnknownSymbol as unknown:
             raise AdminError(INVALID_PARAMS, str(unknown), {"parameter": "symbol", "value": symbol}) from unknown

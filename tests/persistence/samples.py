@@ -18,7 +18,7 @@ from domain.records import AlertChange, Event, OrderChange, Record, StoredSignal
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 BTC = Instrument(
-    symbol="BTC/USDT:USDT",
+    symbol="BTCUSDT",
     base="BTC",
     quote="USDT",
     tick=Decimal("0.10"),
@@ -94,7 +94,7 @@ def event(type_: EventType = EventType.PRICE_RANGE, **changes: Any) -> Event:
         correlation_id="c-7",
         position_id=PositionId(7),
         account="main",
-        symbol="BTC/USDT:USDT",
+        symbol="BTCUSDT",
         exchange="binanceusdm",
     )
     return replace(whole, **changes)
@@ -112,7 +112,7 @@ def intent(number: int = 7, sequence: int = 2) -> OrderChange:
             client_id=client_id,
             position_id=PositionId(number),
             account="main",
-            symbol="BTC/USDT:USDT",
+            symbol="BTCUSDT",
             kind=OrderKind.STOP,
             side=Side.SELL,
             position_side=PositionSide.LONG,
@@ -133,7 +133,7 @@ def trade(trade_id: str = "t1", number: int = 7, **changes: Any) -> Trade:
     """An execution of position `number`."""
     fill = Fill(
         trade_id=trade_id,
-        symbol="BTC/USDT:USDT",
+        symbol="BTCUSDT",
         exchange_id="900",
         client_id=None,
         side=Side.BUY,
@@ -153,7 +153,7 @@ def signal(signal_id: str = "s-1", **changes: Any) -> StoredSignal:
     whole = StoredSignal(
         signal_id=signal_id,
         received_at=NOON,
-        symbol="BTC/USDT:USDT",
+        symbol="BTCUSDT",
         exchange="binanceusdm",
         account="main",
         action="BUY",
@@ -176,6 +176,6 @@ def alert(alert_id: str = "a-1", **changes: Any) -> AlertChange:
         text="BTC/USDT:USDT long 0.003 has no stop",
         correlation_id="c-7",
         position_id=PositionId(7),
-        symbol="BTC/USDT:USDT",
+        symbol="BTCUSDT",
     )
     return replace(whole, **changes)

@@ -28,6 +28,7 @@ from actors.messages import EntriesState, OpenByHand, Reconciled, SignalsStored,
 from actors.position import Wiring as PositionWiring
 from actors.signal_feed import SignalFeed
 from actors.signal_feed import Wiring as FeedWiring
+from actors.symbol_lists import Spellings
 from domain.entries.checks import Rules
 from domain.entries.signal import Signal, parse_signal
 from domain.entries.terms import Terms
@@ -126,8 +127,10 @@ class Scene:
             self.add_journal()
         else:
             self.heard[messages.JOURNAL] = self.stage.ear(messages.JOURNAL)
+        desks = {name: self._account(name, **more) for name, more in accounts.items()}
         self.wiring = Wiring(
-            accounts={name: self._account(name, **more) for name, more in accounts.items()},
+            accounts=desks,
+            spellings=Spellings({name: desk.instruments for name, desk in desks.items()}, dict),
             owners=self.stage.owners,
             marks=self.marks,
             reader=self.reader,

@@ -26,6 +26,7 @@ from actors.messages import (
 )
 from actors.owners import Place
 from actors.reconciler import Reconciler, Wiring
+from actors.symbol_lists import Spellings
 from domain.catalogue import EventType
 from domain.orders import AccountSnapshot, OrderReport, PositionReport
 from domain.position.inputs import View
@@ -50,13 +51,15 @@ class Account:
         self.asked = 0
 
     def start(self, untracked: Policy = "adopt", exclude: frozenset[str] = frozenset(), interval_s: float = 60) -> None:
+        instruments = {symbol: instrument(symbol) for symbol in ("BTCUSDT", "ETHUSDT")}
         wiring = Wiring(
             account=ACCOUNT,
             instance="ab12",
             interval_s=interval_s,
             untracked=untracked,
             exclude=exclude,
-            instruments={symbol: instrument(symbol) for symbol in ("BTCUSDT", "ETHUSDT")},
+            instruments=instruments,
+            spellings=Spellings({ACCOUNT: instruments}, dict),
             owners=self.stage.owners,
             recorder=self.stage.recorder,
         )
