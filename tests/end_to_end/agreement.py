@@ -30,14 +30,15 @@ def conninfo(state_dir: Path) -> str:
     )
 
 
-def differences(state_dir: Path, verdict: Verdict, *, same_ids: bool = True) -> list[str]:
+def differences(state_dir: Path, verdict: Verdict, *, same_ids: bool = True, account: str = "main") -> list[str]:
     """Every difference between the closed positions (and all executions) of both sides, in words.
 
     `same_ids`: the timeline names executions as the wire does (Bybit's dialect makes ids of its own).
     """
     with psycopg.connect(conninfo(state_dir), row_factory=dict_row) as connection:
-        rows = {row["id"]: row for row in connection.execute("SELECT * FROM monitoring.positions")}
-        trades = connection.execute("SELECT * FROM monitoring.trades").fetchall()
+        found_rows = connection.execute("SELECT * FROM monitoring.positions WHERE account = %s", (account,))
+        rows = {row["id"]: row for row in found_rows}
+        trades = connection.execute("SELECT * FROM monitoring.trades WHERE account = %s", (account,)).fetchall()
     found: list[str] = []
     lives: dict[int, list[Life]] = {}
     for life in (*verdict.lives, *verdict.open_lives):

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from tests.end_to_end.service import ServiceProcess
 from tests.oracle.book import Book
@@ -21,6 +22,7 @@ from tests.oracle.facts import ZERO, Life, Order
 from tests.oracle.reader import parse_line
 
 BYBIT = "bybit"
+Answer = TypeVar("Answer")
 
 
 class Act(StrEnum):
@@ -91,8 +93,8 @@ class Venue:
 class Watch:
     """The exchange's book and the faults that struck, kept up from its timeline. For any number of threads."""
 
-    def __init__(self, service: ServiceProcess) -> None:
-        self._service = service
+    def __init__(self, timeline: Path) -> None:
+        self._timeline = timeline
         self._lock = threading.Lock()
         self._read = 0
         self._book = Book()
@@ -111,6 +113,12 @@ class Watch:
             self._catch_up()
             return [life for life in (*self._book.past, *self._book.lives.values()) if life.owner == owner]
 
+    def read(self, ask: Callable[[Book], Answer]) -> Answer:
+        """Ask something of the book as it is now."""
+        with self._lock:
+            self._catch_up()
+            return ask(self._book)
+
     def struck(self) -> frozenset[int]:
         """The numbers of the faults that befell something."""
         with self._lock:
@@ -118,7 +126,7 @@ class Watch:
             return frozenset(self._struck)
 
     def _catch_up(self) -> None:
-        with self._service.timeline.open("rb") as file:
+        with self._timeline.open("rb") as file:
             file.seek(self._read)
             whole, newline, _torn = file.read().rpartition(b"\n")
         self._read += len(whole) + len(newline)

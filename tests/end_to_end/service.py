@@ -104,12 +104,16 @@ class ServiceProcess:
         """Start it again after `kill9` or `interrupt`; returns how long until the control socket answered (s)."""
         return self.start(limit_s)
 
-    def interrupt(self) -> int:
-        """Ctrl-C; returns the exit code."""
+    def interrupt(self, how: signal.Signals = signal.SIGINT) -> int:
+        """Ctrl-C, or another signal that ends it in order; returns the exit code."""
         process = self._running()
         self._killed_at = now_ms()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(how)
         return process.wait(STOP_LIMIT_S)
+
+    def send(self, what: signal.Signals) -> None:
+        """A signal to the service."""
+        self._running().send_signal(what)
 
     def clean_up(self) -> None:
         """Leave nothing running: service, exchange, database server."""
@@ -127,6 +131,11 @@ class ServiceProcess:
     def alive(self) -> bool:
         """Whether the service's process runs."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the service's process ended; None while it runs."""
+        return None if self._process is None else self._process.poll()
 
     @property
     def pid(self) -> int:
@@ -370,6 +379,8 @@ def _toml(value: object) -> str:
         return str(value)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
     return json.dumps(str(value))
 
 

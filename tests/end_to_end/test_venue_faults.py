@@ -271,7 +271,7 @@ def performances(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 def perform(service: ServiceProcess, venue: Venue, rows: list[Row]) -> Performance:
     """Play the rows, a thread a symbol."""
-    watch = Watch(service)
+    watch = Watch(service.timeline)
     played: dict[str, Played] = {}
 
     def play(symbol: str, mine: list[tuple[int, Row]]) -> None:

@@ -263,7 +263,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
                 stack.pop_all().close()
                 base = tmp_path_factory.mktemp(str(venue))
                 started = stack.enter_context(running(base, {"accounts.main": venue.account}))
-                up[venue] = (started, Watch(started))
+                up[venue] = (started, Watch(started.timeline))
             return up[venue]
 
         yield service
