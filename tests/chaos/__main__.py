@@ -18,6 +18,7 @@ from loguru import logger
 from tests.chaos.house import House
 from tests.chaos.judgement import judge_house
 from tests.chaos.monkey import Monkey
+from tests.chaos.pulse import Pulse
 from tests.chaos.table import table
 from tests.end_to_end.command import ROOT
 from tests.end_to_end.fault_stage import Venue
@@ -59,10 +60,11 @@ def chaos(
     """One run: its table, and the violations."""
     with House(base, seed, {**VENUES, **(HEDGE if hedge else {})}, tapes) as house:
         monkey = Monkey(house, seed)
-        monkey.run(seconds)
-        found = judge_house(house)
+        with Pulse(house) as pulse:
+            monkey.run(seconds)
+            found = judge_house(house)
         found.violations[:0] = [f"burst {b.number}: {c}" for b in monkey.bursts for c in b.recovery.complaints]
-        return table(house, monkey.bursts, found, command), found.violations
+        return table(house, monkey.bursts, pulse, found, command), found.violations
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ class House:
             upstreams = {name: ("127.0.0.1", each.port) for name, each in self.exchanges.items()}
             self.proxy = self._stack.enter_context(ProxyProcess(base / "proxy", upstreams, seed))
             markets = [(name, venue.exchange, symbol) for name, venue in venues.items() for symbol in SYMBOLS]
-            self.flow = self._stack.enter_context(SignalFlow(seed, markets, (0.3, 1.0)))
+            self.flow = self._stack.enter_context(SignalFlow(seed, markets, (0.2, 0.7)))
             self.service = ServiceProcess(base, self._settings(venues), self._keys(venues))
             self._stack.callback(self.service.clean_up)
             self.service.start()
@@ -178,10 +178,9 @@ class House:
 
     # What the oracle has to be told.
 
-    def disturb(self, why: str) -> None:
-        """Something befalls all accounts that leaves no line in a timeline."""
-        for told in self.disturbances.values():
-            told.append(Disturbance(at=now_ms(), why=why))
+    def disturb(self, account: str, why: str) -> None:
+        """Something befalls an account that leaves no line in its timeline."""
+        self.disturbances[account].append(Disturbance(at=now_ms(), why=why))
 
     def absent(self, since: int, why: str) -> None:
         """The service could do nothing from then until now."""

@@ -1,4 +1,4 @@
-"""The monkey: bursts of one to three acts at a time, drawn from its seed; after each everything is healed and timed.
+"""The monkey: bursts of one to four acts at a time, drawn from its seed; after each everything is healed and timed.
 
 Rules of this file: what is drawn depends on the seed alone, never on the clock or on what happened; each group of acts
 is a deck that is dealt to its end before it is shuffled again, so that in time every kind has its turn. Acts of one
@@ -33,21 +33,22 @@ SHARES: dict[Group, int] = {
     Group.VENUE: 14,
     Group.HUMAN: 8,
 }
-SIZES = (1, 2, 3)
-SIZE_SHARES = (40, 40, 20)
+SIZES = (1, 2, 3, 4)
+SIZE_SHARES = (25, 35, 25, 15)
 SPREAD_S = 2.5
 """Within so long the acts of a burst begin."""
-REST_S = (0.5, 2.0)
+REST_S = (0.2, 1.2)
 FIRST_POSITIONS = 4
 FIRST_LIMIT_S = 45.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """An act of a burst. `struck`: there was something to do it to."""
+    """An act of a burst. `struck`: there was something to do it to; `over`: since when (monotonic) it may heal."""
 
     act: Act
     struck: bool
+    over: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,13 +150,16 @@ class Monkey:
         while due:
             at, _, act, begins = heapq.heappop(due)
             time.sleep(max(0.0, begun + at - time.monotonic()))
+            now = time.monotonic()
             if not begins:
                 act.end(self._house)
+                done.append(Done(act=act, struck=True, over=now))
                 continue
             struck = act.begin(self._house)
             logger.info("MONKEY burst={} kind={!r} struck={} lasts_s={:.1f}", number, act.kind, struck, act.lasts_s)
-            done.append(Done(act=act, struck=struck))
-            if struck:
+            if not struck:
+                done.append(Done(act=act, struck=False, over=now))
+            else:
                 heapq.heappush(due, (time.monotonic() - begun + act.lasts_s, next(order), act, False))
         if not self._house.service.alive and not any(each.act.group is Group.SERVICE for each in done):
             self._house.self_exits.append(f"burst {number}: exit {self._house.service.exit_code}")

@@ -18,6 +18,8 @@ ACTORS = ("journal", "notifier", "warden", "entry_desk", "signal_feed", "admin")
 """One in the house."""
 ACTORS_OF_AN_ACCOUNT = ("gateway", "market_feed", "positions", "reconciler", "account_feed")
 OWNER = "position"
+BETWEEN = ("gateway", "positions", "account_feed", OWNER)
+"""Who stands between a fill and its stop: their deaths are told to the oracle, the others' are no excuse."""
 WAYS = ("exception", "exit", "hang")
 
 
@@ -41,7 +43,7 @@ def actor_acts(rng: random.Random, accounts: tuple[str, ...]) -> list[Act]:
         acts += [_kill(name, name, how) for name in ACTORS]
         for kind in ACTORS_OF_AN_ACCOUNT:
             account = rng.choice(accounts)
-            acts.append(_kill(kind, f"{kind}/{account}", how))
+            acts.append(_kill(kind, f"{kind}/{account}", how, account))
         acts += [_kill_owner(rng.choice(accounts), rng.random(), how) for _ in range(3)]
     return acts
 
@@ -110,22 +112,24 @@ def _resume(house: House) -> bool:
 # Actors.
 
 
-def _kill(kind: str, name: str, how: str) -> Act:
-    return Act(group=Group.ACTOR, kind=f"actor {kind} {how}", begin=partial(_kill_actor, name, how))
+def _kill(kind: str, name: str, how: str, account: str = "") -> Act:
+    return Act(group=Group.ACTOR, kind=f"actor {kind} {how}", begin=partial(_kill_actor, name, how, account))
 
 
 def _kill_owner(account: str, share: float, how: str) -> Act:
     return Act(group=Group.ACTOR, kind=f"actor {OWNER} {how}", begin=partial(_kill_any_owner, account, share, how))
 
 
-def _kill_actor(name: str, how: str, house: House) -> bool:
+def _kill_actor(name: str, how: str, account: str, house: House) -> bool:
     if not house.can_be_asked:
         return False
     try:
         house.service.ctl("actors.kill", name=name, how=how)
     except (NoService, AdminError):
         return False
-    house.disturb(f"actor killed: {name.partition('/')[0]} {how}")
+    kind = name.partition("/")[0]
+    if kind in BETWEEN:
+        house.disturb(account, f"actor killed: {kind} {how}")
     if how == "hang":
         house.hung.append(name)
     return True
@@ -138,7 +142,7 @@ def _kill_any_owner(account: str, share: float, how: str, house: House) -> bool:
         owned = sorted(row["id"] for row in house.service.positions(account=account))
     except (NoService, AdminError):
         return False
-    return bool(owned) and _kill_actor(f"{OWNER}/{owned[int(share * len(owned))]}", how, house)
+    return bool(owned) and _kill_actor(f"{OWNER}/{owned[int(share * len(owned))]}", how, account, house)
 
 
 # The database.

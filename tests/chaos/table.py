@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from tests.chaos.house import House
 from tests.chaos.judgement import Judgement
 from tests.chaos.monkey import Burst
+from tests.chaos.pulse import Pulse
 from tests.oracle.facts import By
 from tests.oracle.measures import percentile
 
 
-def table(house: House, bursts: list[Burst], found: Judgement, command: str) -> str:
+def table(house: House, bursts: list[Burst], pulse: Pulse, found: Judgement, command: str) -> str:
     """All of it, as text."""
     return "\n".join(
         (
             *_faults(bursts, found),
-            *_recoveries(house, bursts),
+            *_recoveries(house, bursts, pulse),
             *_unprotected(found),
             *_excuses(found),
             *_signals(house, found),
@@ -41,20 +42,22 @@ def _faults(bursts: list[Burst], found: Judgement) -> Iterator[str]:
     yield f"  on the wire the proxy struck {found.strikes.total()} times: " + _counted(found.strikes)
 
 
-def _recoveries(house: House, bursts: list[Burst]) -> Iterator[str]:
-    yield "RECOVERIES, from the healing (s): every position owned and covered | streams, database, entries up"
+def _recoveries(house: House, bursts: list[Burst], pulse: Pulse) -> Iterator[str]:
+    yield "RECOVERIES (s) from the fault's end (an actor's kill, a new process's start), whatever else of its burst lasts:"
+    yield "                       all positions owned and covered          | and streams, database and entries up"
     whole: dict[str, list[int]] = defaultdict(list)
     up: dict[str, list[int]] = defaultdict(list)
-    for burst in bursts:
-        groups = {_row(done.act.kind) for done in burst.done if done.struck} | {"any"}
-        for group in groups:
-            whole[group] += [int(s * 1000) for s in burst.recovery.whole_s.values()]
-            if burst.recovery.up_s is not None:
-                up[group].append(int(burst.recovery.up_s * 1000))
-    for group in sorted(whole):
-        yield f"  {group:22} {_times(whole[group])} | {_times(up[group])}"
+    for done in (done for burst in bursts for done in burst.done if done.struck):
+        for row in (_row(done.act.kind), "any"):
+            for times, s in ((whole, pulse.until_whole(done.over)), (up, pulse.until_up(done.over))):
+                if s is not None:
+                    times[row].append(int(s * 1000))
+    for row in sorted(whole):
+        yield f"  {row:20} {_times(whole[row])} | {_times(up[row])}"
+    healed = [int(s * 1000) for burst in bursts for s in burst.recovery.whole_s.values()]
+    yield f"  {'each account (L1)':20} {_times(healed)}   from the healing of a burst"
     starts = [int(s * 1000) for s in house.starts_s]
-    yield f"  {'start to ctl answers':22} {_times(starts)}"
+    yield f"  {'start to ctl answers':20} {_times(starts)}"
     yield f"STARTS that failed while something was away: {len(house.failed_starts)}"
     yield from (f"  {each}" for each in house.failed_starts)
 

@@ -24,7 +24,7 @@ REQUESTS: dict[What, dict[str, int]] = {
 PAST_THE_WINDOW_MS = 3_200
 BALANCER = (502, 503, 504)
 LINE = (What.REFUSE, What.CUT_REST, What.CUT_STREAMS, What.FREEZE_STREAMS, What.GARBLE_STREAMS)
-METHODS = ("POST", "DELETE", "GET", "*")
+METHODS = ("POST", "POST", "GET", "*", "*")
 
 
 def wire_acts(rng: random.Random, accounts: tuple[str, ...]) -> list[Act]:
@@ -44,7 +44,7 @@ def wire_acts(rng: random.Random, accounts: tuple[str, ...]) -> list[Act]:
 def _requests(rng: random.Random, account: str, what: What, body: dict[str, int], more: str = "") -> Act:
     """A share of the account's requests of one method, for some seconds."""
     lasts_s = rng.uniform(2, 6)
-    order = {**body, "method": rng.choice(METHODS), "percent": rng.choice((25, 50, 100)), "for_ms": int(lasts_s * 1000)}
+    order = {**body, "method": rng.choice(METHODS), "percent": rng.choice((50, 80, 100)), "for_ms": int(lasts_s * 1000)}
     kind = f"wire {what}{' ' + more if more else ''}"
     return Act(
         group=Group.WIRE, kind=kind, account=account, lasts_s=lasts_s, begin=partial(_order, account, what, order)

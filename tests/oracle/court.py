@@ -132,6 +132,10 @@ class Court:
         """The reason, if any, why a law may rest somewhere in this time."""
         return self._grace(symbol, since, until)[1]
 
+    def away_at(self, at: int) -> str | None:
+        """Why we could hear no prices at this time, or may not have heard one since; None if we could."""
+        return next((why for since, over, why in self._absences if since <= at < over), None)
+
     def remind(self, at: int, act: Callable[[int], None]) -> None:
         """Call `act` with the time once the timeline has passed `at`."""
         self._count += 1

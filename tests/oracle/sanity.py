@@ -19,6 +19,7 @@ class SaneOrders(Law):
     """S13. Positive plain decimals on tick and step; a trigger on its side of the mark and not absurdly far.
 
     A stop's side is the adverse one, a take-profit's the favourable one, as an order and on the position itself.
+    Excuse, of the side alone: nobody had told us a mark since we, or the exchange, were away.
     """
 
     name = "S13"
@@ -85,7 +86,11 @@ class SaneOrders(Law):
         faults = []
         # The mark may move while the request is under way: wrong is what no mark of the last two seconds allowed.
         if trigger >= max(marks) if below else trigger <= min(marks):
-            faults.append(f"trigger {trigger} is on the wrong side of the marks {min(marks)}..{max(marks)}")
+            why = self.court.away_at(self.book.now)
+            if why is None:
+                faults.append(f"trigger {trigger} is on the wrong side of the marks {min(marks)}..{max(marks)}")
+            else:
+                self.court.excuse(self.name, f"no mark was known after: {why}")
         distance = abs(trigger / marks[-1] - 1) * 100
         if distance > self.court.terms.farthest_stop_pct:
             faults.append(f"trigger {trigger} is {distance:.1f} % from the mark {marks[-1]}")

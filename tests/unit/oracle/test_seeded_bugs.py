@@ -128,6 +128,19 @@ def test_kill_between_fill_and_stop_is_excused_only_if_the_judge_was_told() -> N
     assert excuses(x, away) == {"S1": "our process was down", "S16": "our process was down"}
 
 
+def test_stop_on_the_wrong_side_is_excused_while_no_mark_can_be_known_and_an_absurd_one_never() -> None:
+    """A new owner covers what it finds at once, before the first price; the venue refuses what the mark has passed."""
+    x = TinyExchange()
+    x.entry()
+    x.refuse_stop(trigger="101")
+    x.stop("98")
+    started = Terms(absences=(Absence(since=START - 3_000, until=START - 1_000),))
+    assert excuses(x, started)["S13"] == "no mark was known after: our process was down"
+    assert x.verdict(Terms(absences=(Absence(since=START - 9_000, until=START - 6_000),))).broken() == {"S13"}
+    bugs_of_conduct.s13_absurdly_far(far := TinyExchange())
+    assert "S13" in far.verdict(started).broken()
+
+
 def test_old_epoch_on_the_wire_at_a_take_over_is_excused_within_the_receive_window() -> None:
     x = TinyExchange()
     stop = opened(x)
