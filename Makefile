@@ -6,6 +6,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 FILES ?=
 MINUTES ?= 1
+SEED ?=
 FAULTS ?= 3
 
 VENV := .venv
@@ -18,7 +19,7 @@ INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -r
 # ccxt takes seconds to compile when no bytecode may be kept.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help run simulate mutate bench test test-chaos lint types imports clean
+.PHONY: help run simulate mutate bench chaos test test-chaos lint types imports clean
 
 help:
 	@echo 'make run     the service, with the settings of settings.toml (Ctrl-C stops it in order)'
@@ -27,6 +28,7 @@ help:
 	@echo 'make bench   speed and memory, about six minutes (docs/measurements.md); ARGS=--quick for a smoke'
 	@echo 'make test    ruff, mypy, import directions, pytest'
 	@echo 'make test-chaos   every fault of a venue at the running service, on each venue'
+	@echo 'make chaos MINUTES=n [SEED=s]   the service, two accounts and a monkey that breaks everything; a table at the end'
 	@echo 'make clean   removes .venv and caches; state/ stays'
 
 # exec: the service takes the place of the shell, so that a signal reaches it.
@@ -51,6 +53,10 @@ ifeq ($(strip $(PYTEST_ARGS)),)
 else
 	$(PY) -m pytest -m chaos $(PYTEST_ARGS)
 endif
+
+# The same SEED does the same things in the same order; a run that found a violation exits 1 and says where its files are.
+chaos: $(DEV_READY)
+	$(PY) -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # FAULTS: how many classes of faults may come together in one schedule; 99 is no limit.
 simulate: $(DEV_READY)

@@ -43,7 +43,7 @@ def _faults(bursts: list[Burst], found: Judgement) -> Iterator[str]:
 
 
 def _recoveries(house: House, bursts: list[Burst], pulse: Pulse) -> Iterator[str]:
-    yield "RECOVERIES (s) from the fault's end (an actor's kill, a new process's start), whatever else of its burst lasts:"
+    yield "RECOVERIES (s) from the end of the fault (kill of an actor, start of a process), whatever else still lasts:"
     yield "                       all positions owned and covered          | and streams, database and entries up"
     whole: dict[str, list[int]] = defaultdict(list)
     up: dict[str, list[int]] = defaultdict(list)
