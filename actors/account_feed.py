@@ -14,6 +14,7 @@ from typing import Any
 
 from actors import messages
 from actors.guard import ActorContext
+from actors.lease import Lease
 from actors.loop import EventLoop
 from actors.market_feed import read_stream
 from actors.messages import FeedState, FromStream, Health, ReconcileNow, StreamBroke
@@ -37,6 +38,7 @@ class Wiring:
     open_stream: Callable[[], AccountStream]
     owners: Owners
     standing: Standing
+    lease: Lease
     recorder: Recorder
 
 
@@ -98,6 +100,7 @@ class AccountFeed(ReportingActor):
 
     def _route(self, client_id: str | None, symbol: str, side: PositionSide | None, heard: object) -> None:
         self._last_at = self.clock.now()
+        self._wiring.lease.saw(client_id, "stream")
         owner = self._owner(client_id, symbol, side)
         if owner is not None:
             self.tell(messages.position(owner), heard)

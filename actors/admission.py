@@ -1,8 +1,8 @@
 """Whether an order may leave, asked before its intent is durable and again right before its first byte.
 
 Runs on the gateway's event loop. Rules of this file: nothing here sends an order; an older epoch than the newest seen
-for its position is refused; entries may be closed by many (account, lock, database, maintenance), stops and exits by
-nobody; an order that breaks a rule of LAWS S13 is refused whoever decided it.
+for its position is refused; entries may be closed by many (account, lock, database, maintenance), stops and exits only
+by the lease, as the table of DESIGN 3 says; an order that breaks a rule of LAWS S13 is refused whoever decided it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from actors.account_check import Reporter
+from actors.lease import Lease
 from actors.marks import Marks
 from actors.messages import Perform
 from actors.owners import Owners
@@ -23,6 +24,7 @@ from domain.accounts import Expected
 from domain.catalogue import EventType
 from domain.identity import Epoch, OrderKind, PositionId
 from domain.instrument import Instrument, PositionSide
+from domain.lease import Deed, deed_of, deed_of_cancel
 from domain.orders import Fence, OrderIntent, Rejected, RejectReason
 from domain.sanity import Objection, Rule, check_intent, refusal_of
 from persistence.spool import Spool
@@ -38,6 +40,7 @@ class Wiring:
     open_client: Callable[[], TradingClient]
     expected: Callable[[], Expected]
     standing: Standing
+    lease: Lease
     instruments: dict[str, Instrument]
     owners: Owners
     marks: Marks
@@ -60,6 +63,7 @@ class Admission:
         self._epochs: dict[PositionId, Epoch] = {}
         self._entries_closed: dict[str, str] = {}
         self._leverage_set: set[str] = set()
+        self._withholding = False
 
     def claim(self, fence: Fence) -> None:
         """This epoch owns the position from now on; its owner may know older filters."""
@@ -83,6 +87,8 @@ class Admission:
         """Why an order must not be sent, checked again right before it is."""
         if self.fenced(request):
             return self.rejected(intent, RejectReason.FENCED, "a newer owner has this position")
+        if (gone := self._wiring.lease.gone) is not None:
+            return self.rejected(intent, RejectReason.FENCED, gone)
         waited = (self._actor.clock.now() - request.asked_at).total_seconds()
         if waited > STALE_S:
             why = f"not sent: it waited {waited:.1f} s, {STALE_S} s at most"
@@ -110,6 +116,45 @@ class Admission:
             data = {"order_id": intent.client_id, "rule": objection.text}
             self._actor.report(EventType.ORDER_REFUSED_UNSAFE, data, symbol=intent.symbol)
         return self.rejected(intent, refusal_of(intent, objection), objection.text)
+
+    async def held_back(self, request: Perform, intent: OrderIntent) -> Rejected | None:
+        """The last question of all: whether the account is ours still, as far as this order needs that proven."""
+        if self._wiring.lease.fresh:
+            self._withholding = False
+            return None
+        deed = self.deed(intent)
+        why = await self._wiring.lease.renewed(deed)
+        overtaken = self.refusal(request, intent)
+        if overtaken is not None or why is None:
+            return overtaken
+        self._tell_withheld(deed, why, intent.symbol)
+        reason = RejectReason.ENTRIES_CLOSED if deed is Deed.ENTRY else RejectReason.WITHHELD
+        return self.rejected(intent, reason, why)
+
+    async def cancel_held_back(self, request: Perform) -> str | None:
+        """The same for a cancel: why it must not leave."""
+        if self._wiring.lease.fresh:
+            self._withholding = False
+            return None
+        deed = self.cancel_deed(request)
+        why = await self._wiring.lease.renewed(deed)
+        if why is not None:
+            self._tell_withheld(deed, why, request.symbol)
+        return why
+
+    def deed(self, intent: OrderIntent) -> Deed:
+        """What an order does, by the last state that its owner handed over."""
+        return deed_of(intent, self._wiring.owners.state(intent.position_id))
+
+    def cancel_deed(self, request: Perform) -> Deed:
+        """What a cancel does."""
+        return deed_of_cancel(self._wiring.owners.state(request.fence.position_id))
+
+    def _tell_withheld(self, deed: Deed, why: str, symbol: str) -> None:
+        """Once, until the lock is proven again: what is withheld is wanted again and again."""
+        if not self._withholding and self._wiring.lease.gone is None:
+            self._withholding = True
+            self._actor.report(EventType.REQUEST_WITHHELD, {"deed": deed.value, "error": why}, symbol=symbol)
 
     def _overtaken(
         self, request: Perform, intent: OrderIntent, instrument: Instrument, objection: Objection

@@ -3,8 +3,10 @@
 It lives on an event loop of its own; the actor only hands over what it is told. Rules of this file:
 - A request of an older epoch than the newest seen for its position is refused, checked last before the first byte.
 - No order leaves before its intent is durable: acknowledged by the journal, or after 50 ms put into the spool by us.
+- Nothing leaves once another process has the account; whoever cannot prove that it is ours sends by DESIGN 3's table.
 - What came in order for one position is sent in order only by priority: protection, closing, entry, query (S15).
-- Whatever happens to a request, its sender gets exactly one answer, or a `GatewayStarted` when this gateway dies.
+- Whatever happens to a request, its sender gets exactly one answer, or a `GatewayStarted` when this gateway dies; none
+  once another process has the account: this one ends, and its owners have nothing more to decide.
 """
 
 from __future__ import annotations
@@ -41,13 +43,16 @@ from actors.ticket import Ticket
 from actors.turns import Turns
 from actors.upkeep import Upkeep
 from adapters.exchange.interface import VenueFailure
+from adapters.exchange.transport import last_look
 from domain.catalogue import EventType
 from domain.identity import ClientOrderId, OrderKind
 from domain.instrument import Instrument
+from domain.lease import Deed
 from domain.orders import (
     Answer,
     CancelOutcome,
     CancelResult,
+    Found,
     NoAnswer,
     OrderIntent,
     OrderRef,
@@ -207,7 +212,8 @@ class RequestDesk:
         except Exception as error:
             self._reply(request, self._broken(request, f"{type(error).__name__}: {error}"))
             raise
-        self._reply(request, answer)
+        if self._wiring.lease.gone is None:
+            self._reply(request, answer)
 
     async def _answer(self, request: Perform) -> object:
         match request.effect:
@@ -252,16 +258,19 @@ class RequestDesk:
     async def _place(self, request: Perform, intent: OrderIntent) -> Outcome:
         refusal = self._admission.refusal(request, intent)
         if refusal is None and intent.kind is OrderKind.ENTRY:
-            refusal = await self._prepared(intent)
+            refusal = await self._admission.held_back(request, intent) or await self._prepared(intent)
         if refusal is None:
             durable = await self._durable(request.ticket)
             refusal = self._admission.refusal(request, intent)
             if refusal is None and not durable and intent.kind is OrderKind.ENTRY:
                 why = "the intent cannot be written anywhere"
                 refusal = self._admission.rejected(intent, RejectReason.ENTRIES_CLOSED, why)
+        if refusal is None:
+            refusal = await self._admission.held_back(request, intent)
         if refusal is not None:
             return refusal
-        outcome = await self._client.place(intent)
+        with last_look(lambda: self._wiring.lease.withheld(self._admission.deed(intent))):
+            outcome = await self._client.place(intent)
         if isinstance(outcome, Rejected):
             self._note_failure(outcome.reason, outcome.retry_after_s, outcome.code)
             if outcome.reason is RejectReason.PRECISION:
@@ -281,6 +290,8 @@ class RequestDesk:
         if ref.client_id in self._placing:
             return NoAnswer(ref=ref, text="the order is still on its way")
         answer = await self._client.find(ref)
+        if isinstance(answer, Found):
+            self._wiring.lease.saw(answer.report.client_id, "asked for")
         if isinstance(answer, NoAnswer) and answer.retry_after_s is not None:
             self._note_failure(RejectReason.RATE_LIMIT, answer.retry_after_s)
         return answer
@@ -310,15 +321,19 @@ class RequestDesk:
         return True
 
     async def _cancel(self, request: Perform, ref: OrderRef) -> CancelOutcome:
+        text = "a newer owner has this position" if not self._wiring.dry_run else "dry run: nothing is sent"
         if not self._wiring.dry_run and not self._admission.fenced(request):
             await self._durable(request.ticket)
-            if not self._admission.fenced(request):
-                return await self._client.cancel(ref)
+            held_back = await self._admission.cancel_held_back(request)
+            if held_back is None and not self._admission.fenced(request):
+                with last_look(lambda: self._wiring.lease.withheld(self._admission.cancel_deed(request))):
+                    return await self._client.cancel(ref)
+            text = held_back or text
         return CancelOutcome(
             ref=ref,
             result=CancelResult.REFUSED,
             code="",
-            text="a newer owner has this position" if not self._wiring.dry_run else "dry run: nothing is sent",
+            text=text,
             answered_at=self._actor.clock.now(),
         )
 
@@ -335,7 +350,10 @@ class RequestDesk:
         return PositionHeard(report=report, asked_at=asked_at)
 
     async def _fills(self, request: Perform, since: datetime) -> object:
-        return FillsListed(fills=await self._client.fills(request.symbol, since))
+        fills = await self._client.fills(request.symbol, since)
+        for fill in fills:
+            self._wiring.lease.saw(fill.client_id, "executions")
+        return FillsListed(fills=fills)
 
     async def _candles(self, request: Perform, since: datetime) -> object:
         """Extremes since a time. A minute that began before the position was opened counts by its close only."""
@@ -359,14 +377,18 @@ class RequestDesk:
         except Exception as error:
             self._actor.tell(reply_to, SnapshotFailed(text=f"{type(error).__name__}: {error}"))
             raise
+        for report in snapshot.orders:
+            self._wiring.lease.saw(report.client_id, "open orders")
         owned = [position.id for position in self._wiring.owners.all(self._wiring.account)]
         self._wiring.standing.seen(snapshot, owned)
         self._actor.tell(reply_to, SnapshotTaken(snapshot=snapshot))
 
     async def _cancel_orphan(self, ref: OrderRef) -> None:
-        if self._wiring.dry_run or self._actor.fenced:
+        lease = self._wiring.lease
+        if self._wiring.dry_run or self._actor.fenced or await lease.renewed(Deed.UPKEEP) is not None:
             return
-        outcome = await self._client.cancel(ref)
+        with last_look(lambda: lease.withheld(Deed.UPKEEP)):
+            outcome = await self._client.cancel(ref)
         data = {"order_id": ref.client_id, "result": outcome.result.value, "error": outcome.text or None}
         self._actor.report(EventType.ORPHAN_CANCELLED, data, symbol=ref.symbol)
 

@@ -14,8 +14,8 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
+from actors.account_access import account_access
 from actors.clock import SystemClock
-from actors.service import account_access
 from actors.standing import expected_of
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.factory import open_trading

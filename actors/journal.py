@@ -20,6 +20,7 @@ from actors.guard import ActorContext, GuardedActor
 from actors.messages import AlertsRaised, DatabaseIs, Probe, Show, Write
 from actors.recording import Recorder, log, plain_event
 from domain.catalogue import EventType
+from domain.position.state import Position
 from domain.records import AlertChange, Record
 from persistence.database import DatabaseAway
 from persistence.spool import Spool, SpoolFull
@@ -32,13 +33,19 @@ KEPT_IN_MEMORY = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What the journal is given. `refused_dir` keeps records that the database would not take."""
+    """What the journal is given. `refused_dir` keeps records that the database would not take.
+
+    `away_because`: why the database must not be written yet (None: it may). `durable` is told each position's state
+    once it is written, wherever.
+    """
 
     conninfo: str
     spool: Spool
     refused_dir: Path
     recorder: Recorder
     gateways: tuple[str, ...]
+    away_because: Callable[[], str | None]
+    durable: Callable[[Position], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +127,7 @@ class Journal(GuardedActor):
         refused: Sequence[RefusedRecord] = ()
         if self._up:
             try:
-                refused = self._writer.write(records)
+                refused = self._write(records)
             except DatabaseAway as away:
                 lost = away
         if (lost is not None or not self._up) and not self._spool(records):
@@ -136,6 +143,13 @@ class Journal(GuardedActor):
         self._settle(group, frozenset(each.record.record_id for each in refused))
         if self._up:
             self._committed()
+
+    def _write(self, records: Sequence[Record]) -> list[RefusedRecord]:
+        """Raises DatabaseAway, also while the database is not ours to write."""
+        reason = self._wiring.away_because()
+        if reason is not None:
+            raise DatabaseAway(reason)
+        return self._writer.write(records)
 
     def _committed(self) -> None:
         """The database answers: take back what a dead predecessor said, and what gateways spooled beside us."""
@@ -159,6 +173,9 @@ class Journal(GuardedActor):
         for write in group:
             if write.ticket is not None:
                 write.ticket.settle()
+            position = write.record.position
+            if position is not None and write.record.record_id not in refused:
+                self._wiring.durable(position)
             if write.then is not None and write.record.record_id not in refused:
                 tell(*write.then)
         raised = tuple(alert for write in group for alert in write.record.alerts if alert.text is not None)
@@ -202,7 +219,7 @@ class Journal(GuardedActor):
             replayed = self._drain_spool()
             if restored or replayed:
                 event = plain_event(EventType.DATABASE_RESTORED, self.clock.now(), {"replayed": replayed})
-                self._writer.write([self._wiring.recorder.record(self.clock.now(), events=[event])])
+                self._write([self._wiring.recorder.record(self.clock.now(), events=[event])])
                 log([event])
         except DatabaseAway as away:
             if self._up:
@@ -219,7 +236,7 @@ class Journal(GuardedActor):
     def _drain_spool(self) -> int:
         replayed = 0
         while batch := self._batch():
-            self._put_aside(self._writer.write(batch))
+            self._put_aside(self._write(batch))
             self._wiring.spool.drop([record.record_id for record in batch])
             replayed += len(batch)
             self.beat()

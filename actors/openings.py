@@ -21,7 +21,7 @@ from domain.entries.checks import Wish
 from domain.entries.opening import adopted_position, new_position
 from domain.entries.signal import Signal
 from domain.entries.terms import Terms
-from domain.identity import Epoch, mint_position_id
+from domain.identity import mint_position_id
 from domain.position.plan import Plan
 from domain.position.state import Position
 from domain.records import SignalOutcome
@@ -68,7 +68,7 @@ class Openings:
             instrument=wish.instrument,
             side=wish.side,
             plan=plan,
-            epoch=Epoch(desk.positions.term, 1),
+            epoch=desk.positions.epoch(1),
             now=now,
             correlation_id=signal.id if signal is not None else f"operator-{position_id}",
             signal_id=signal.id if signal is not None else None,
@@ -109,7 +109,7 @@ class Openings:
                 trailing=terms.trailing,
                 venue=desk.venue,
             ),
-            epoch=Epoch(desk.positions.term, 1),
+            epoch=desk.positions.epoch(1),
             now=now,
             correlation_id=f"adopted-{position_id}",
         )

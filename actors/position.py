@@ -63,6 +63,12 @@ class Wiring:
     hang_after_s: float
     base_backoff_s: float
     max_backoff_s: float
+    first_incarnation: int = 0
+    """All epochs of this process are higher within the term: a life without the database takes none of its own."""
+
+    def epoch(self, incarnation: int) -> Epoch:
+        """The epoch of an owner's incarnation in this process."""
+        return Epoch(self.term, self.first_incarnation + incarnation)
 
 
 class PositionActor(GuardedActor):
@@ -92,7 +98,7 @@ class PositionActor(GuardedActor):
             logger.info("POSITION_OVER position={}: its life ended before this owner began", self._id)
             self.stop()
             return
-        epoch = Epoch(self._wiring.term, self.incarnation)
+        epoch = self._wiring.epoch(self.incarnation)
         self.tell(self._gateway, Claim(fence=Fence(position_id=self._id, epoch=epoch)))
         self._position = state
         fresh = state.entry is None and not state.adopted and state.epoch == epoch

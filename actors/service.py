@@ -1,6 +1,7 @@
 """The service from the ground up: locks, database, exchanges, then the actor tree; and down again in reverse.
 
-`Service` is a script in two halves, `start` and `stop`; the main thread stands between them, free for signals.
+`Service` is a script in two halves, `start` and `stop`; the main thread stands between them, free for signals. Where
+the database cannot be had the service stands on what this machine remembers (`Bottom`), and on it alone.
 """
 
 from __future__ import annotations
@@ -12,43 +13,57 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loguru import logger
 
+from actors.account_access import account_access, paper_options
+from actors.attachment import Attachment
 from actors.clock import SystemClock
 from actors.guard import configure_threads
+from actors.lease import Lease
+from actors.memory import Remembered, remembered
 from actors.root import healthy
+from actors.taking_over import AccountHeld, TakeOver
 from actors.tree import Account, Ground, Tree
+from actors.waiting_room import WaitingRoom
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.factory import realm_of
 from adapters.paper_launcher import PaperLauncher, own_program
 from adapters.service_manager import ServiceManager
 from config.live import confirmed_live
-from config.settings import Account as AccountSettings
 from config.settings import Settings
 from domain.accounts import AccountFacts, Expected, address, refusal
 from domain.catalogue import EventType
-from persistence.database import ensure_partitions, instance_code, migrate
-from persistence.embedded import AlreadyRunning, EmbeddedPostgres
-from persistence.lock import AccountLock, Held, fingerprint
+from persistence.database import DatabaseAway, ensure_partitions, instance_code, migrate
+from persistence.embedded import AlreadyRunning, EmbeddedFailed, EmbeddedPostgres
+from persistence.local_book import DamagedBook, LocalBook, Memory, Tenure
+from persistence.lock import AccountLock, LockLost, fingerprint
 from persistence.positions import highest_term
 from persistence.reader import Reader
 from persistence.spool import Spool
 
-LEASE_S = 5.0
-RECEIVE_WINDOW_S = 2.0
 WATCH_EVERY_S = 1.0
-PAPER_KEY = "paper"
-EXIT_FAILED = 1
+EXIT_FAILED, EXIT_HELD = 1, 3
 
-
-class AccountHeld(Exception):
-    """Another process has the state directory or the account; the message says who."""
+__all__ = ["AccountHeld", "Service", "WrongAddress", "thread_dump"]
 
 
 class WrongAddress(Exception):
     """An account's address is not of the service's mode: real money would be touched, or play money taken for it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Bottom:
+    """What a start stands on. `remembered`: it stands on the local book, since the database cannot be had."""
+
+    conninfo: str
+    database: EmbeddedPostgres | None
+    why_not: Exception | None = None
+    instance: str = ""
+    remembered: Remembered | None = None
+    confirmed: dict[str, object] = field(default_factory=dict)
 
 
 class Service:
@@ -77,7 +92,7 @@ class Service:
     def start(self) -> None:
         """Bring everything up; `stop` is due either way.
 
-        Raises AccountHeld, LiveUnconfirmed, or the error of whatever could not be had.
+        Raises AccountHeld, LiveUnconfirmed, NothingRemembered, or the error of whatever could not be had.
         """
         configure_threads()
         self._clock.start()
@@ -85,42 +100,21 @@ class Service:
         state_dir = self._settings.service.state_dir
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._below.callback(os.close, _exclusive(state_dir / "lock"))
-        conninfo, database = self._database(state_dir)
-        migrate(conninfo)
-        ensure_partitions(conninfo, self._clock.now())
-        reader = Reader(conninfo)
-        self._below.callback(reader.close)
-        confirmed = confirmed_live(
-            self._settings, reader.fact, confirm=self._confirm_live, at=self._clock.now()
-        )
+        book = LocalBook(state_dir / "local.json")
+        bottom = self._bottom(state_dir)
         exchanges = self._exchanges(state_dir)
-        accounts = self._accounts(conninfo, reader, exchanges, embedded=database is not None)
-        if self._ending.is_set():
-            return  # asked to stop meanwhile, perhaps before the holder before us has fallen silent: send nothing
+        accesses = self._accesses(exchanges)
+        locks = self._locks(bottom, accesses, exchanges)
         spool = Spool(state_dir / "spool")
         self._below.callback(spool.close)
-        self._tree = Tree(
-            Ground(
-                settings=self._settings,
-                version=self._version,
-                started_at=self._clock.now(),
-                clock=self._clock,
-                conninfo=conninfo,
-                instance=instance_code(conninfo),
-                database=database,
-                exchanges=exchanges,
-                accounts=accounts,
-                reader=reader,
-                spool=spool,
-                request_stop=self.request_stop,
-            )
+        ours = (
+            self._take_over(bottom, locks, book)
+            if bottom.why_not is None
+            else self._remember(bottom, locks, book, spool) or self._take_over(bottom, locks, book)
         )
-        self._tree.start()
-        self._tree.write(
-            EventType.SERVICE_STARTED,
-            {"mode": self._settings.service.mode, "version": self._version, "pid": os.getpid()},
-            facts=confirmed or None,
-        )
+        if not ours or self._ending.is_set():
+            return  # asked to stop meanwhile, perhaps before the holder before us has fallen silent: send nothing
+        self._grow(bottom, exchanges, accesses, locks, book, spool)
 
     def request_stop(self, reason: str, exit_code: int) -> None:
         """End the service soon, from any thread. The first reason counts."""
@@ -160,17 +154,38 @@ class Service:
 
     # The ground.
 
-    def _database(self, state_dir: Path) -> tuple[str, EmbeddedPostgres | None]:
-        url = self._settings.database.url.get_secret_value()
-        if url:
-            return url, None
-        embedded = EmbeddedPostgres(state_dir / "pg")
+    def _bottom(self, state_dir: Path) -> Bottom:
+        """The database, ready for us, or why it cannot be had.
+
+        Raises AccountHeld, MigrationRefused, LiveUnconfirmed.
+        """
+        url, database, conninfo = self._settings.database.url.get_secret_value(), None, ""
         try:
-            conninfo = embedded.start()
+            if url:
+                conninfo = url
+            else:
+                database = EmbeddedPostgres(state_dir / "pg")
+                self._below.callback(database.stop)
+                conninfo = database.start()
+            return self._prepared(Bottom(conninfo=conninfo, database=database))
         except AlreadyRunning as running:
             raise AccountHeld(str(running)) from running
-        self._below.callback(embedded.stop)
-        return conninfo, embedded
+        except (DatabaseAway, EmbeddedFailed, OSError) as away:
+            known = conninfo or (database.conninfo if database is not None else "")
+            return Bottom(conninfo=known, database=database, why_not=away)
+
+    def _prepared(self, bottom: Bottom) -> Bottom:
+        migrate(bottom.conninfo)
+        ensure_partitions(bottom.conninfo, self._clock.now())
+        bottom.instance = instance_code(bottom.conninfo)
+        reader = Reader(bottom.conninfo)
+        try:
+            bottom.confirmed = confirmed_live(
+                self._settings, reader.fact, confirm=self._confirm_live, at=self._clock.now()
+            )
+        finally:
+            reader.close()
+        return bottom
 
     def _exchanges(self, state_dir: Path) -> dict[str, PaperLauncher]:
         if self._settings.service.mode != "paper":
@@ -192,26 +207,15 @@ class Service:
             launchers[name] = launcher
         return launchers
 
-    def _accounts(
-        self, conninfo: str, reader: Reader, exchanges: dict[str, PaperLauncher], *, embedded: bool
-    ) -> tuple[Account, ...]:
-        found: list[Account] = []
-        for name, account in self._settings.accounts.items():
-            testnet = self._settings.service.mode == "testnet"
-            access = account_access(name, account, exchanges.get(name), testnet=testnet)
+    def _accesses(self, exchanges: dict[str, PaperLauncher]) -> dict[str, AccountAccess]:
+        testnet = self._settings.service.mode == "testnet"
+        found = {
+            name: account_access(name, account, exchanges.get(name), testnet=testnet)
+            for name, account in self._settings.accounts.items()
+        }
+        for access in found.values():
             self._require_address(access)
-            holder = f"{socket.gethostname()} pid {os.getpid()}"
-            key = fingerprint(f"{access.api_key}@{name if name in exchanges else access.rest_url or ''}")
-            lock = AccountLock(conninfo, access.exchange, key, holder)
-            try:
-                lock.acquire(above=highest_term(reader.pool, name))
-            except Held as held:
-                logger.error("RUN_LOCKED account={} holder={!r}", name, held.holder)
-                raise AccountHeld(str(held)) from held
-            self._below.callback(_released, lock)
-            self._await_predecessor(name, lock, embedded=embedded)
-            found.append(Account(name=name, access=access, lock=lock))
-        return tuple(found)
+        return found
 
     def _require_address(self, access: AccountAccess) -> None:
         """Nothing is sent to an address that the mode does not mean, not even a stop. Raises WrongAddress."""
@@ -220,70 +224,210 @@ class Service:
         if refused is not None:
             raise WrongAddress(f"account={access.account} rest_url={access.rest_url}: {refused}")
 
-    def _await_predecessor(self, account: str, lock: AccountLock, *, embedded: bool) -> None:
-        """Send nothing while the holder before us may still be heard (DESIGN 3, 'The lock decides').
+    def _locks(
+        self, bottom: Bottom, accesses: dict[str, AccountAccess], exchanges: dict[str, PaperLauncher]
+    ) -> dict[str, AccountLock]:
+        holder = f"{socket.gethostname()} pid {os.getpid()}"
+        return {
+            name: AccountLock(
+                bottom.conninfo,
+                access.exchange,
+                fingerprint(f"{access.api_key}@{name if name in exchanges else access.rest_url or ''}"),
+                holder,
+            )
+            for name, access in accesses.items()
+        }
 
-        Beside an embedded database the state directory's own lock proves that the holder is dead: only what it put on
-        the wire may still arrive. With a shared database its lease has to run out first.
+    # Whose accounts they are.
+
+    def _take_over(self, bottom: Bottom, locks: dict[str, AccountLock], book: LocalBook) -> bool:
+        """Take all accounts, standing by for them if the settings say so; False when asked to stop meanwhile."""
+        before = _read(book)
+        reader = Reader(bottom.conninfo)
+        self._below.callback(reader.close)
+
+        def above(account: str) -> int:
+            seen = before.tenures[account].seen if before is not None and account in before.tenures else 0
+            return max(highest_term(reader.pool, account), seen)
+
+        def prepare() -> None:
+            if bottom.why_not is not None:  # it comes while we stand by
+                self._prepared(bottom)
+
+        taking = TakeOver(
+            locks, above, self._ending, prepare=prepare, surely_dead=bottom.database is not None
+        )
+        for account, lock in locks.items():
+            self._below.callback(_released, account, lock, book)
+        if self._settings.service.standby:
+            if not self._stand_by(taking):
+                return False
+        else:
+            taking.at_once()
+            try:
+                taking.await_silence(self._manager.alive)
+            except LockLost as lost:
+                raise AccountHeld(f"lost while taking it over: {lost}") from lost
+        kept = before.positions if before is not None and before.instance == bottom.instance else ()
+        memory = Memory(
+            instance=bottom.instance, host=socket.gethostname(), tenures=_tenures(locks), positions=kept
+        )
+        try:
+            book.begin(memory)
+        except OSError as error:
+            logger.critical("LOCAL_BOOK_UNWRITTEN error={!r}", str(error))
+        return True
+
+    def _stand_by(self, taking: TakeOver) -> bool:
+        """Wait for the accounts, however long it takes; False when asked to stop meanwhile."""
+        room = WaitingRoom(
+            self._settings, self._version, self._clock, self._manager, lambda why: self.request_stop(why, 0)
+        )
+        room.open()
+        try:
+            while taking.stand_by(room):
+                try:
+                    taking.await_silence(self._manager.alive)
+                except LockLost as lost:
+                    logger.warning("TAKE_OVER_LOST error={!r}", str(lost))
+                    taking.let_go()
+                else:
+                    return True
+            return False
+        finally:
+            room.close()
+
+    def _remember(
+        self, bottom: Bottom, locks: dict[str, AccountLock], book: LocalBook, spool: Spool
+    ) -> bool:
+        """Go on without the database if this machine held the accounts last; False: wait for it (stand-by only).
+
+        Raises NothingRemembered when that is not so and nobody stands by.
         """
-        before = lock.predecessor
-        if before is None or before.released:
-            return
-        wait = RECEIVE_WINDOW_S + (0.0 if embedded else LEASE_S) - before.silent_s
-        if wait > 0:
-            logger.info("TAKE_OVER account={} from={!r} wait_s={:.1f}", account, before.holder, wait)
-            self._ending.wait(wait)
+        standby = self._settings.service.standby
+        why = f"{type(bottom.why_not).__name__}: {bottom.why_not}"
+        found = remembered(book, spool, _tenures(locks), socket.gethostname(), why=why, standby=standby)
+        if found is None:
+            return False
+        bottom.remembered, bottom.instance = found, found.memory.instance
+        for account, lock in locks.items():
+            lock.resume(found.memory.tenures[account].term)
+            self._below.callback(_released, account, lock, book)
+        book.begin(found.memory)
+        logger.critical(
+            "WITHOUT_DATABASE error={!r}: protection_only, {} positions from {}",
+            why, len(found.memory.positions), self._settings.service.state_dir / "local.json",
+        )  # fmt: skip
+        return True
+
+    # The tree.
+
+    def _grow(
+        self,
+        bottom: Bottom,
+        exchanges: dict[str, PaperLauncher],
+        accesses: dict[str, AccountAccess],
+        locks: dict[str, AccountLock],
+        book: LocalBook,
+        spool: Spool,
+    ) -> None:
+        absent = bottom.remembered
+        attachment = Attachment(
+            bottom.conninfo, self._clock, instance=bottom.instance, awaited=locks if absent is not None else ()
+        )
+        reader = Reader(bottom.conninfo, lambda: attachment.closed_because)
+        self._below.callback(reader.close)
+        self._tree = Tree(
+            Ground(
+                settings=self._settings,
+                version=self._version,
+                started_at=self._clock.now(),
+                clock=self._clock,
+                conninfo=bottom.conninfo,
+                instance=bottom.instance,
+                database=bottom.database,
+                exchanges=exchanges,
+                accounts=tuple(
+                    Account(
+                        name=name,
+                        access=access,
+                        lock=locks[name],
+                        lease=self._lease(name, locks[name], bottom, book),
+                        first_incarnation=0 if absent is None else absent.first_incarnation,
+                    )
+                    for name, access in accesses.items()
+                ),
+                reader=reader,
+                spool=spool,
+                book=book,
+                attachment=attachment,
+                remembered=None if absent is None else absent.memory.positions,
+                request_stop=self.request_stop,
+            )
+        )
+        self._tree.start()
+        data: dict[str, object] = {"mode": self._settings.service.mode, "version": self._version, "pid": os.getpid()}
+        self._tree.write(EventType.SERVICE_STARTED, data, facts=bottom.confirmed or None)
+        if absent is not None:
+            memory = absent.memory
+            known = {"error": str(bottom.why_not), "positions": len(memory.positions), "lives": memory.lives}
+            self._tree.write(EventType.STARTED_WITHOUT_DATABASE, known)
+
+    def _lease(self, account: str, lock: AccountLock, bottom: Bottom, book: LocalBook) -> Lease:
+        def superseded(reason: str, term: int) -> None:
+            book.saw_term(account, term)
+            if self._tree is not None:
+                self._tree.write(EventType.ACCOUNT_SUPERSEDED, {"account": account, "term": term, "error": reason})
+            self.request_stop(f"{account}: {reason}", EXIT_HELD)
+
+        lease = Lease(
+            account,
+            self._clock,
+            instance=bottom.instance,
+            term=lock.term,
+            standby=self._settings.service.standby,
+            superseded=superseded,
+        )
+        if bottom.remembered is None:
+            began = self._clock.now()
+            try:
+                lock.beat()
+            except LockLost as lost:
+                if lost.higher_term is not None:
+                    raise AccountHeld(str(lost)) from lost
+                lease.unproven(began, str(lost), rival=False)  # the database has just gone: the keeper goes on
+            else:
+                lease.proven(began)
+        return lease
 
 
-def account_access(
-    name: str, account: AccountSettings, exchange: PaperLauncher | None, *, testnet: bool
-) -> AccountAccess:
-    """How to reach an account: the paper exchange's address and keys in paper mode, the settings' own otherwise.
-
-    Binance's testnet is its demo trading (VENUES B.4), unless an address of its own is given.
-    """
-    endpoint = exchange.running() if exchange is not None else None
-    return AccountAccess(
-        account=name,
-        exchange=account.exchange,
-        api_key=account.api_key.get_secret_value() or (PAPER_KEY if endpoint is not None else ""),
-        secret=account.secret.get_secret_value() or (PAPER_KEY if endpoint is not None else ""),
-        rest_url=endpoint.rest_url if endpoint is not None else account.rest_url or None,
-        ws_url=endpoint.ws_url if endpoint is not None else account.ws_url or None,
-        demo=account.demo or (testnet and not account.rest_url),
-        hedge_mode=account.hedge_mode,
-    )
+def _read(book: LocalBook) -> Memory | None:
+    """What the last life left; a file that cannot be believed is as good as none while there is a database."""
+    try:
+        return book.read()
+    except (DamagedBook, OSError) as error:
+        logger.warning("LOCAL_BOOK_UNREAD error={!r}", str(error))
+        return None
 
 
-def paper_options(settings: Settings, account: AccountSettings) -> list[str]:
-    """The paper exchange's command line for an account."""
-    paper = settings.paper
-    options = ["--dialect", account.exchange, "--seed", str(paper.seed), "--balance", str(paper.balance)]
-    options += ["--volatility", str(paper.volatility), "--latency-ms", str(paper.latency_ms)]
-    options += ["--speed", str(paper.tape_speed), "--bar-order", paper.bar_order]
-    options += ["--key", account.api_key.get_secret_value() or PAPER_KEY]
-    options += ["--secret", account.secret.get_secret_value() or PAPER_KEY]
-    for tape in paper.tape:
-        options += ["--tape", tape]
-    if paper.symbols:
-        options += ["--symbols", ",".join(paper.symbols)]
-    if paper.only_tape:
-        options.append("--only-tape")
-    if paper.control:
-        options.append("--control")
-    if account.hedge_mode:
-        options.append("--hedge-mode")
-    return options
+def _tenures(locks: dict[str, AccountLock]) -> dict[str, Tenure]:
+    return {
+        name: Tenure(exchange=lock.order[0], fingerprint=lock.order[1], term=lock.term) for name, lock in locks.items()
+    }
 
 
-def _released(lock: AccountLock) -> None:
+def _released(account: str, lock: AccountLock, book: LocalBook) -> None:
     """Give an account back, so that a successor need not wait; without a database it will have to."""
-    from persistence.database import DatabaseAway
-
     try:
         lock.release()
     except DatabaseAway as away:
-        logger.warning("LOCK_UNRELEASED error={!r}", str(away))
+        logger.warning("LOCK_UNRELEASED account={} error={!r}", account, str(away))
+        return
+    book.release(account)
+    try:
+        book.save()
+    except OSError as error:
+        logger.warning("LOCAL_BOOK_UNWRITTEN error={!r}", str(error))
 
 
 def _exclusive(path: Path) -> int:

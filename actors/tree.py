@@ -42,10 +42,12 @@ from actors import (
     warden,
 )
 from actors import position as owner
+from actors.attachment import Attachment
 from actors.clock import SystemClock
 from actors.core_values import terms_of
 from actors.directory import Directory
 from actors.guard import ActorContext, GuardedActor
+from actors.lease import Lease
 from actors.marks import Marks
 from actors.messages import Write
 from actors.owners import Owners
@@ -67,7 +69,9 @@ from config.settings import Settings
 from domain.catalogue import EventType
 from domain.entries.terms import Terms
 from domain.instrument import Instrument
+from domain.position.state import Position
 from persistence.embedded import EmbeddedPostgres
+from persistence.local_book import LocalBook
 from persistence.lock import AccountLock
 from persistence.positions import load_open
 from persistence.reader import Reader
@@ -97,13 +101,18 @@ class Account:
     name: str
     access: AccountAccess
     lock: AccountLock
+    lease: Lease
+    first_incarnation: int = 0
     instruments: dict[str, Instrument] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What the tree stands on: made by main before it, and closed by main after it."""
+    """What the tree stands on: made by main before it, and closed by main after it.
+
+    `remembered`: the open positions as this machine knows them, where the database could not be had at the start.
+    """
 
     settings: Settings
     version: str
@@ -116,6 +125,9 @@ class Ground:
     accounts: tuple[Account, ...]
     reader: Reader
     spool: Spool
+    book: LocalBook
+    attachment: Attachment
+    remembered: tuple[Position, ...] | None
     request_stop: Callable[[str, int], None]
 
 
@@ -142,7 +154,8 @@ class Tree:
 
     def start(self) -> None:
         """Load the book, then start everybody in order. Raises StartFailedError, DatabaseAway."""
-        self._replay_spool()
+        if self._ground.remembered is None:
+            self._replay_spool()  # else the journal does, once the database may be written
         self._load_book()
         self.root = start_root(
             messages.ROOT,
@@ -184,7 +197,7 @@ class Tree:
         """Everything that was open when the last process ended gets its owner back (SYSTEM D4)."""
         for account in self._ground.accounts:
             # The newest first: of two on one place the older one's life was over, and its last record got lost.
-            found = load_open(self._ground.reader.pool, account.name)
+            found = self._open_positions(account.name)
             for position in sorted(found, key=lambda p: p.id, reverse=True):
                 if not self.owners.claim(self.owners.place_of(position), position):
                     logger.critical("TWO_OWNERS account={} symbol={} position={}", account.name, position.symbol,
@@ -192,11 +205,19 @@ class Tree:
                     continue
                 self._rosters[account.name].add(owner.position_spec(self._owners_wiring[account.name], position.id))
 
+        self._ground.book.hold(self.owners.all())
+
+    def _open_positions(self, account: str) -> list[Position]:
+        if self._ground.remembered is None:
+            return load_open(self._ground.reader.pool, account)
+        return [position for position in self._ground.remembered if position.account == account]
+
     def _owner_wiring(self, account: Account) -> owner.Wiring:
         supervision = self._settings.supervision
         return owner.Wiring(
             account=account.name,
             term=account.lock.term,
+            first_incarnation=account.first_incarnation,
             owners=self.owners,
             marks=self.marks,
             recorder=self.recorder,
@@ -285,6 +306,8 @@ class Tree:
             refused_dir=self._state_dir / "refused",
             recorder=self.recorder,
             gateways=tuple(messages.gateway(account.name) for account in self._ground.accounts),
+            away_because=lambda: self._ground.attachment.closed_because,
+            durable=self._ground.book.note,
         )
 
     def _notifier(self) -> notifier.Wiring:
@@ -296,8 +319,9 @@ class Tree:
         return warden.Wiring(
             database=self._ground.database,
             exchanges=self._ground.exchanges,
-            locks={account.name: account.lock for account in self._ground.accounts},
-            superseded=lambda reason: self._ground.request_stop(reason, 3),
+            locks={account.name: (account.lock, account.lease) for account in self._ground.accounts},
+            ground=self._ground.attachment,
+            book=self._ground.book,
             recorder=self.recorder,
         )
 
@@ -307,6 +331,7 @@ class Tree:
             open_client=lambda: open_trading(account.access, self._ground.clock.now),
             expected=lambda: expected_of(self._settings, account.name, account.access, account.instruments),
             standing=account.standing,
+            lease=account.lease,
             instruments=account.instruments,
             owners=self.owners,
             marks=self.marks,
@@ -337,6 +362,7 @@ class Tree:
             open_stream=lambda: open_account_stream(account.access, self._ground.clock.now),
             owners=self.owners,
             standing=account.standing,
+            lease=account.lease,
             recorder=self.recorder,
         )
 

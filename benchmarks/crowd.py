@@ -43,6 +43,7 @@ from domain.position.state import OrderState, Phase, Position, TrailState
 from persistence.database import ensure_partitions, migrate
 from persistence.embedded import EmbeddedPostgres
 from persistence.spool import Spool
+from tests.actors.order_path.leases import held_lease
 
 TICK = Decimal("0.01")
 ACTIVATES = Decimal("1.02")
@@ -145,7 +146,7 @@ class Crowd:
         gateways = tuple(map(messages.gateway, self._accounts))
         book = journal.Wiring(
             conninfo=conninfo, spool=self._spool, refused_dir=folder / "refused", recorder=self._recorder,
-            gateways=gateways,
+            gateways=gateways, away_because=lambda: None, durable=lambda _: None,
         )  # fmt: skip
         roster.add(ChildSpec(name=messages.JOURNAL, factory=lambda context: journal.Journal.start(context, book)))
         for account in self._accounts:
@@ -156,7 +157,8 @@ class Crowd:
         mine = {symbol: self._markets[symbol] for symbol, home in self.homes.items() if home == account}
         requests = gateway.Wiring(
             account=account, open_client=lambda: Venue(mine, self.watch, self._directory), expected=lambda: expected,
-            standing=Standing(), instruments={}, owners=self._owners, marks=self._marks, spool=self._spool,
+            standing=Standing(), lease=held_lease(self.clock), instruments={}, owners=self._owners, marks=self._marks,
+            spool=self._spool,
             recorder=self._recorder, leverage=0, max_stop_distance_pct=Decimal(60), dry_run=False,
         )  # fmt: skip
         feed = market_feed.Wiring(

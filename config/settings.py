@@ -118,7 +118,7 @@ class Service(Section):
     state_dir: Path = Path("state")
     mode: Literal["paper", "testnet", "live"] = "paper"
     dry_run: Flag = False
-    standby: Annotated[Flag, Later(comes_with="the stand-by process")] = False
+    standby: Flag = False
     secrets_file: Path | None = None
 
 
@@ -350,6 +350,15 @@ class Settings(Section):
     supervision: Supervision = Supervision()
     paper: Paper = Paper()
     chaos: Chaos = Chaos()
+
+    @model_validator(mode="after")
+    def _stands_by_at_a_shared_database(self) -> Self:
+        if self.service.standby and not self.database.url.get_secret_value():
+            raise ValueError(
+                "service.standby = true needs database.url: nobody else can read the embedded database, so there is "
+                "nothing to wait for"
+            )
+        return self
 
     @property
     def admin_socket(self) -> Path:

@@ -138,6 +138,9 @@ class EventType(StrEnum):
     RECORD_POISONED = "record_poisoned"
     LOCK_TAKEN = "lock_taken"
     LOCK_LOST = "lock_lost"
+    ACCOUNT_SUPERSEDED = "account_superseded"
+    STARTED_WITHOUT_DATABASE = "started_without_database"
+    REQUEST_WITHHELD = "request_withheld"
 
     ENTRIES_PAUSED = "entries_paused"
     ENTRIES_RESUMED = "entries_resumed"
@@ -199,6 +202,7 @@ _SEVERITIES = {
         EventType.POSITION_ADOPTED,
         EventType.POSITION_RELEASED,
         EventType.REQUEST_FENCED,
+        EventType.REQUEST_WITHHELD,
         EventType.RATE_LIMITED,
         EventType.ACCOUNT_DOUBTFUL,
         EventType.VENUE_MAINTENANCE,
@@ -223,6 +227,8 @@ _SEVERITIES = {
         EventType.DATABASE_LOST,
         EventType.RECORD_POISONED,
         EventType.LOCK_LOST,
+        EventType.ACCOUNT_SUPERSEDED,
+        EventType.STARTED_WITHOUT_DATABASE,
         EventType.ACCOUNT_REFUSED,
         EventType.VENUE_BANNED,
         EventType.ACTOR_ESCALATED,

@@ -144,6 +144,7 @@ class RejectReason(StrEnum):
     TRANSIENT = "transient"
     INSANE = "insane"
     FENCED = "fenced"
+    WITHHELD = "withheld"
     ENTRIES_CLOSED = "entries_closed"
     OTHER = "other"
 

@@ -59,7 +59,12 @@ def away() -> Iterator[None]:
 
 
 def settings(
-    conninfo: str, application: str, *, statement_timeout_ms: int = 5_000, lock_timeout_ms: int = 2_000
+    conninfo: str,
+    application: str,
+    *,
+    statement_timeout_ms: int = 5_000,
+    lock_timeout_ms: int = 2_000,
+    more: str = "",
 ) -> str:
     """`conninfo` with our time-outs, UTC and a name that pg_stat_activity shows; what it sets itself wins.
 
@@ -68,7 +73,7 @@ def settings(
     given = conninfo_to_dict(conninfo)
     options = (
         f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={lock_timeout_ms} -c TimeZone=UTC "
-        f"-c idle_in_transaction_session_timeout=10000 -c client_connection_check_interval=2000"
+        f"-c idle_in_transaction_session_timeout=10000 -c client_connection_check_interval=2000 {more}"
     )
     ours = {
         "application_name": f"holdfast {application}",
@@ -83,12 +88,18 @@ def settings(
 
 
 def connect(
-    conninfo: str, application: str, *, statement_timeout_ms: int = 5_000, autocommit: bool = True
+    conninfo: str,
+    application: str,
+    *,
+    statement_timeout_ms: int = 5_000,
+    autocommit: bool = True,
+    options: str = "",
 ) -> Connection:
-    """A connection of one's own. Raises DatabaseAway."""
+    """A connection of one's own; `options` are more of the server's settings for it. Raises DatabaseAway."""
     with away():
         conn = Connection.connect(
-            settings(conninfo, application, statement_timeout_ms=statement_timeout_ms), autocommit=autocommit
+            settings(conninfo, application, statement_timeout_ms=statement_timeout_ms, more=options),
+            autocommit=autocommit,
         )
     conn.answer_limit_s = statement_timeout_ms / 1000 + _GRACE_S
     return conn
@@ -202,9 +213,12 @@ def applied_steps(conn: Connection) -> dict[int, tuple[str, str]]:
     return {version: (name, sha256) for version, name, sha256 in rows}
 
 
-def instance_code(conninfo: str) -> str:
-    """The four characters of this database's client order ids, drawn once (DESIGN 3). Raises DatabaseAway."""
-    drawn = "".join(secrets.choice(_INSTANCE_DIGITS) for _ in range(4))
+def instance_code(conninfo: str, known: str | None = None) -> str:
+    """The four characters of this database's client order ids, drawn once (DESIGN 3). Raises DatabaseAway.
+
+    A database that has none yet takes on what is `known` already of orders that rest on an exchange.
+    """
+    drawn = known or "".join(secrets.choice(_INSTANCE_DIGITS) for _ in range(4))
     with connect(conninfo, "instance") as conn, away():
         conn.execute("INSERT INTO monitoring.instance (code) VALUES (%s) ON CONFLICT DO NOTHING", (drawn,))
         row = conn.execute("SELECT code FROM monitoring.instance").fetchone()

@@ -85,6 +85,7 @@ class EmbeddedPostgres:
         self._child: subprocess.Popen[bytes] | None = None
         self._socket_dir = self._base / "run"
         self._identity: tuple[int, int] | None = None
+        self._stopped = False
 
     @property
     def conninfo(self) -> str:
@@ -107,6 +108,7 @@ class EmbeddedPostgres:
         Raises AlreadyRunning when another process runs it, EmbeddedFailed with the reason for everything else.
         """
         with self._mutex:
+            self._stopped = False
             if self.pid is None:
                 if self._lock_fd is None:
                     self._take_lock()
@@ -122,18 +124,24 @@ class EmbeddedPostgres:
         return self.pid is not None
 
     def ensure(self) -> bool:
-        """Start the server again if it died; whether it had to. Raises EmbeddedFailed, also if it was never started."""
+        """Start the server if it does not run: it died, or `start` failed; whether it had to.
+
+        Raises AlreadyRunning, EmbeddedFailed, the latter also once it was stopped.
+        """
         with self._mutex:
             if self.pid is not None:
                 return False
+            if self._stopped:
+                raise EmbeddedFailed(f"{self._base}: the server was stopped by this process")
             if self._lock_fd is None:
-                raise EmbeddedFailed(f"{self._base}: the server was not started by this process")
+                self._take_lock()
             self._launch()
             return True
 
     def stop(self) -> None:
         """Stop the server in order (fast shutdown); harder when it does not obey. Harmless when it is not running."""
         with self._mutex:
+            self._stopped = True
             self._end_child()
             if self._socket_dir.parent != self._base:
                 shutil.rmtree(self._socket_dir, ignore_errors=True)
@@ -209,12 +217,12 @@ class EmbeddedPostgres:
             stop_orphans(self._data)
         except (BinariesMissing, CannotEnd) as fault:
             raise EmbeddedFailed(str(fault)) from fault
+        self._socket_dir = self._make_socket_dir()  # first: how to connect is known even when all else fails
         if not self._data.exists():
             self._initialise(binaries)
         self._refuse_other_major(binaries)
         if not self._passwords.exists():
             raise EmbeddedFailed(f"{self._passwords}: missing, so nobody can log in to {self._data}; restore it")
-        self._socket_dir = self._make_socket_dir()
         (self._data / "postmaster.pid").unlink(missing_ok=True)  # its owner is gone: the lock and the search say so
         options = {**self._settings, "unix_socket_directories": str(self._socket_dir)}
         command = [str(binaries / "postgres"), "-D", str(self._data)]

@@ -7,7 +7,7 @@ would take the whole time-out, and for seconds after it is back (measured). Here
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -25,8 +25,10 @@ Parameters = Sequence[object] | Mapping[str, object]
 class ReadPool:
     """Runs queries that change nothing, two at a time. Connects with the first one; thread-safe."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, away_because: Callable[[], str | None] = lambda: None) -> None:
+        """`away_because`: why nothing may be read yet; None: it may."""
         self._conninfo = conninfo
+        self._away_because = away_because
         self._places = threading.BoundedSemaphore(_SIZE)
         self._mutex = threading.Lock()
         self._idle: list[Connection] = []
@@ -38,6 +40,9 @@ class ReadPool:
         A connection that a restart of the server made stale is found out by its first query: then all idle ones are
         closed, and the query, which changes nothing, is asked once more on a fresh one.
         """
+        reason = self._away_because()
+        if reason is not None:
+            raise DatabaseAway(reason)
         if not self._places.acquire(timeout=_WAIT_S):
             raise DatabaseAway(f"all {_SIZE} reading connections are busy for {_WAIT_S:g} s")
         try:

@@ -5,7 +5,7 @@ Rows are dicts by column name: money as Decimal, time as aware UTC datetimes, JS
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -28,8 +28,9 @@ _POSITION_COLUMNS = (
 class Reader:
     """Questions to the database. Every method raises DatabaseAway when it cannot answer now. Thread-safe."""
 
-    def __init__(self, conninfo: str) -> None:
-        self.pool = ReadPool(conninfo)
+    def __init__(self, conninfo: str, away_because: Callable[[], str | None] = lambda: None) -> None:
+        """`away_because`: see `ReadPool`."""
+        self.pool = ReadPool(conninfo, away_because)
 
     def close(self) -> None:
         """Close the connections; the reader cannot be used afterwards."""

@@ -3,12 +3,14 @@
 ccxt tells a refused connection and a lost reply apart in neither class nor text. aiohttp's trace does: the headers of a
 request are reported just before the first byte is written, so a request without that report certainly had no effect.
 The receipt travels in a context variable, because ccxt passes nothing through to its session.
+So does the last look: right before the first byte whoever sends may say no. The request bears its time stamp by then,
+so a pause of the process before the look is seen by it, and one after it by the venue (receive window).
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -27,6 +29,8 @@ class Receipt:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+Look = Callable[[], str | None]
+_LOOK: ContextVar[Look | None] = ContextVar("last look", default=None)
 _CURRENT: ContextVar[Receipt | None] = ContextVar("receipt", default=None)
 
 
@@ -39,6 +43,20 @@ def receipt() -> Iterator[Receipt]:
         yield noted
     finally:
         _CURRENT.reset(token)
+
+
+class HeldBack(Exception):
+    """The last look said no: not a byte has left. The message is its reason."""
+
+
+@contextmanager
+def last_look(look: Look) -> Iterator[None]:
+    """For requests made in this context: `look` gives the reason why one must not leave, None: it may."""
+    token = _LOOK.set(look)
+    try:
+        yield
+    finally:
+        _LOOK.reset(token)
 
 
 def open_session(certificates: str) -> aiohttp.ClientSession:
@@ -58,7 +76,10 @@ async def _started(_: aiohttp.ClientSession, __: SimpleNamespace, ___: aiohttp.T
 
 
 async def _left(_: aiohttp.ClientSession, __: SimpleNamespace, ___: aiohttp.TraceRequestHeadersSentParams) -> None:
-    noted = _CURRENT.get()
+    look, noted = _LOOK.get(), _CURRENT.get()
+    why = look() if look is not None else None
+    if why is not None:
+        raise HeldBack(why)
     if noted is not None:
         noted.sent = True
 

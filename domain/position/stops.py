@@ -31,6 +31,7 @@ from domain.position.turn import Turn
 
 FIRST_STOP_PAUSE_S = 0.4
 MOVE_PAUSE_S = 2.0
+WITHHELD_PAUSE_S = 5.0
 LOST_BEFORE_PAUSE = 3
 LOST_PAUSE_S = 1.0
 STUCK_ASK_S = 0.5
@@ -362,6 +363,9 @@ def refused(turn: Turn, stop: StopOrder, outcome: Rejected, data: dict[str, obje
         turn.set(stop_retry_at=turn.now + timedelta(seconds=targets.SLOT_FREE_WITHIN_S))
         return
     still_covered = any(s.covers for s in p.stops)
+    if still_covered and outcome.reason is RejectReason.WITHHELD:
+        turn.set(stop_retry_at=turn.now + timedelta(seconds=WITHHELD_PAUSE_S))  # said once, by the gateway
+        return
     if still_covered:
         turn.say(EventType.TRAILING_MOVE_FAILED, data, order_id=stop.client_id)
         turn.set(stop_retry_at=turn.now + timedelta(seconds=MOVE_PAUSE_S))

@@ -279,9 +279,24 @@ def test_missing_binaries_are_named(state_dir: Path, monkeypatch: pytest.MonkeyP
         EmbeddedPostgres(state_dir / "pg").start()
 
 
-def test_ensure_is_for_the_one_who_started_it(state_dir: Path) -> None:
-    with pytest.raises(EmbeddedFailed, match="not started by this process"):
-        EmbeddedPostgres(state_dir / "pg").ensure()
+def test_ensure_starts_what_could_not_be_started(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = EmbeddedPostgres(state_dir / "pg")
+    with monkeypatch.context() as broken:
+        broken.setattr(binaries, "_PACKAGES", ("no_such_wheel",))
+        with pytest.raises(EmbeddedFailed):
+            server.start()
+    conninfo = server.conninfo
+    try:
+        assert server.ensure() is True
+        assert ask(conninfo, "SELECT 1") == 1
+    finally:
+        server.stop()
+
+
+def test_ensure_does_not_start_what_was_stopped(own_server: EmbeddedPostgres) -> None:
+    own_server.stop()
+    with pytest.raises(EmbeddedFailed, match="was stopped by this process"):
+        own_server.ensure()
 
 
 def test_stopping_what_does_not_run_is_harmless(own_server: EmbeddedPostgres) -> None:

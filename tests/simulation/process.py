@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import Any, cast
 
 from actors import account_feed, gateway, market_feed, signal_feed
+from actors.attachment import Attachment
 from actors.clock import Callback, Cancellable, SteadyTime
+from actors.lease import Lease
 from actors.root import healthy
-from actors.service import EXIT_FAILED, RECEIVE_WINDOW_S, WATCH_EVERY_S
+from actors.service import EXIT_FAILED, WATCH_EVERY_S
 from actors.tree import Account, Ground, Tree
 from adapters.exchange.access import AccountAccess
 from config.settings import Settings
+from domain.lease import successor_waits_s
 from persistence.database import DatabaseAway
 from tests.simulation.network import Network, SimulatedAccount, SimulatedClient, SimulatedPrices
 from tests.simulation.pace import Pace
 from tests.simulation.scheduler import SECOND, Host, Scheduler
-from tests.simulation.store import Access, Database, Disk, MemorySpool, StoreLock, StoreReader
+from tests.simulation.store import Access, Database, Disk, MemorySpool, NoBook, StoreLock, StoreReader
 from tests.simulation.threads import SimulatedEvent
 
 ACCOUNT = "main"
@@ -142,7 +145,16 @@ class Process:
         lock = StoreLock(self.access)
         lock.acquire()
         if lock.silent_s is not None:
-            self._scheduler.sleep(max(RECEIVE_WINDOW_S - lock.silent_s, 0.0))
+            self._scheduler.sleep(successor_waits_s(lock.silent_s, released=False, surely_dead=True))
+        lease = Lease(
+            ACCOUNT,
+            self.clock,
+            instance=INSTANCE,
+            term=lock.term,
+            standby=False,
+            superseded=lambda reason, _term: self.request_stop(reason),
+        )
+        lease.proven(self.clock.now())
         anything: Any = None
         access = AccountAccess(account=ACCOUNT, exchange="binanceusdm", api_key="", secret="", rest_url="http://127.0.0.1")
         ground = Ground(
@@ -154,9 +166,12 @@ class Process:
             instance=INSTANCE,
             database=anything,
             exchanges={},
-            accounts=(Account(name=ACCOUNT, access=access, lock=cast("Any", lock)),),
+            accounts=(Account(name=ACCOUNT, access=access, lock=cast("Any", lock), lease=lease),),
             reader=cast("Any", StoreReader(self.access)),
             spool=cast("Any", MemorySpool(self._scheduler, self.host, self._disk.spooled)),
+            book=cast("Any", NoBook()),
+            attachment=Attachment("", self.clock, instance=INSTANCE),
+            remembered=None,
             request_stop=self.request_stop,
         )
         tree = SimulatedTree(ground, self._network, self.host)

@@ -19,6 +19,7 @@ from actors import (
     guard,
     inbox,
     journal,
+    keeper,
     market_feed,
     signal_feed,
     supervisor,
@@ -58,6 +59,7 @@ def set_up(
 
     replaced: list[tuple[ModuleType | type, str, object]] = [
         (guard, "threading", threading),
+        (keeper, "threading", threading),
         (guard, "traceback", SimpleNamespace(format_exception=_trace)),
         (vitals, "threading", threading),
         (watchdog, "threading", threading_of(scheduler, host, pace.after)),

@@ -312,6 +312,21 @@ class MemorySpool:
         """What waits stays on disk."""
 
 
+class NoBook:
+    """`persistence.local_book.LocalBook`: these processes start with their database."""
+
+    due = False
+
+    def hold(self, positions: Iterable[Position]) -> None:
+        """Nothing is kept."""
+
+    def note(self, position: Position) -> None:
+        """Nothing is kept."""
+
+    def save(self) -> None:
+        """Nothing is kept."""
+
+
 class StoreLock:
     """`persistence.lock.AccountLock`: a term, and a beat that needs the database."""
 

@@ -155,6 +155,8 @@ class Scene:
             refused_dir=self._folder / "refused",
             recorder=self.stage.recorder,
             gateways=(messages.gateway("main"),),
+            away_because=lambda: None,
+            durable=lambda position: None,
         )
         self.stage.add(messages.JOURNAL, lambda context: Journal.start(context, wiring))
 

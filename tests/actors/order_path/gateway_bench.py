@@ -32,6 +32,7 @@ from domain.position.inputs import (
     OutcomeHeard,
 )
 from persistence.spool import Spool
+from tests.actors.order_path.leases import held_lease
 from tests.actors.order_path.scripted import MARK, Owner, ScriptedClient
 from tests.actors.order_path.stage import Stage, until
 from tests.persistence.samples import BTC, position, record
@@ -57,6 +58,7 @@ class Bench:
         self.spool = Spool(directory / "spool")
         self.marks = Marks()
         self.standing = Standing()
+        self.lease = held_lease(self.stage.clock)
         self.expected = Expected(account="main", mode="paper", realm=Realm.LOCAL, margin_mode=margin_mode)
         self.owner = Owner()
         self.position = self.stage.ear(messages.position(self.owner.id))
@@ -68,6 +70,7 @@ class Bench:
             open_client=lambda: self.clients[-1],
             expected=lambda: self.expected,
             standing=self.standing,
+            lease=self.lease,
             instruments={},
             owners=self.stage.owners,
             marks=self.marks,

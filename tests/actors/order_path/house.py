@@ -34,6 +34,7 @@ from domain.position.inputs import CloseWanted
 from domain.position.plan import Plan, Protection, TrailingRules
 from domain.position.state import CloseReason, OrderState, Phase, Position
 from persistence.spool import Spool
+from tests.actors.order_path.leases import held_lease
 from tests.actors.order_path.stage import Stage, until
 from tests.oracle.__main__ import filters_of
 from tests.oracle.court import OperatorAct, Terms
@@ -147,12 +148,15 @@ class House:
             refused_dir=directory / "refused",
             recorder=stage.recorder,
             gateways=(messages.gateway(ACCOUNT),),
+            away_because=lambda: None,
+            durable=lambda position: None,
         )
         requests = gateway.Wiring(
             account=ACCOUNT,
             open_client=lambda: open_trading(exchange.access, stage.clock.now),
             expected=lambda: EXPECTED,
             standing=Standing(),
+            lease=held_lease(stage.clock),
             instruments=self.instruments,
             owners=stage.owners,
             marks=self.marks,
@@ -175,6 +179,7 @@ class House:
             open_stream=lambda: open_account_stream(exchange.access, stage.clock.now),
             owners=stage.owners,
             standing=Standing(),  # nobody reads this account: what the feed cannot see closes no entries here
+            lease=held_lease(stage.clock),
             recorder=stage.recorder,
         )
         stage.add(messages.JOURNAL, lambda context: journal.Journal.start(context, book))

@@ -37,6 +37,8 @@ class Bench:
             refused_dir=directory / "refused",
             recorder=stage.recorder,
             gateways=(messages.gateway("main"),),
+            away_because=lambda: None,
+            durable=lambda position: None,
         )
         stage.add(messages.JOURNAL, lambda context: Journal.start(context, self._wiring), hang_after_s=30)
 

@@ -25,6 +25,7 @@ from domain.identity import Epoch, OrderKind, PositionId, mint_client_id
 from domain.instrument import PositionSide, Side
 from domain.orders import AccountSnapshot, Fill, OrderReport, OrderStatus, PositionReport, Source
 from domain.position.inputs import FillHeard, OrderHeard, PositionHeard
+from tests.actors.order_path.leases import held_lease
 from tests.actors.order_path.scripted import flat
 from tests.actors.order_path.stage import Stage, until
 from tests.actors.order_path.streams import Tape
@@ -42,6 +43,7 @@ class Bench:
         self.tape = Tape()
         self.marks = Marks()
         self.standing = Standing()
+        self.lease = held_lease(self.stage.clock)
         self.journal = self.stage.ear(messages.JOURNAL)
         self.reconciler = self.stage.ear(messages.reconciler("main"))
         self.owners = {number: self.stage.ear(messages.position(PositionId(number))) for number in (7, 8)}
@@ -68,6 +70,7 @@ class Bench:
             open_stream=lambda: self.tape,
             owners=self.stage.owners,
             standing=self.standing,
+            lease=self.lease,
             recorder=self.stage.recorder,
         )
         self.stage.add(ACCOUNT, lambda context: AccountFeed.start(context, wiring))

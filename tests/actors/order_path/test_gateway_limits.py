@@ -32,6 +32,7 @@ from domain.position.inputs import InstrumentHeard, OutcomeHeard, PositionHeard
 from domain.position.state import TrailState
 from persistence.spool import Spool
 from tests.actors.order_path.house import Exchange, House, settled, stop_price
+from tests.actors.order_path.leases import held_lease
 from tests.actors.order_path.scripted import Owner
 from tests.actors.order_path.stage import Stage, until
 from tests.persistence.samples import position
@@ -64,6 +65,7 @@ class Wire:
             open_client=lambda: open_trading(self.exchange.access, self.stage.clock.now),
             expected=lambda: Expected(account="main", mode="paper", realm=Realm.LOCAL),
             standing=self.standing,
+            lease=held_lease(self.stage.clock),
             instruments=self.instruments,
             owners=self.stage.owners,
             marks=marks,

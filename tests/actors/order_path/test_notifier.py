@@ -53,6 +53,8 @@ class Bench:
             refused_dir=directory / "refused",
             recorder=self.stage.recorder,
             gateways=(),
+            away_because=lambda: None,
+            durable=lambda position: None,
         )
         self.stage.ear(messages.ENTRY_DESK)
         self.stage.add(messages.JOURNAL, lambda context: Journal.start(context, book))

@@ -12,11 +12,14 @@ import psycopg
 import pytest
 
 from actors import messages
+from actors.attachment import Attachment
+from actors.lease import Lease
 from actors.messages import LockIs, Show, Write
 from actors.warden import Warden, Wiring
 from adapters.paper_launcher import PaperExchangeFailed
 from domain.catalogue import EventType
 from persistence.embedded import EmbeddedPostgres
+from persistence.local_book import LocalBook
 from persistence.lock import AccountLock
 from tests.actors.order_path.house import ACCOUNT, Exchange, House
 from tests.actors.order_path.stage import Stage, until
@@ -31,10 +34,30 @@ class Bench:
         self.gateway = self.stage.ear(messages.gateway("main"))
         self.journal = self.stage.ear(messages.JOURNAL)
         self.superseded: list[str] = []
-        nothing: dict[str, Any] = {"database": None, "exchanges": {}, "locks": {}}
-        wiring = Wiring(superseded=self.superseded.append, recorder=self.stage.recorder, **{**nothing, **wired})
+        nothing: dict[str, Any] = {"database": None, "exchanges": {}}
+        given = {**nothing, **{name: value for name, value in wired.items() if name != "locks"}}
+        self.leases = {name: self.lease(name, lock) for name, lock in wired.get("locks", {}).items()}
+        wiring = Wiring(
+            locks={name: (lock, self.leases[name]) for name, lock in wired.get("locks", {}).items()},
+            ground=Attachment("", self.stage.clock, instance="ab12"),
+            book=LocalBook(Path("unused")),
+            recorder=self.stage.recorder,
+            **given,
+        )
         self.stage.add(messages.WARDEN, lambda context: Warden.start(context, wiring))
         self.stage.start()
+
+    def lease(self, account: str, lock: AccountLock) -> Lease:
+        lease = Lease(
+            account,
+            self.stage.clock,
+            instance="ab12",
+            term=lock.term,
+            standby=False,
+            superseded=lambda reason, _: self.superseded.append(reason),
+        )
+        lease.proven(self.stage.clock.now())
+        return lease
 
     def events(self, kind: EventType) -> list[Any]:
         return [e for write in self.journal.of(Write) for e in write.record.events if e.type is kind]
@@ -161,7 +184,7 @@ def test_what_cannot_be_started_is_said_once_and_stops_nothing_else(
         end_lock_connection(database)
         bench.gateway.wait(LockIs, lambda told: told.held)
         shown = bench.stage.ask(messages.WARDEN, Show())
-        assert shown["failing"] == {"paper exchange main": "the port is taken"}
+        assert shown["failing"] == {"paper exchange main": "PaperExchangeFailed: the port is taken"}
     finally:
         bench.stage.stop()
     assert len([line for line in lines if line.startswith("CRITICAL WATCHED_FAILED")]) == 1
@@ -176,7 +199,8 @@ def test_a_dead_exchange_comes_back_and_trading_goes_on(house: House, exchange: 
         database=None,
         exchanges={ACCOUNT: exchange.launcher},
         locks={},
-        superseded=lambda reason: None,
+        ground=Attachment("", house.stage.clock, instance="ab12"),
+        book=LocalBook(Path("unused")),
         recorder=house.stage.recorder,
     )
     house.stage.add(messages.WARDEN, lambda context: Warden.start(context, wiring))
