@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from loguru import logger
 
-from domain.lease import LEASE_S, successor_waits_s
+from domain.lease import LEASE_S, successor_waits
 from persistence.database import DatabaseAway
 from persistence.lock import AccountLock, Held, LockLost
 
@@ -117,8 +118,9 @@ class TakeOver:
             before = lock.predecessor
             if before is None:
                 continue
-            wait_s = successor_waits_s(before.silent_s, released=before.released, surely_dead=self._surely_dead)
-            if wait_s > 0:
+            silent = timedelta(seconds=before.silent_s)
+            waits = successor_waits(silent, released=before.released, surely_dead=self._surely_dead)
+            if (wait_s := waits.total_seconds()) > 0:
                 logger.info("TAKE_OVER account={} from={!r} wait_s={:.1f}", account, before.holder, wait_s)
                 until = max(until, time.monotonic() + wait_s)
         while (left := until - time.monotonic()) > 0 and not self._ending.wait(min(left, BEAT_EVERY_S)):

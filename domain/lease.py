@@ -6,6 +6,7 @@ from the last beat that the database shows, which is later: so our lease is over
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 
 from domain.identity import OrderKind
@@ -62,11 +63,12 @@ def withheld(deed: Deed, unproven_s: float | None, *, rival: bool) -> str | None
     return f"another process may have the account: its lock was {since}" if rival else None
 
 
-def successor_waits_s(silent_s: float, *, released: bool, surely_dead: bool) -> float:
-    """How long a successor sends nothing yet, `silent_s` after the last beat of the holder before it.
+def successor_waits(silent: timedelta, *, released: bool, surely_dead: bool) -> timedelta:
+    """How long a successor sends nothing yet, `silent` after the last beat of the holder before it.
 
     `surely_dead`: something else proves that the holder's process is gone: only what it put on the wire may still come.
     """
     if released:
-        return 0.0
-    return max(RECEIVE_WINDOW_S + (0.0 if surely_dead else LEASE_S) - silent_s, 0.0)
+        return timedelta(0)
+    lease = timedelta(0) if surely_dead else timedelta(seconds=LEASE_S)
+    return max(timedelta(seconds=RECEIVE_WINDOW_S) + lease - silent, timedelta(0))

@@ -21,7 +21,7 @@ from actors.service import EXIT_FAILED, WATCH_EVERY_S
 from actors.tree import Account, Ground, Tree
 from adapters.exchange.access import AccountAccess
 from config.settings import Settings
-from domain.lease import successor_waits_s
+from domain.lease import successor_waits
 from persistence.database import DatabaseAway
 from tests.simulation.network import Network, SimulatedAccount, SimulatedClient, SimulatedPrices
 from tests.simulation.pace import Pace
@@ -145,7 +145,8 @@ class Process:
         lock = StoreLock(self.access)
         lock.acquire()
         if lock.silent_s is not None:
-            self._scheduler.sleep(successor_waits_s(lock.silent_s, released=False, surely_dead=True))
+            silent = timedelta(seconds=lock.silent_s)
+            self._scheduler.sleep(successor_waits(silent, released=False, surely_dead=True).total_seconds())
         lease = Lease(
             ACCOUNT,
             self.clock,
