@@ -102,7 +102,7 @@ class Gateway(ReportingActor):
         wiring.instruments.update(self._loop.submit(desk.connect()).result(timeout=60))
         account = wiring.account
         self.report(EventType.ACCOUNT_CONNECTED, {"symbols": len(wiring.instruments)})
-        self._loop.submit(desk.upkeep.begin(first=self.incarnation == 1)).result(timeout=30)
+        self._loop.submit(desk.upkeep.begin(first=wiring.standing.facts is None)).result(timeout=30)
         for name in (*(messages.position(p.id) for p in wiring.owners.all(account)), messages.reconciler(account)):
             if self.directory.newest_incarnation(name) is not None:  # at the first start nobody is there yet
                 self.tell(name, GatewayStarted(account=account))

@@ -95,6 +95,8 @@ class ChildSpec:
     restart: Restart = Restart.PERMANENT
     essential: bool = True
     """At boot: wait for `started()` and fail the supervisor if it fails. Otherwise start side by side and retry."""
+    awaited_s: float | None = None
+    """Of one that is not essential, at boot: wait so long for `started()`, then go on with it or without it."""
     start_s: float = 10.0
     """`started()` must have returned by then."""
     shutdown_s: float = 5.0
@@ -121,8 +123,10 @@ class ChildSpec:
         for what in (*durations, "intensity"):
             if not getattr(self, what) > 0:
                 raise ValueError(f"ChildSpec {self.name}: {what}={getattr(self, what)} must be greater than 0")
-        if self.hang_after_s is not None and not self.hang_after_s > 0:
-            raise ValueError(f"ChildSpec {self.name}: hang_after_s={self.hang_after_s} must be greater than 0, or None")
+        for what in ("hang_after_s", "awaited_s"):
+            value = getattr(self, what)
+            if value is not None and not value > 0:
+                raise ValueError(f"ChildSpec {self.name}: {what}={value} must be greater than 0, or None")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ Rules of this file:
 - The first restart is immediate, the next wait with full jitter. A child that keeps failing becomes slow, is
   escalated, and is never given up; its siblings are not touched for it (ACTORS 4.5).
 - A hung child is abandoned: fenced, replaced, its thread listed with its stack. Threads are never killed.
-- It waits for a child in three places only: `started()` of essential children, its own stop, and REST_FOR_ONE.
+- It waits for a child in three places only: `started()` at boot where its specification says so, its own stop, and
+  REST_FOR_ONE.
 - What it is to run lives outside of it, in the `Roster`: if it dies itself, its successor starts the same children.
 """
 
@@ -119,6 +120,8 @@ class Supervisor(GuardedActor):
                     raise
             elif failure is not None:
                 self._fell(child, failure)
+            elif spec.awaited_s is not None and child.ref is not None:
+                child.ref.vitals.settled.wait(spec.awaited_s)  # if it fails, its death comes as any other
             self.beat()
 
     def receive(self, message: Any) -> object:

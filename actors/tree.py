@@ -83,6 +83,8 @@ FARTHEST_STOP_PCT = Decimal(60)
 WATCHED_SYMBOLS = 50
 # Nothing is protected without a gateway: when the exchange answers again, it must not sleep.
 GATEWAY_BACKOFF_S = 2.0
+# One account's exchange that does not answer at the start keeps nobody from protecting the others.
+GATEWAY_AWAITED_S = 10.0
 SPOOL_GROUP = 200
 _EVENTS = {
     SupervisionKind.ACTOR_CRASHED: EventType.ACTOR_CRASHED,
@@ -239,6 +241,7 @@ class Tree:
                 self._gateway(account),
                 start_s=60,
                 max_backoff_s=GATEWAY_BACKOFF_S,
+                awaited_s=GATEWAY_AWAITED_S,
             )
         # Between the gateways, which know the markets, and the reconcilers, which tell it that an account was read.
         yield self._spec(messages.ENTRY_DESK, entry_desk.EntryDesk, self._entry_desk(), hang_after_s=15)
@@ -277,6 +280,7 @@ class Tree:
         shutdown_s: float = 6.0,
         hang_after_s: float | None = None,
         max_backoff_s: float | None = None,
+        awaited_s: float | None = None,
     ) -> ChildSpec:
         supervision = self._settings.supervision
 
@@ -291,6 +295,8 @@ class Tree:
             hang_after_s=supervision.hang_after_s if hang_after_s is None else hang_after_s,
             base_backoff_s=supervision.base_backoff_s,
             max_backoff_s=supervision.max_backoff_s if max_backoff_s is None else max_backoff_s,
+            essential=awaited_s is None,
+            awaited_s=awaited_s,
         )
 
     def _positions(self, account: str) -> Callable[[ActorContext], Any]:

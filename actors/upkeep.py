@@ -74,7 +74,7 @@ class Upkeep:
         self._maintenance = False
 
     async def begin(self, *, first: bool) -> None:
-        """Check the account, then go on by the clock. Only the first gateway of a process waits for the answer.
+        """Check the account, then go on by the clock. Only a gateway that nobody judged it before waits.
 
         A later one has positions to protect, and its account stands as it was last found.
         """

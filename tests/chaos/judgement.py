@@ -60,6 +60,7 @@ def judge_house(house: House) -> Judgement:
         found.violations += [f"{name}: {breach_text(breach).strip()}" for breach in found.verdicts[name].breaches]
     found.violations += tree_not_well(house)
     found.signals = outcomes(house)
+    found.violations += [f"the service did not start while something was away: {each}" for each in house.failed_starts]
     found.violations += house.complaints + [f"the service ended by itself: {each}" for each in house.self_exits]
     code = house.service.interrupt()
     if code != 0:

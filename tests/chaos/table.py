@@ -58,8 +58,6 @@ def _recoveries(house: House, bursts: list[Burst], pulse: Pulse) -> Iterator[str
     yield f"  {'each account (L1)':20} {_times(healed)}   from the healing of a burst"
     starts = [int(s * 1000) for s in house.starts_s]
     yield f"  {'start to ctl answers':20} {_times(starts)}"
-    yield f"STARTS that failed while something was away: {len(house.failed_starts)}"
-    yield from (f"  {each}" for each in house.failed_starts)
 
 
 def _row(kind: str) -> str:

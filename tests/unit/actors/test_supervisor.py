@@ -89,6 +89,31 @@ def test_child_that_is_not_essential_is_tried_again(tree: Tree) -> None:
     assert tree.directory.ask("a", Note(text="up"), WAIT_S) == "up"
 
 
+def test_child_that_is_awaited_comes_before_its_followers_and_fails_alone(tree: Tree) -> None:
+    tree.journal.start_errors["b"] = [RuntimeError("nobody answers")]
+    tree.start(
+        tree.spec("a", essential=False, awaited_s=WAIT_S),
+        tree.spec("b", essential=False, awaited_s=WAIT_S, base_backoff_s=0.01),
+        tree.spec("c"),
+    )
+    lines = tree.journal.read_all()
+    assert [line[0] for line in lines if line[2] == "started"][:1] == ["a"]
+    assert tree.wait_for(RESTARTED, "b").restarts == 1
+    assert [tree.directory.ask(name, Note(text="up"), WAIT_S) for name in "abc"] == ["up"] * 3
+
+
+def test_child_that_is_awaited_is_not_waited_for_for_ever(tree: Tree) -> None:
+    class Slow(Specimen):
+        def started(self) -> None:
+            self.journal.gates.pass_through("start")
+            super().started()
+
+    tree.start(tree.spec("slow", Slow, essential=False, awaited_s=0.02), tree.spec("next"))
+    assert tree.directory.ask("next", Note(text="up"), WAIT_S) == "up"
+    tree.journal.gates.open("start")
+    assert tree.directory.ask("slow", Note(text="up"), WAIT_S) == "up"
+
+
 def test_factory_that_raises_is_a_failed_start(tree: Tree) -> None:
     tries: list[int] = []
 

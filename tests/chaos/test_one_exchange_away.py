@@ -1,0 +1,41 @@
+"""One account's exchange cannot be reached when the service starts: the other account is protected all the same."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.__main__ import VENUES
+from tests.chaos.house import House
+from tests.chaos.whole import await_whole, held
+from tests.chaos.wire_faults import What
+
+pytestmark = [pytest.mark.chaos, pytest.mark.e2e, pytest.mark.timeout(120)]
+
+
+@pytest.mark.parametrize("what", [What.CUT_REST, What.BLACKHOLE])
+def test_started_while_one_exchange_is_away(tmp_path: Path, what: What) -> None:
+    with House(tmp_path, 1, VENUES, None) as house:
+        house.service.wait_for(lambda: all(held(each) for each in house.exchanges.values()), 30, "positions")
+        house.flow.stop()
+        house.service.kill9()
+        house.proxy.order(what, "second", for_ms=60_000)
+        house.service.restart(limit_s=25)
+        actors = {each["name"]: each["state"] for each in house.service.ctl("actors")["actors"]}
+        assert actors["gateway/main"] == "RUNNING"
+        assert actors["gateway/second"] != "RUNNING"
+        house.service.wait_for(lambda: main_is_whole(house), 10, "main owned and covered")
+        house.proxy.heal()
+        begun = time.monotonic()
+        recovery = await_whole(house)
+        assert recovery.complaints == []
+        assert time.monotonic() - begun < 45
+
+
+def main_is_whole(house: House) -> bool:
+    from tests.chaos.whole import owned
+
+    rows = owned(house, house.exchanges["main"])
+    return rows is not None and not any(each.missing(rows) for each in held(house.exchanges["main"]))
