@@ -22,8 +22,9 @@ from actors.owners import Owners
 from actors.recording import Recorder
 from actors.reporting import ReportingActor
 from actors.standing import Standing
-from adapters.exchange.interface import AccountStream, Connected, Lost
+from adapters.exchange.interface import AccountStream, Connected, Lost, WalletReport
 from domain.catalogue import EventType
+from domain.entries.funds import Wallet
 from domain.identity import PositionId, parse_client_id
 from domain.instrument import PositionSide
 from domain.orders import Fill, OrderReport, PositionReport
@@ -70,6 +71,9 @@ class AccountFeed(ReportingActor):
                 self._route(fill.client_id, fill.symbol, fill.position_side, FillHeard(fill=fill))
             case FromStream(news=PositionReport() as report):
                 self._position(report)
+            case FromStream(news=WalletReport() as told):
+                heard = Wallet(wallet=told.wallet, equity=told.total, free=told.free, heard_at=self.clock.now())
+                self._wiring.standing.wallet_heard(heard)
             case FromStream(news=Connected(at=at)):
                 self._since, self._lost = at, None
                 self._wiring.standing.stream_connected(at)

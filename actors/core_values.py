@@ -5,11 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 
 from config.settings import Settings
-from domain.entries.checks import Rules
+from domain.entries.situation import Rules
+from domain.entries.sizing import Method, Sizing
 from domain.entries.terms import Terms
 from domain.market.atr import AtrRules
 from domain.orders import TriggerBy
 from domain.position.plan import Protection, TakeProfit, TrailingRules, TrailingStep
+
+# Entries are decided by a balance that is read with each reading of the account: two of them may fail in a row.
+BALANCE_GOOD_S = 90.0
+READINGS_MISSED = 3
 
 
 def terms_of(settings: Settings, account: str) -> Terms:
@@ -18,11 +23,11 @@ def terms_of(settings: Settings, account: str) -> Terms:
         rules=entry_rules(settings),
         protection=protection_of(settings),
         trailing=trailing_of(settings),
-        position_size_usd=settings.sizing.position_size_usd,
-        overshoot_pct=settings.sizing.overshoot_pct,
+        sizing=sizing_of(settings),
         take_profits=take_profits_of(settings),
         atr=atr_rules_of(settings),
         exclude=frozenset(settings.accounts[account].exclude),
+        leverage=settings.accounts[account].leverage,
     )
 
 
@@ -34,9 +39,26 @@ def entry_rules(settings: Settings) -> Rules:
         cooldown_s=entries.cooldown_s,
         max_positions=entries.max_positions,
         max_exposure_usd=entries.max_exposure_usd,
+        max_symbol_usd=entries.max_symbol_usd,
+        daily_loss_usd=settings.risk.daily_loss_usd,
+        margin_reserve_pct=settings.risk.margin_reserve_pct,
+        balance_good_s=max(BALANCE_GOOD_S, READINGS_MISSED * settings.reconciler.interval_s),
         sessions=entries.sessions,
         stop_list=frozenset(entries.stop_list),
         allow_list=frozenset(entries.allow_list),
+    )
+
+
+def sizing_of(settings: Settings) -> Sizing:
+    """How big a new position is to be, as the core reads it."""
+    sizing = settings.sizing
+    return Sizing(
+        method=Method(sizing.method),
+        usd=sizing.position_size_usd,
+        percent=sizing.percent,
+        risk_pct=sizing.risk_pct,
+        atr_multiple=sizing.atr_multiple,
+        overshoot_pct=sizing.overshoot_pct,
     )
 
 

@@ -50,8 +50,9 @@ from actors.reporting import ReportingActor
 from actors.volatility import Volatility
 from adapters.exchange.symbols import UnknownSymbol
 from domain.catalogue import EventType
-from domain.entries.checks import Refusal, Wish, out_of_time
+from domain.entries.checks import out_of_time
 from domain.entries.signal import Action, Signal
+from domain.entries.situation import Refusal, Wish
 from domain.identity import POSITION_EPOCH, PositionId
 from domain.instrument import PositionSide
 from domain.position import ledger
@@ -80,10 +81,10 @@ class EntryDesk(ReportingActor):
         self._wiring = wiring
         self._intake = Intake()
         self._gate = EntryGate(wiring.accounts)
-        self._judgement = Judgement(wiring, self._intake)
+        self._volatility = Volatility(self)
+        self._judgement = Judgement(wiring, self._intake, self._volatility.atr)
         self._closings = Closings(self, wiring.owners)
         self._openings = Openings(self, wiring)
-        self._volatility = Volatility(self)
         self._grants = Grants(self, self._gate, self._judgement, self._openings, self._volatility)
         self._hand = HandEntries(self, wiring, self._gate, self._judgement, self._grants, self._openings)
         self._look_at = 0.0
@@ -288,18 +289,18 @@ class EntryDesk(ReportingActor):
         if isinstance(granted, Refusal):
             self._refuse(signal, granted, account, symbol)
             return
-        plan = self._grants.plan(wish, granted, terms)
-        if plan is None:
+        plan = None if granted is None else self._grants.plan(wish, granted, terms)
+        if granted is None or plan is None:
             self._look_at = min(self._look_at, self.clock.monotonic() + LOOK_AGAIN_S)
             return
         if isinstance(plan, Refusal):
             self._refuse(signal, plan, account, symbol)
             return
         if self._wiring.dry_run:
-            figures = self._judgement.figures(plan, terms)
+            figures = self._judgement.figures(plan, granted)
             self._answer(signal, "dry_run", figures, None, EventType.SIGNAL_ACCEPTED, account, symbol)
         else:
-            self._open(wish, plan, signal, self._judgement.figures(plan, terms))
+            self._open(wish, plan, signal, self._judgement.figures(plan, granted))
 
     def _refuse(self, signal: Signal, refusal: Refusal, account: str | None, symbol: str | None = None) -> None:
         self._answer(signal, refusal.code, refusal.figures, None, EventType.SIGNAL_REFUSED, account, symbol)

@@ -17,19 +17,24 @@ from actors.recording import Recorder
 from actors.standing import Standing, slots_needed
 from actors.symbol_lists import Spellings, as_spelled
 from adapters.exchange.symbols import SymbolNames
-from domain.entries.checks import Refusal, Rules, Situation, Wish, judge
-from domain.entries.opening import checked_quantity
+from domain.entries import margin
+from domain.entries.checks import judge
 from domain.entries.signal import Signal
-from domain.entries.sizing import size_usd
+from domain.entries.situation import Grant, Refusal, Rules, Situation, Wish
+from domain.entries.sizing import Asked, Stops, balance_of, grant
 from domain.entries.terms import Terms
 from domain.identity import PositionId
 from domain.instrument import Instrument
+from domain.market.atr import AtrRules
 from domain.position import ledger
 from domain.position.plan import Plan, TakeProfit, VenueRules
 from domain.position.state import Phase, Position
 from persistence.reader import Reader
 
+ZERO = Decimal(0)
 REMEMBERED = timedelta(hours=24)
+# An entry that was decided this long before the balance was read may not have been sent by then.
+SETTLED_AFTER = timedelta(seconds=10)
 EXCHANGE_NAMES = {"binance": "binanceusdm", "binance_futures": "binanceusdm", "binance-futures": "binanceusdm"}
 
 
@@ -59,13 +64,17 @@ class Wiring:
     dry_run: bool
 
 
+Atr = Callable[[Wish, AtrRules, Decimal, Decimal | None], Decimal | Refusal | None]
+
+
 class Judgement:
     """Used by the desk's thread alone."""
 
-    def __init__(self, wiring: Wiring, intake: Intake) -> None:
-        """`intake` knows what was acted on and may not be in the database yet."""
+    def __init__(self, wiring: Wiring, intake: Intake, atr: Atr) -> None:
+        """`intake` knows what was acted on and may not be in the database yet. `atr`: see `Volatility.atr`."""
         self._wiring = wiring
         self._intake = intake
+        self._atr = atr
 
     def symbols(self, account: str) -> SymbolNames:
         """How the account's venue spells its instruments."""
@@ -92,21 +101,21 @@ class Judgement:
         closed_because: str | None,
         last_order_at: datetime | None,
         now: datetime,
-        *,
-        usd: Decimal | None = None,
-        quantity: Decimal | None = None,
+        asked: Asked,
         goals: Collection[TakeProfit] | None = None,
-    ) -> Decimal | Refusal:
-        """The quantity to open, or why not; the set size and take-profits unless given. Raises DatabaseAway."""
+    ) -> Grant | Refusal | None:
+        """What to open, or why not; None: the market's ATR is being asked for. Raises DatabaseAway."""
         goals = terms.take_profits if goals is None else goals
-        situation = self._situation(wish, terms, closed_because, last_order_at, now, usd, quantity, goals)
-        for name, found in judge(wish, self._as_spelled(terms.rules, wish.account), situation):
+        rules = self._as_spelled(terms.rules, wish.account)
+        situation = self._situation(wish, terms, closed_because, last_order_at, now, goals)
+        findings = judge(wish, rules, situation)
+        if findings[-1][1] is None:  # whoever is refused anyway needs no size, which may have to be asked for
+            situation = replace(situation, granted=self._granted(wish, terms, situation.mark_price, asked, now))
+            findings += judge(wish, rules, situation, len(findings))
+        for name, found in findings:
             _guard(name, wish, found)
-            if found is not None:
-                return found
-        granted = self._sized(wish, terms, situation, usd, quantity)
-        _guard("sizing", wish, granted if isinstance(granted, Refusal) else None)
-        return granted
+        refused = findings[-1][1]
+        return situation.granted if refused is None else refused
 
     def closed_by(self, account: str, symbol: str, signal: Signal) -> PositionId | None:
         """The position that another signal with this close's key has closed already. Raises DatabaseAway."""
@@ -120,13 +129,13 @@ class Judgement:
                 return PositionId(row["position_id"])
         return None
 
-    def figures(self, plan: Plan, terms: Terms) -> dict[str, object]:
+    def figures(self, plan: Plan, granted: Grant) -> dict[str, object]:
         """What decided the size of a signal's position."""
         price = plan.reference_price
         return {
             "quantity": str(plan.quantity),
             "price": None if price is None else str(price),
-            "usd": str(terms.position_size_usd),
+            "usd": f"{granted.wanted_usd:f}",
             "notional": None if price is None else str(plan.quantity * price),
         }
 
@@ -143,8 +152,6 @@ class Judgement:
         closed_because: str | None,
         last_order_at: datetime | None,
         now: datetime,
-        usd: Decimal | None,
-        quantity: Decimal | None,
         goals: Collection[TakeProfit],
     ) -> Situation:
         wiring = self._wiring
@@ -156,7 +163,6 @@ class Judgement:
             seen = self._intake.acted_by(wish.account, wish.key)
             seen = seen or next((p.id for p in owned if p.signal_key == wish.key), None)
             seen = seen or wiring.reader.signal_key_seen(wish.account, wish.key, now - REMEMBERED)
-        value = quantity * mark.price if quantity is not None and mark is not None else None
         desk = wiring.accounts[wish.account]
         excluded = as_spelled(terms.exclude, self.symbols(wish.account))
         return Situation(
@@ -166,26 +172,54 @@ class Judgement:
             or desk.standing.margin_refusal(wish.symbol),
             held={p.symbol: p.side for p in owned if wiring.owners.place_of(p) == place},
             open_positions=len(owned),
-            exposure_usd=sum((_value(p) for p in owned), Decimal(0)),
+            exposure_usd=sum((_value(p) for p in owned), ZERO),
+            symbol_usd=sum((_value(p) for p in owned if p.symbol == wish.symbol), ZERO),
+            bound_usd=self._bound(owned, desk.standing),
+            realized_today=self._realized_today(wish.account, now, terms.rules),
             last_order_at=last_order_at,
             key_seen_by=None if seen is None else str(seen),
             mark_price=None if mark is None else mark.price,
             mark_heard_at=None if mark is None else mark.heard_at,
             foreign_quantity=wiring.owners.foreign(place),
-            entry_usd=value or usd or terms.position_size_usd,
             excluded=wish.symbol in excluded,
             slots=desk.standing.slots(wish.instrument, owned, slots_needed(goals, desk.venue)),
+            funds=desk.standing.funds,
+            margin=desk.standing.margin(wish.symbol, terms.leverage),
         )
 
-    def _sized(
-        self, wish: Wish, terms: Terms, situation: Situation, usd: Decimal | None, quantity: Decimal | None
-    ) -> Decimal | Refusal:
-        price = situation.mark_price
+    def _granted(
+        self, wish: Wish, terms: Terms, price: Decimal | None, asked: Asked, now: datetime
+    ) -> Grant | Refusal | None:
+        """What the sizing makes of the wish at `price`, which a check has let pass."""
         if price is None:
-            return Refusal(code="no_mark_price", figures={"symbol": wish.symbol})
-        if quantity is not None:
-            return checked_quantity(wish.instrument, quantity, price)
-        return size_usd(usd or terms.position_size_usd, price, wish.instrument, terms.overshoot_pct)
+            raise TypeError("price=None: must be known where a size is found")
+        atr: Decimal | None = None
+        if asked.by_atr(terms.sizing):
+            found = self._atr(wish, terms.atr, terms.sizing.atr_multiple, price)
+            if not isinstance(found, Decimal):
+                return found
+            atr = found
+        balance = balance_of(self._wiring.accounts[wish.account].standing.funds, now, terms.rules.balance_good_s)
+        stops = Stops(usual_pct=terms.protection.stop_pct, farthest_pct=terms.protection.emergency_stop_pct)
+        return grant(wish, asked, terms.sizing, stops, price, balance, atr)
+
+    def _bound(self, owned: Collection[Position], standing: Standing) -> Decimal:
+        """The margin of entries that the last reading of the balance cannot have known of."""
+        funds, terms = standing.funds, self._wiring.terms
+        if funds is None:
+            return ZERO
+        young = (p for p in owned if p.opened_at > funds.read_at - SETTLED_AFTER and not p.adopted)
+        needs = (
+            margin.initial(standing.margin(p.symbol, terms(p.account, p.symbol).leverage), _value(p)) for p in young
+        )
+        return sum(needs, ZERO)
+
+    def _realized_today(self, account: str, now: datetime, rules: Rules) -> Decimal:
+        """After fees, since midnight UTC; not asked for while nothing depends on it. Raises DatabaseAway."""
+        if rules.daily_loss_usd <= 0:
+            return ZERO
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return self._wiring.reader.realized_since(account, midnight)
 
 
 def _value(position: Position) -> Decimal:
@@ -193,7 +227,7 @@ def _value(position: Position) -> Decimal:
     quantity = ledger.exposure(position)
     if position.phase in (Phase.PENDING_ENTRY, Phase.ENTRY_PLACED):
         quantity = max(quantity, position.plan.quantity)
-    return quantity * (position.mark_price or ledger.entry_price(position) or Decimal(0))
+    return quantity * (position.mark_price or ledger.entry_price(position) or ZERO)
 
 
 def _guard(name: str, wish: Wish, found: Refusal | None) -> None:

@@ -45,6 +45,7 @@ from actors.upkeep import Upkeep
 from adapters.exchange.interface import VenueFailure
 from adapters.exchange.transport import last_look
 from domain.catalogue import EventType
+from domain.entries.funds import Funds
 from domain.identity import ClientOrderId, OrderKind
 from domain.instrument import Instrument
 from domain.lease import Deed
@@ -77,7 +78,7 @@ from persistence.spool import SpoolFull
 __all__ = ["Gateway", "Wiring"]
 
 DURABLE_WITHIN_S = 0.05
-SNAPSHOT_WEIGHT = 85
+SNAPSHOT_WEIGHT = 90
 QUESTION_WEIGHT = 5
 DISK_WITHIN_S = 1.0
 PROOF_AFTER_S = 3.0
@@ -369,7 +370,7 @@ class RequestDesk:
     async def _snapshot(self, reply_to: str) -> None:
         try:
             held = [(p.symbol, p.side) for p in self._wiring.owners.all(self._wiring.account)]
-            snapshot = await self._client.snapshot(held)
+            snapshot, _ = await asyncio.gather(self._client.snapshot(held), self._read_funds())
         except VenueFailure as failure:
             self._note_failure(failure.reason, failure.retry_after_s, failure.code)
             self._actor.tell(reply_to, SnapshotFailed(text=str(failure)))
@@ -382,6 +383,18 @@ class RequestDesk:
         owned = [position.id for position in self._wiring.owners.all(self._wiring.account)]
         self._wiring.standing.seen(snapshot, owned)
         self._actor.tell(reply_to, SnapshotTaken(snapshot=snapshot))
+
+    async def _read_funds(self) -> None:
+        """With each reading of the account; one that fails leaves what was known, which grows old."""
+        read_at = self._actor.clock.now()
+        try:
+            balance = await self._client.balance()
+        except VenueFailure as failure:
+            self._note_failure(failure.reason, failure.retry_after_s, failure.code)
+            logger.warning("BALANCE_UNREAD account={} error={!r}", self._wiring.account, str(failure))
+            return
+        funds = Funds(wallet=balance.wallet, equity=balance.total, free=balance.free, read_at=read_at)
+        self._wiring.standing.funds_read(funds)
 
     async def _cancel_orphan(self, ref: OrderRef) -> None:
         lease = self._wiring.lease

@@ -14,9 +14,12 @@ from actors.entry_judgement import Judgement
 from actors.openings import Openings
 from actors.reporting import ReportingActor
 from actors.volatility import Volatility
-from domain.entries.checks import Refusal, Wish
+from domain.entries.situation import Grant, Refusal, Wish
+from domain.entries.sizing import Asked
 from domain.entries.terms import Terms
 from domain.position.plan import Plan, TakeProfit
+
+AS_SET = Asked()
 
 
 class Grants:
@@ -36,17 +39,16 @@ class Grants:
         self,
         wish: Wish,
         terms: Terms,
-        usd: Decimal | None = None,
-        quantity: Decimal | None = None,
+        asked: Asked = AS_SET,
         goals: Collection[TakeProfit] | None = None,
-    ) -> Decimal | Refusal:
-        """The quantity, or which check refuses it. Raises DatabaseAway."""
+    ) -> Grant | Refusal | None:
+        """The size, or which check refuses it; None while the market's ATR is being asked for. Raises DatabaseAway."""
         closed = self._gate.closed_because(wish.account)
         last = self._gate.last_order_at(wish.account, wish.instrument.base)
         now = self._desk.clock.now()
-        return self._judgement.consider(wish, terms, closed, last, now, usd=usd, quantity=quantity, goals=goals)
+        return self._judgement.consider(wish, terms, closed, last, now, asked, goals)
 
-    def plan(self, wish: Wish, granted: Decimal, terms: Terms) -> Plan | Refusal | None:
+    def plan(self, wish: Wish, granted: Grant, terms: Terms) -> Plan | Refusal | None:
         """What the position will live by, or why it cannot; None while the market's ATR is being asked for."""
         plan, trailing = self._openings.plan(wish, terms, granted), terms.trailing
         if not trailing.enabled or trailing.atr_multiple is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 
 from actors.entry_gate import EntryGate
 from actors.entry_judgement import Judgement, Wiring
@@ -13,8 +12,9 @@ from actors.openings import Openings
 from actors.reporting import ReportingActor
 from adapters.exchange.symbols import UnknownSymbol
 from domain.catalogue import EventType
-from domain.entries.checks import Refusal, Wish
 from domain.entries.opening import wrong_stop, wrong_targets
+from domain.entries.situation import Grant, Refusal, Wish
+from domain.entries.sizing import Asked
 from domain.entries.terms import Terms
 from domain.position.plan import Plan
 from domain.position.state import Position
@@ -50,7 +50,8 @@ class HandEntries:
         terms = self._wiring.terms(order.account, wish.symbol)
         if order.trails is not None:
             terms = replace(terms, trailing=replace(terms.trailing, enabled=order.trails))
-        granted = self._grants.consider(wish, terms, order.usd, order.quantity, order.take_profits)
+        asked = Asked(usd=order.usd, quantity=order.quantity, stop_pct=order.stop_pct, stop_price=order.stop_price)
+        granted = self._grants.consider(wish, terms, asked, order.take_profits)
         if isinstance(granted, Refusal):
             return EntriesRefused(code=granted.code, figures=granted.figures)
         plan = self._plan(wish, terms, granted, order)
@@ -58,7 +59,7 @@ class HandEntries:
             return plan
         if self._wiring.dry_run:
             decided = {"method": "position.open", "uid": order.uid, "outcome": "dry_run", "side": order.side.value}
-            figures = {"quantity": str(granted)}
+            figures = {"quantity": str(plan.quantity)}
             data = {**decided, **figures}
             self._desk.report(EventType.OPERATOR_COMMAND, data, symbol=wish.symbol, account=order.account)
             return EntriesRefused(code="dry_run", figures=figures)
@@ -87,18 +88,14 @@ class HandEntries:
             created_at=None,
         )
 
-    def _plan(self, wish: Wish, terms: Terms, granted: Decimal, order: OpenByHand) -> Plan | EntriesRefused:
-        planned = self._grants.plan(wish, granted, terms)
+    def _plan(self, wish: Wish, terms: Terms, granted: Grant | None, order: OpenByHand) -> Plan | EntriesRefused:
+        planned = None if granted is None else self._grants.plan(wish, granted, terms)
         if planned is None:
             return EntriesRefused(code=NOT_YET, figures={"reason": "the candles for the ATR are being asked for"})
         if isinstance(planned, Refusal):
             return EntriesRefused(code=planned.code, figures=planned.figures)
-        protection = planned.protection
-        if order.stop_pct is not None:
-            protection = replace(protection, stop_pct=order.stop_pct)
         plan = replace(
             planned,
-            protection=protection,
             stop_price=order.stop_price,
             take_profits=planned.take_profits if order.take_profits is None else order.take_profits,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from decimal import Decimal
+from dataclasses import replace
 
 from actors import messages
 from actors.entry_judgement import Wiring
@@ -17,9 +17,9 @@ from actors.recording import log, position_event
 from actors.reporting import ReportingActor
 from actors.supervision import StartChild
 from domain.catalogue import EventType, Happening
-from domain.entries.checks import Wish
 from domain.entries.opening import adopted_position, new_position
 from domain.entries.signal import Signal
+from domain.entries.situation import Grant, Wish
 from domain.entries.terms import Terms
 from domain.identity import mint_position_id
 from domain.position.plan import Plan
@@ -36,12 +36,15 @@ class Openings:
         self._wiring = wiring
         self._numbers = itertools.count()
 
-    def plan(self, wish: Wish, terms: Terms, quantity: Decimal) -> Plan:
+    def plan(self, wish: Wish, terms: Terms, granted: Grant) -> Plan:
         """What a position of this size will live by, at the mark price of now."""
+        protection = terms.protection
+        if granted.stop_pct is not None:
+            protection = replace(protection, stop_pct=granted.stop_pct)
         mark = self._wiring.marks.get(wish.account, wish.symbol)
         return Plan(
-            quantity=quantity,
-            protection=terms.protection,
+            quantity=granted.quantity,
+            protection=protection,
             trailing=terms.trailing,
             take_profits=terms.take_profits,
             reference_price=None if mark is None else mark.price,

@@ -17,7 +17,9 @@ from adapters.exchange.factory import realm_of
 from adapters.exchange.symbols import SymbolNames
 from config.settings import Settings
 from domain.accounts import AccountFacts, Expected, Finding, MarginMode
-from domain.entries.checks import Slots
+from domain.entries.funds import Funds, Wallet, known
+from domain.entries.margin import Margin
+from domain.entries.situation import Slots
 from domain.identity import PositionId, parse_client_id
 from domain.instrument import Instrument
 from domain.orders import AccountSnapshot
@@ -40,6 +42,8 @@ class Standing:
         self._lost: str | None = None
         self._connected_at: datetime | None = None
         self._read_at: datetime | None = None
+        self._funds: Funds | None = None
+        self._wallet: Wallet | None = None
 
     @property
     def closed_because(self) -> str | None:
@@ -76,6 +80,31 @@ class Standing:
         if wanted is None or mode is None or mode is wanted:
             return None
         return f"margin is {mode} on {symbol}, margin_mode = {wanted} is set"
+
+    @property
+    def funds(self) -> Funds | None:
+        """The newest that is known of the account's money; None: nothing yet."""
+        return known(self._funds, self._wallet)
+
+    def funds_read(self, funds: Funds) -> None:
+        """All of it was read."""
+        self._funds = funds
+
+    def wallet_heard(self, wallet: Wallet) -> None:
+        """The stream told of it."""
+        self._wallet = wallet
+
+    def margin(self, symbol: str, leverage: int) -> Margin:
+        """How an entry on the symbol is margined, by what was read; `leverage` is what we set before it, 0: nothing."""
+        facts = self.facts
+        if facts is None:
+            return Margin(leverage=leverage or None)
+        mode = (facts.margin_modes or {}).get(symbol, facts.margin_mode)
+        return Margin(
+            leverage=leverage or self.leverage(symbol),
+            isolated=None if mode is None else mode is MarginMode.ISOLATED,
+            brackets=(facts.brackets or {}).get(symbol, ()),
+        )
 
     def leverage(self, symbol: str) -> int | None:
         """What was read of a symbol's leverage."""

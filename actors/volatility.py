@@ -14,7 +14,7 @@ from decimal import Decimal
 from actors import messages
 from actors.messages import AskMarkCandles, MarkCandles
 from actors.reporting import ReportingActor
-from domain.entries.checks import Refusal, Wish
+from domain.entries.situation import Refusal, Wish
 from domain.instrument import MONEY, percent_of
 from domain.market.atr import AtrRules, average_true_range, closed_candles
 

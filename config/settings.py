@@ -162,6 +162,7 @@ class Entries(Section):
     cooldown_s: Annotated[SecondsOrOff, HOT] = 300.0
     max_positions: Annotated[Whole, Field(ge=1), HOT] = 50
     max_exposure_usd: Annotated[PositiveOrOff, HOT] = Decimal(0)
+    max_symbol_usd: Annotated[PositiveOrOff, HOT] = Decimal(0)
     spread_pct: Annotated[Percent, Later(comes_with="the spread check")] = Decimal("0.1")
     spread_action: Annotated[Literal["refuse", "warn"], Later(comes_with="the spread check")] = "refuse"
     slippage_pct: Annotated[Percent, Later(comes_with="the slippage bound")] = Decimal("0.5")
@@ -178,11 +179,11 @@ class Entries(Section):
 
 
 class Sizing(Section):
-    method: Annotated[Literal["usd", "percent", "atr"], Later(comes_with="sizing by percent and ATR")] = "usd"
+    method: Annotated[Literal["usd", "percent", "atr"], HOT] = "usd"
     position_size_usd: Annotated[Positive, HOT] = Decimal(250)
-    percent: Annotated[Percent, Later(comes_with="sizing by percent and ATR")] = Decimal(2)
-    risk_pct: Annotated[Percent, Later(comes_with="sizing by percent and ATR")] = Decimal(1)
-    atr_multiple: Annotated[Positive, Later(comes_with="sizing by percent and ATR")] = Decimal(2)
+    percent: Annotated[Percent, HOT] = Decimal(2)
+    risk_pct: Annotated[Percent, HOT] = Decimal(1)
+    atr_multiple: Annotated[Positive, HOT] = Decimal(2)
     overshoot_pct: Annotated[PercentOrOff, HOT] = Decimal(10)
 
 
@@ -268,6 +269,11 @@ class Strategy(Section):
         return self
 
 
+class Risk(Section):
+    daily_loss_usd: Annotated[PositiveOrOff, HOT] = Decimal(0)
+    margin_reserve_pct: Annotated[PercentOrOff, HOT] = Decimal(5)
+
+
 class Reconciler(Section):
     interval_s: Annotated[Seconds, HOT] = 30.0
 
@@ -341,7 +347,7 @@ class Settings(Section):
     zombies: Annotated[Unfurnished, Later(comes_with="the zombie hunt")] = Unfurnished()
     health: Annotated[Unfurnished, Later(comes_with="the health score")] = Unfurnished()
     aging: Annotated[Unfurnished, Later(comes_with="the exit of aged positions")] = Unfurnished()
-    risk: Annotated[Unfurnished, Later(comes_with="the kill switch")] = Unfurnished()
+    risk: Risk = Risk()
     notifier: Annotated[Unfurnished, Later(comes_with="channels beside the log")] = Unfurnished()
     admin: Admin = Admin()
     web: Annotated[Unfurnished, Later(comes_with="the HTTP endpoints")] = Unfurnished()

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Literal, TypeVar
 
 from domain.catalogue import Severity
+from domain.entries.margin import Bracket
 from domain.orders import RejectReason
 
 SLOTS_IN_RESERVE = 10  # DESIGN 3, 'Conditional orders are scarce': for the moves of the stops that rest
@@ -71,6 +72,7 @@ class AccountFacts:
     margin_modes: Mapping[str, MarginMode] | None = None
     leverages: Mapping[str, int] | None = None
     most_leverages: Mapping[str, int] | None = None
+    brackets: Mapping[str, tuple[Bracket, ...]] | None = None
     dead_man_s: int | None = None
     clock_ahead_ms: int | None = None
     conditional: Mapping[str, int] | None = None

@@ -105,6 +105,15 @@ class Reader:
         )
         return Decimal(row["seconds"]) if row else Decimal(0)
 
+    def realized_since(self, account: str, since: datetime) -> Decimal:
+        """Realised P&L after fees of an account's executions since then, as far as they are written."""
+        row = self.pool.row(
+            "SELECT coalesce(sum(realized_pnl - fee), 0) AS realized FROM monitoring.trades "
+            "WHERE account = %s AND executed_at >= %s",
+            (account, since),
+        )
+        return Decimal(row["realized"]) if row else Decimal(0)
+
     def signal(self, signal_id: str) -> Row | None:
         """One signal and what became of it, or None."""
         return self.pool.row("SELECT * FROM fas.signals WHERE id = %s", (signal_id,))

@@ -16,8 +16,8 @@ from actors.replay.market import Market
 from actors.replay.times import instant, stamp
 from actors.replay.venue import News, Venue
 from adapters.paper_exchange.requests import Rules
-from domain.entries.checks import Refusal
 from domain.entries.opening import new_position
+from domain.entries.situation import Refusal
 from domain.entries.sizing import size_usd
 from domain.identity import Epoch, PositionId
 from domain.instrument import PositionSide

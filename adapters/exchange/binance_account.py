@@ -14,6 +14,7 @@ from adapters.exchange import binance_rows as parse
 from adapters.exchange import rows as raw
 from adapters.exchange.interface import Limit, Usage
 from domain.accounts import AccountFacts, MarginMode
+from domain.entries.margin import Bracket
 
 DOMAINS: tuple[str, ...] = ("binance.com", "binancefuture.com", "binance.us", "binanceapi.com")
 BAN_S = 120  # the shortest there is; the next answer names the end
@@ -101,12 +102,17 @@ def symbols(rows: Sequence[raw.Row]) -> AccountFacts:
 
 
 def brackets(rows: Sequence[raw.Row]) -> AccountFacts:
-    """The highest leverage of each symbol: that of its smallest bracket."""
+    """The highest leverage of each symbol, that of its smallest bracket, and what each bracket keeps as margin."""
     return AccountFacts(
         most_leverages={
             row["symbol"]: max(int(bracket["initialLeverage"]) for bracket in row["brackets"]) for row in rows
-        }
+        },
+        brackets={row["symbol"]: tuple(_bracket(bracket) for bracket in row["brackets"]) for row in rows},
     )
+
+
+def _bracket(row: raw.Row) -> Bracket:
+    return Bracket(up_to=raw.money(row, "notionalCap"), rate=raw.money(row, "maintMarginRatio"))
 
 
 def conditional(rows: Sequence[raw.Row]) -> AccountFacts:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from adapters.exchange.interface import Balance, Candle, MarkPrice
+from adapters.exchange.interface import Balance, Candle, MarkPrice, WalletReport
 from adapters.exchange.rows import (
     ZERO,
     Row,
@@ -207,8 +207,15 @@ def balance(reply: Row) -> Balance:
     """The USDT row of account v3; an account that never held any has none."""
     for row in reply["assets"]:
         if row["asset"] == "USDT":
-            return Balance(currency="USDT", total=money(row, "marginBalance"), free=money(row, "availableBalance"))
-    return Balance(currency="USDT", total=ZERO, free=ZERO)
+            wallet, total, free = (money(row, name) for name in ("walletBalance", "marginBalance", "availableBalance"))
+            return Balance(currency="USDT", wallet=wallet, total=total, free=free)
+    return Balance(currency="USDT", wallet=ZERO, total=ZERO, free=ZERO)
+
+
+def wallet_event(event: Row) -> WalletReport | None:
+    """The USDT row of an ACCOUNT_UPDATE, if it has one."""
+    rows = (row for row in event["a"].get("B", ()) if row["a"] == "USDT")
+    return next((WalletReport(wallet=money(row, "wb")) for row in rows), None)
 
 
 def premium_index(row: Row) -> MarkPrice:

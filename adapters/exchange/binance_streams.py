@@ -112,6 +112,9 @@ class AccountDialect:
                 yield raw.read(parse.algo_event, event)
             elif kind == "ACCOUNT_UPDATE":
                 yield from raw.read(parse.position_events, event)
+                wallet = raw.read(parse.wallet_event, event)
+                if wallet is not None:
+                    yield wallet
             elif kind == "listenKeyExpired":
                 raise StreamLost("the listen key expired")
             elif kind not in _OF_NO_CONCERN:

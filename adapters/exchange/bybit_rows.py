@@ -305,17 +305,23 @@ def closed_entry(row: Row) -> tuple[str, Decimal]:
 def balance(reply: Row) -> Balance:
     """The USDT row of the unified wallet. In cross margin the account's own figure of what is free counts."""
     accounts, _ = listed(reply)
-    for account in accounts:
-        for coin in account["coin"]:
-            if coin["coin"] != "USDT":
-                continue
-            if account.get("totalAvailableBalance") not in ("", None):
-                free = money(account, "totalAvailableBalance")
-            else:
-                used = ("locked", "totalPositionIM", "totalOrderIM")
-                free = money(coin, "walletBalance") - sum((optional_money(coin, key) or ZERO for key in used), ZERO)
-            return Balance(currency="USDT", total=money(coin, "equity"), free=max(free, ZERO))
-    return Balance(currency="USDT", total=ZERO, free=ZERO)
+    found = next((told for told in map(wallet, accounts) if told is not None), None)
+    return found or Balance(currency="USDT", wallet=ZERO, total=ZERO, free=ZERO)
+
+
+def wallet(account: Row) -> Balance | None:
+    """One account's row, as a question or the stream's topic has it."""
+    for coin in account["coin"]:
+        if coin["coin"] != "USDT":
+            continue
+        held = money(coin, "walletBalance")
+        if account.get("totalAvailableBalance") not in ("", None):
+            free = money(account, "totalAvailableBalance")
+        else:
+            used = ("locked", "totalPositionIM", "totalOrderIM")
+            free = held - sum((optional_money(coin, key) or ZERO for key in used), ZERO)
+        return Balance(currency="USDT", wallet=held, total=money(coin, "equity"), free=max(free, ZERO))
+    return None
 
 
 def ticker(row: Row, at: datetime) -> MarkPrice:

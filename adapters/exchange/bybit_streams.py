@@ -21,7 +21,7 @@ from adapters.exchange.access import AccountAccess
 from adapters.exchange.ccxt_streams import Dial, StreamLost
 from adapters.exchange.error_codes import BYBIT
 from adapters.exchange.instances import config, direct
-from adapters.exchange.interface import AccountNews, MarkPrice, PriceNews
+from adapters.exchange.interface import AccountNews, MarkPrice, PriceNews, WalletReport
 from adapters.exchange.outcomes import classify
 from adapters.exchange.rows import instant, read, stamp
 from adapters.exchange.transport import Receipt
@@ -34,7 +34,7 @@ _REPEAT_MS = 1000  # how old an unchanged price may be in the feed: as often as 
 _QUIET_S = 8.0  # after which a symbol's price is asked for: twice that is less than what the feed calls stale
 _LOGIN_VALID_MS = 10_000
 _LINEAR = {"category": "linear"}
-_PRIVATE = ("order", "execution", "position")
+_PRIVATE = ("order", "execution", "position", "wallet")
 
 
 def _open(access: AccountAccess, on_frame: Callable[[Any, Any], None], ping_s: float) -> Any:
@@ -181,6 +181,10 @@ class AccountDialect:
                     yield read(parse.fill, row, self._access.hedge_mode)
             elif topic == "position":
                 yield read(parse.pushed_position, row)
+            elif topic == "wallet":
+                told = read(parse.wallet, row)
+                if told is not None:
+                    yield WalletReport(wallet=told.wallet, total=told.total, free=told.free)
 
 
 def _acknowledges(frame: Any) -> bool:

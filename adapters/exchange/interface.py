@@ -51,11 +51,21 @@ class Candle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """Margin currency of an account: `total` with unrealised P&L, `free` for new positions."""
+    """Margin currency of an account: `wallet` without, `total` with unrealised P&L, `free` for new positions."""
 
     currency: str
+    wallet: Decimal
     total: Decimal
     free: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletReport:
+    """The margin currency as a stream tells of it; None: the venue tells the wallet alone."""
+
+    wallet: Decimal
+    total: Decimal | None = None
+    free: Decimal | None = None
 
 
 class Limit(StrEnum):
@@ -100,7 +110,7 @@ class Lost:
 
 
 Holding = tuple[str, PositionSide]
-AccountNews = OrderReport | Fill | PositionReport | Connected | Lost
+AccountNews = OrderReport | Fill | PositionReport | WalletReport | Connected | Lost
 PriceNews = MarkPrice | Connected | Lost
 
 

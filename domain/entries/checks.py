@@ -7,80 +7,23 @@ order of the code below: what costs nothing and explains most comes first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from domain.accounts import SLOTS_IN_RESERVE
-from domain.instrument import Instrument, PositionSide
+from domain.entries import margin
+from domain.entries.situation import Grant, Refusal, Rules, Situation, Slots, Wish
+from domain.entries.sizing import balance_of
+from domain.instrument import MONEY, percent_of
+
+__all__ = ["CHECKS", "Refusal", "Rules", "Situation", "Slots", "Wish", "judge", "out_of_time"]
 
 SLOTS_FOR_A_MOVE = 1
 STALE_MARK_S = 15
 AHEAD_S = 60
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why a wish was not granted."""
-
-    code: str
-    figures: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """An entry that somebody wants: a signal or an operator. `created_at` is None for an operator's."""
-
-    account: str
-    symbol: str
-    instrument: Instrument
-    side: PositionSide
-    key: str | None
-    created_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The settings that entries live by. Money in quote currency; 0 exposure means no limit."""
-
-    max_age_s: float
-    cooldown_s: float
-    max_positions: int
-    max_exposure_usd: Decimal
-    sessions: tuple[tuple[int, int], ...]
-    stop_list: frozenset[str]
-    allow_list: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slots:
-    """Conditional orders that rest or will, on the account and on the symbol, and how many may. None: no limit."""
-
-    used: int
-    limit: int | None
-    used_on_symbol: int
-    limit_on_symbol: int | None
-    needed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """What the desk knows when it decides. `entry_usd` is the value of the entry wished for."""
-
-    now: datetime
-    closed_because: str | None
-    held: Mapping[str, PositionSide]
-    open_positions: int
-    exposure_usd: Decimal
-    last_order_at: datetime | None
-    key_seen_by: str | None
-    mark_price: Decimal | None
-    mark_heard_at: datetime | None
-    foreign_quantity: Decimal | None
-    entry_usd: Decimal = Decimal(0)
-    excluded: bool = False
-    slots: Slots | None = None
+# A stop may use up so much of the way to the liquidation price: what triggers it has yet to be filled.
+WAY_TO_LIQUIDATION_PCT = Decimal(90)
 
 
 Check = Callable[[Wish, Rules, Situation], Refusal | None]
@@ -175,18 +118,6 @@ def few_enough(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     return Refusal(code="too_many_positions", figures=figures)
 
 
-def small_enough(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
-    """The exposure with this entry stays within the set limit."""
-    if rules.max_exposure_usd <= 0 or now.exposure_usd + now.entry_usd <= rules.max_exposure_usd:
-        return None
-    figures = {
-        "exposure_usd": str(now.exposure_usd),
-        "entry_usd": str(now.entry_usd),
-        "max_exposure_usd": str(rules.max_exposure_usd),
-    }
-    return Refusal(code="too_much_exposure", figures=figures)
-
-
 def room_for_stops(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     """Free conditional orders for its stop and targets, with some in reserve for moves (DESIGN 3, SYSTEM A7)."""
     slots = now.slots
@@ -212,6 +143,89 @@ def priced(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     return None
 
 
+def solvent(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
+    """The account has not lost, after fees, what it may lose in a day (UTC)."""
+    if rules.daily_loss_usd <= 0 or now.realized_today > -rules.daily_loss_usd:
+        return None
+    figures = {"realized_today_usd": f"{now.realized_today:f}", "daily_loss_usd": str(rules.daily_loss_usd)}
+    return Refusal(code="daily_loss", figures=figures)
+
+
+def sized(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
+    """There is a size for it (SYSTEM A6). The checks after this one judge that size."""
+    return now.granted if isinstance(now.granted, Refusal) else None
+
+
+def small_enough(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
+    """The value held on the symbol, and on the account, stays within the set limits with this entry."""
+    entry_usd = _granted(now).usd
+    for code, held, name, limit in (
+        ("too_much_on_symbol", now.symbol_usd, "max_symbol_usd", rules.max_symbol_usd),
+        ("too_much_exposure", now.exposure_usd, "max_exposure_usd", rules.max_exposure_usd),
+    ):
+        if 0 < limit < held + entry_usd:
+            figures = {"exposure_usd": f"{held:f}", "entry_usd": f"{entry_usd:f}", name: str(limit)}
+            return Refusal(code=code, figures=figures)
+    return None
+
+
+def funded(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
+    """The free margin pays for it and leaves the set reserve (SYSTEM A7)."""
+    funds = balance_of(now.funds, now.now, rules.balance_good_s)
+    if isinstance(funds, Refusal):
+        return funds
+    needed, reserve = margin.initial(now.margin, _granted(now).usd), percent_of(funds.equity, rules.margin_reserve_pct)
+    free = funds.free - now.bound_usd
+    if needed + reserve <= free:
+        return None
+    figures = {
+        "needed_usd": f"{needed:.2f}",
+        "reserve_usd": f"{reserve:.2f}",
+        "free_usd": f"{free:.2f}",
+        "leverage": now.margin.leverage or "unknown, 1 assumed",
+    }
+    return Refusal(code="not_enough_margin", figures=figures)
+
+
+def safe_from_liquidation(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
+    """The first stop lies well before the price at which the venue would liquidate the position."""
+    granted, price = _granted(now), _mark(now)
+    if now.margin.isolated is not False and now.margin.leverage is None:
+        text = "the symbol's leverage is not known: set leverage for the account"
+        return Refusal(code="leverage_unknown", figures={"symbol": wish.symbol, "reason": text})
+    free = (now.funds.free if now.funds is not None else Decimal(0)) - now.bound_usd
+    liquidation = margin.liquidation_price(now.margin, wish.side, price, granted.quantity, free)
+    if liquidation is None:
+        return None
+    with localcontext(MONEY):
+        farthest = price + percent_of(liquidation - price, WAY_TO_LIQUIDATION_PCT)
+    if wish.side.better(granted.stop_price, farthest):
+        return None
+    figures = {
+        "stop_price": f"{wish.instrument.stop_price(wish.side, granted.stop_price).normalize():f}",
+        "liquidation_price": f"{wish.instrument.stop_price(wish.side, liquidation).normalize():f}",
+        "mark_price": str(price),
+        "leverage": now.margin.leverage,
+        "margin": "cross" if now.margin.isolated is False else "isolated",
+        "limit_pct": str(WAY_TO_LIQUIDATION_PCT),
+    }
+    return Refusal(code="stop_beyond_liquidation", figures=figures)
+
+
+def _granted(now: Situation) -> Grant:
+    """The size, which `sized` has let pass."""
+    if not isinstance(now.granted, Grant):
+        raise TypeError(f"granted={now.granted!r}: must be a size where one is judged")
+    return now.granted
+
+
+def _mark(now: Situation) -> Decimal:
+    """The price, which `priced` has let pass."""
+    if now.mark_price is None:
+        raise TypeError("mark_price=None: must be known where a size is judged")
+    return now.mark_price
+
+
 def _plain(limit_s: float) -> int | str:
     """Whole seconds as such, parts of one as text."""
     return int(limit_s) if limit_s == int(limit_s) else f"{limit_s:g}"
@@ -224,19 +238,28 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("lists", allowed),
     ("trading", trading),
     ("session", in_session),
+    ("daily_loss", solvent),
     ("position", alone),
     ("cooldown", rested),
     ("max_positions", few_enough),
-    ("exposure", small_enough),
     ("conditional_slots", room_for_stops),
     ("price", priced),
+    ("sizing", sized),
+    ("exposure", small_enough),
+    ("margin", funded),
+    ("liquidation", safe_from_liquidation),
 )
 
 
-def judge(wish: Wish, rules: Rules, now: Situation) -> tuple[tuple[str, Refusal | None], ...]:
-    """Each check by name with its finding, up to and including the first that refuses."""
+def judge(wish: Wish, rules: Rules, now: Situation, made: int = 0) -> tuple[tuple[str, Refusal | None], ...]:
+    """Each check by name with its finding, up to and including the first that refuses; the first `made` are left out.
+
+    Without a size (`Situation.granted`), as it is not known yet, the last is the one before the sizing.
+    """
     findings: list[tuple[str, Refusal | None]] = []
-    for name, check in CHECKS:
+    for name, check in CHECKS[made:]:
+        if check is sized and now.granted is None:
+            break
         found = check(wish, rules, now)
         findings.append((name, found))
         if found is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from domain.entries.checks import Refusal
+from domain.entries.situation import Refusal
 from domain.identity import Epoch, PositionId
 from domain.instrument import Instrument, PositionSide
 from domain.position.plan import Plan
@@ -81,24 +81,6 @@ def adopted_position(
         adopted_price=entry_price or mark_price,
         mark_price=mark_price,
     )
-
-
-def checked_quantity(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal | Refusal:
-    """An operator's own quantity: on the step, within the venue's limits at this price."""
-    if not instrument.on_step(quantity):
-        return Refusal(code="quantity_off_step", figures={"quantity": str(quantity), "step": str(instrument.step)})
-    if not instrument.min_quantity <= quantity <= instrument.max_market_quantity:
-        figures = {
-            "quantity": str(quantity),
-            "min": str(instrument.min_quantity),
-            "max": str(instrument.max_market_quantity),
-        }
-        return Refusal(code="quantity_out_of_range", figures=figures)
-    notional = quantity * price
-    if notional < instrument.min_notional:
-        figures = {"notional": str(notional), "min_notional": str(instrument.min_notional)}
-        return Refusal(code="below_min_notional", figures=figures)
-    return quantity
 
 
 def wrong_stop(side: PositionSide, plan: Plan) -> Refusal | None:

@@ -6,22 +6,22 @@ One value, taken once for each wish and handed on: a reload in the middle of a d
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 
-from domain.entries.checks import Rules
+from domain.entries.situation import Rules
+from domain.entries.sizing import Sizing
 from domain.market.atr import AtrRules
 from domain.position.plan import Protection, TakeProfit, TrailingRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Sizes in quote currency, percents of the wanted size. `exclude`: symbols never touched, in any spelling."""
+    """`exclude`: symbols never touched, in any spelling. `leverage`: what is set before an entry; 0: left as it is."""
 
     rules: Rules
     protection: Protection
     trailing: TrailingRules
-    position_size_usd: Decimal
-    overshoot_pct: Decimal
+    sizing: Sizing
     take_profits: tuple[TakeProfit, ...] = ()
     atr: AtrRules = field(default_factory=AtrRules)
     exclude: frozenset[str] = frozenset()
+    leverage: int = 0

@@ -30,7 +30,7 @@ from adapters.exchange.interface import (
     VenueFailure,
 )
 from adapters.paper_exchange.orders import Price
-from domain.accounts import AccountFacts
+from domain.accounts import AccountFacts, MarginMode
 from domain.identity import OrderKind
 from domain.instrument import Instrument, PositionSide
 from domain.orders import (
@@ -321,7 +321,7 @@ class SimulatedClient:
 
     async def account_facts(self) -> AccountFacts:
         """An account as it should be."""
-        return AccountFacts(hedge_mode=False)
+        return AccountFacts(hedge_mode=False, margin_mode=MarginMode.CROSS)
 
     def _instruments(self) -> Mapping[str, Instrument]:
         contracts = self._network.exchange.engine.contracts
@@ -452,8 +452,8 @@ class SimulatedClient:
     async def balance(self) -> Balance:
         """Margin balance. Raises VenueFailure."""
         book = self._network.exchange.engine.book
-        total, free = await self._ask(None, lambda: (book.margin_balance(), book.available()))
-        return Balance(currency="USDT", total=total, free=free)
+        wallet, total, free = await self._ask(None, lambda: (book.wallet, book.margin_balance(), book.available()))
+        return Balance(currency="USDT", wallet=wallet, total=total, free=free)
 
     async def mark_price(self, symbol: str) -> MarkPrice:
         """The mark price now. Raises VenueFailure."""

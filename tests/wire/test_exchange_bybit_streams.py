@@ -260,7 +260,7 @@ def test_the_login_is_signed_with_the_venues_time_and_comes_before_the_topics() 
         assert (login["op"], key, expires) == ("auth", KEY, venue_ms + 10_000)
         wanted = hmac.new(SECRET.encode(), f"GET/realtime{expires}".encode(), hashlib.sha256).hexdigest()
         assert signature == wanted
-        assert topics == {"op": "subscribe", "args": ["order", "execution", "position"]}
+        assert topics == {"op": "subscribe", "args": ["order", "execution", "position", "wallet"]}
 
     account(play, answers={"GET /v5/market/time": (200, envelope({}))})
 

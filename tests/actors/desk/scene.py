@@ -28,20 +28,25 @@ from actors.messages import EntriesState, OpenByHand, Reconciled, SignalsStored,
 from actors.position import Wiring as PositionWiring
 from actors.signal_feed import SignalFeed
 from actors.signal_feed import Wiring as FeedWiring
+from actors.standing import Standing
 from actors.symbol_lists import Spellings
-from domain.entries.checks import Rules
+from domain.accounts import AccountFacts, MarginMode
+from domain.entries.funds import Funds
 from domain.entries.signal import Signal, parse_signal
+from domain.entries.situation import Rules
+from domain.entries.sizing import Sizing
 from domain.entries.terms import Terms
 from domain.identity import PositionId
 from domain.instrument import Instrument, PositionSide
 from domain.position.plan import Protection, TrailingRules
-from domain.position.state import Position
-from domain.records import Record, StoredSignal
+from domain.position.state import Phase, Position
+from domain.records import Record, StoredSignal, Trade
 from persistence.embedded import EmbeddedPostgres
 from persistence.reader import Reader
 from persistence.spool import Spool
 from persistence.writer import Writer
 from tests.actors.order_path.stage import WAIT_S, Heard, Stage
+from tests.persistence import samples
 
 T = TypeVar("T")
 D = Decimal
@@ -50,17 +55,16 @@ RULES = Rules(
     cooldown_s=300,
     max_positions=50,
     max_exposure_usd=D(0),
+    max_symbol_usd=D(0),
+    daily_loss_usd=D(0),
+    margin_reserve_pct=D(5),
+    balance_good_s=90,
     sessions=((0, 24),),
     stop_list=frozenset(),
     allow_list=frozenset(),
 )
-TERMS = Terms(
-    rules=RULES,
-    protection=Protection(),
-    trailing=TrailingRules(),
-    position_size_usd=D(250),
-    overshoot_pct=D(10),
-)
+TERMS = Terms(rules=RULES, protection=Protection(), trailing=TrailingRules(), sizing=Sizing())
+BALANCE = D(10_000)
 PRICES = {
     "BTCUSDT": D(50_000),
     "BTCBUSD": D(50_010),
@@ -214,6 +218,12 @@ class Scene:
         """What an earlier life kept."""
         self._write(self.stage.recorder.record(datetime.now(UTC), facts=facts))
 
+    def add_trades(self, *trades: Trade) -> None:
+        """Executions of a position that is over."""
+        over = samples.position(7, phase=Phase.CLOSED)
+        self._write(self.stage.recorder.record(datetime.now(UTC), position=over))
+        self._write(self.stage.recorder.record(datetime.now(UTC), trades=trades))
+
     def _write(self, record: Record) -> None:
         writer = Writer(self._conninfo)
         assert writer.write([record]) == []
@@ -270,6 +280,11 @@ class Scene:
             max_backoff_s=0.05,
         )
         values: dict[str, Any] = {"exchange": "binanceusdm", "instance": "ab12", **more}
+        standing: Standing = values.setdefault("standing", Standing())
+        if standing.facts is None:
+            standing.found(AccountFacts(margin_mode=MarginMode.CROSS), (), None)
+        if standing.funds is None:
+            standing.funds_read(Funds(wallet=BALANCE, equity=BALANCE, free=BALANCE, read_at=datetime.now(UTC)))
         return AccountDesk(instruments={s: instrument(s) for s in PRICES}, positions=positions, **values)
 
 

@@ -171,9 +171,9 @@ def test_an_excluded_symbol_is_never_entered(scene: Scene) -> None:
 def test_exposure_counts_what_is_still_being_opened(scene: Scene) -> None:
     scene.desk(rules={"max_exposure_usd": D(600)})
     assert scene.by_hand("BTCUSDT", usd=D(300)).symbol == "BTCUSDT"
-    refused = scene.by_hand("ETHUSDT", usd=D(301))
+    refused = scene.by_hand("ETHUSDT", usd=D(302))
     assert refused.code == "too_much_exposure"
-    assert refused.figures == {"exposure_usd": "300.000", "entry_usd": "301", "max_exposure_usd": "600"}
+    assert refused.figures == {"exposure_usd": "300.000", "entry_usd": "302.000", "max_exposure_usd": "600"}
     assert scene.by_hand("ETHUSDT", usd=D(300)).symbol == "ETHUSDT"
 
 

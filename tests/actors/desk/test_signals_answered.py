@@ -12,6 +12,7 @@ import pytest
 from actors import entry_desk, messages
 from actors.messages import PositionEnded, Reconciled, ReconcileNow, SignalsStored, Write
 from actors.supervision import StartChild
+from domain.entries.sizing import Sizing
 from domain.position.inputs import CloseWanted
 from domain.position.state import CloseReason, Phase
 from tests.actors.desk.scene import Scene, as_signal
@@ -48,7 +49,7 @@ def test_opened_with_the_figures_of_its_size(scene: Scene) -> None:
 
 
 def test_refused_with_code_and_figures(scene: Scene, rows: Query) -> None:
-    scene.desk(position_size_usd=D(4))
+    scene.desk(sizing=Sizing(usd=D(4)))
     names = {
         "stale_signal": signal_row(fresh(), "BTCUSDT", age_s=601),
         "unknown_symbol": signal_row(fresh(), "NOSUCHUSDT"),

@@ -124,7 +124,7 @@ class ScriptedClient:
 
     async def balance(self) -> Balance:
         await self._do("balance", None, None)
-        return Balance(currency="USDT", total=Decimal(1), free=Decimal(1))
+        return Balance(currency="USDT", wallet=Decimal(1), total=Decimal(1), free=Decimal(1))
 
     async def mark_price(self, symbol: str) -> MarkPrice:
         return MarkPrice(symbol=symbol, price=MARK, at=datetime.now(UTC))

@@ -19,8 +19,9 @@ from actors.marks import Marks
 from actors.messages import FeedStarted, FeedState, Health, Prices, ReconcileNow, Tick, Unwatch, Watch, Write
 from actors.owners import Place
 from actors.standing import Standing
-from adapters.exchange.interface import Lost
+from adapters.exchange.interface import Lost, WalletReport
 from domain.catalogue import EventType
+from domain.entries.funds import Funds
 from domain.identity import Epoch, OrderKind, PositionId, mint_client_id
 from domain.instrument import PositionSide, Side
 from domain.orders import AccountSnapshot, Fill, OrderReport, OrderStatus, PositionReport, Source
@@ -364,3 +365,17 @@ def test_no_entry_is_possible_while_nothing_is_heard_of_the_account(bench: Bench
     assert closed() == "None"
     bench.tape.say(Lost(at=now, reason="silent for 5 s"))
     until(lambda: closed() == "the account's stream is down: silent for 5 s")
+
+
+def test_the_account_stream_keeps_the_money_known(bench: Bench) -> None:
+    bench.account()
+    then = datetime.now(UTC) - timedelta(seconds=1)
+    bench.standing.funds_read(Funds(wallet=Decimal(100), equity=Decimal(90), free=Decimal(50), read_at=then))
+    bench.tape.say(WalletReport(wallet=Decimal(98)))
+    until(lambda: bench.standing.funds is not None and bench.standing.funds.wallet == 98, what="the wallet alone")
+    assert bench.standing.funds == Funds(wallet=Decimal(98), equity=Decimal(88), free=Decimal(48), read_at=then)
+    before = datetime.now(UTC)
+    bench.tape.say(WalletReport(wallet=Decimal(97), total=Decimal(96), free=Decimal(95)))
+    until(lambda: bench.standing.funds is not None and bench.standing.funds.wallet == 97, what="all of it")
+    assert (str(bench.standing.funds.equity), str(bench.standing.funds.free)) == ("96", "95")
+    assert bench.standing.funds.read_at >= before

@@ -121,6 +121,23 @@ def test_a_snapshot_goes_to_who_asked(bench: Bench) -> None:
     assert bench.reconciler.wait(SnapshotTaken).snapshot.account == "main"
 
 
+def test_the_money_is_read_with_the_account_and_a_failure_leaves_what_was_known(bench: Bench) -> None:
+    bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))
+    bench.reconciler.wait(SnapshotTaken)
+    first = bench.standing.funds
+    assert first is not None
+    assert [str(each) for each in (first.wallet, first.equity, first.free)] == ["1", "1", "1"]
+
+    async def away(_: object) -> None:
+        raise VenueFailure(RejectReason.TRANSIENT, "1", "no", certain=True)
+
+    bench.client.script["balance"] = away
+    bench.reconciler.clear()
+    bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))
+    bench.reconciler.wait(SnapshotTaken)
+    assert bench.standing.funds == first
+
+
 def test_a_reading_asks_for_what_we_hold_and_a_position_for_its_own_side(bench: Bench) -> None:
     """A venue that lists open positions only says nothing of one that is gone, unless it is asked for it."""
     bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))

@@ -11,11 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.entries.checks import CHECKS, Refusal, Rules, Situation, Slots, Wish, judge
+from domain.entries.checks import CHECKS, judge
+from domain.entries.funds import Funds
+from domain.entries.margin import Bracket, Margin
+from domain.entries.situation import Grant, Refusal, Rules, Situation, Slots, Wish
 from domain.instrument import PositionSide
 from tests.unit.domain.samples import BTC
 
 D = Decimal
+LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WISH = Wish(
     account="main",
@@ -30,10 +34,23 @@ RULES = Rules(
     cooldown_s=300,
     max_positions=2,
     max_exposure_usd=D(1000),
+    max_symbol_usd=D(500),
+    daily_loss_usd=D(100),
+    margin_reserve_pct=D(10),
+    balance_good_s=90,
     sessions=((8, 12), (12, 13)),
     stop_list=frozenset({"DOGEUSDT"}),
     allow_list=frozenset(),
 )
+FUNDS = Funds(wallet=D(1000), equity=D(1000), free=D(500), read_at=NOON)
+ISOLATED = Margin(leverage=10, isolated=True, brackets=(Bracket(up_to=D(50_000), rate=D("0.004")),))
+
+
+def granted(usd: int | str = 250, stop: int | str = 49_000) -> Grant:
+    """A size worth `usd` at 50 000."""
+    return Grant(quantity=D(usd) / 50_000, usd=D(usd), wanted_usd=D(usd), stop_price=D(stop))
+
+
 NOW = Situation(
     now=NOON,
     closed_because=None,
@@ -45,13 +62,12 @@ NOW = Situation(
     mark_price=D(50_000),
     mark_heard_at=NOON,
     foreign_quantity=None,
-    entry_usd=D(250),
+    granted=granted(),
+    funds=FUNDS,
+    margin=ISOLATED,
 )
-LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
-
-
-ORDER = ["entries_open", "age", "idempotency", "lists", "trading", "session", "position", "cooldown", "max_positions",
-         "exposure", "conditional_slots", "price"]  # fmt: skip
+ORDER = ["entries_open", "age", "idempotency", "lists", "trading", "session", "daily_loss", "position", "cooldown",
+         "max_positions", "conditional_slots", "price", "sizing", "exposure", "margin", "liquidation"]  # fmt: skip
 
 
 def ago(**span: float) -> datetime:
@@ -104,7 +120,11 @@ CASES: list[tuple[str, str, dict[str, object], dict[str, Any], dict[str, Any], d
         {"created_at": None}, {}, {"now": NOON + timedelta(hours=1), "mark_heard_at": NOON + timedelta(hours=1)},
         {
             "wish": {"created_at": None},
-            "now": {"now": NOON + timedelta(minutes=59, seconds=59), "mark_heard_at": NOON + timedelta(hours=1)},
+            "now": {
+                "now": NOON + timedelta(minutes=59, seconds=59),
+                "mark_heard_at": NOON + timedelta(hours=1),
+                "funds": replace(FUNDS, read_at=NOON + timedelta(hours=1)),
+            },
         },
     ),
     (
@@ -142,11 +162,90 @@ CASES: list[tuple[str, str, dict[str, object], dict[str, Any], dict[str, Any], d
     ),
     (
         "exposure", "too_much_exposure", {"exposure_usd": "0", "entry_usd": "1001", "max_exposure_usd": "1000"},
-        {}, {}, {"entry_usd": D(1001)}, {"rules": {"max_exposure_usd": D(0)}, "now": {"entry_usd": D(1001)}},
+        {}, {"max_symbol_usd": D(0)}, {"granted": granted(1001)},
+        {"rules": {"max_exposure_usd": D(0), "max_symbol_usd": D(0)}, "now": {"granted": granted(1001)}},
     ),
     (
         "exposure", "too_much_exposure", {"exposure_usd": "0", "entry_usd": "250", "max_exposure_usd": "1"},
         {}, {"max_exposure_usd": D(1)}, {}, {},
+    ),
+    (
+        "exposure", "too_much_on_symbol", {"exposure_usd": "250.01", "entry_usd": "250", "max_symbol_usd": "500"},
+        {}, {}, {"symbol_usd": D("250.01")}, {"now": {"symbol_usd": D(250)}},
+    ),
+    (
+        "exposure", "too_much_on_symbol", {"exposure_usd": "0", "entry_usd": "501", "max_symbol_usd": "500"},
+        {}, {}, {"granted": granted(501)}, {"rules": {"max_symbol_usd": D(0)}, "now": {"granted": granted(501)}},
+    ),
+    (
+        "daily_loss", "daily_loss", {"realized_today_usd": "-100.00", "daily_loss_usd": "100"},
+        {}, {}, {"realized_today": D("-100.00")}, {"now": {"realized_today": D("-99.99")}},
+    ),
+    (
+        "daily_loss", "daily_loss", {"realized_today_usd": "-5000", "daily_loss_usd": "100"},
+        {}, {}, {"realized_today": D(-5000)},
+        {"rules": {"daily_loss_usd": D(0)}, "now": {"realized_today": D(-5000)}},
+    ),
+    ("sizing", "no_atr", {"symbol": "X"}, {}, {}, {"granted": Refusal(code="no_atr", figures={"symbol": "X"})}, {}),
+    ("margin", "balance_unknown", {"limit_s": "90"}, {}, {}, {"funds": None}, {}),
+    (
+        "margin", "stale_balance", {"age_s": "91", "limit_s": "90"},
+        {}, {}, {"funds": replace(FUNDS, read_at=ago(seconds=91))},
+        {"now": {"funds": replace(FUNDS, read_at=ago(seconds=90))}},
+    ),
+    (  # 250 / 10 + 0.12 % of 250 = 25.30, with a reserve of 10 % of 1000
+        "margin", "not_enough_margin",
+        {"needed_usd": "25.30", "reserve_usd": "100.00", "free_usd": "125.29", "leverage": 10},
+        {}, {}, {"funds": replace(FUNDS, free=D("125.29"))}, {"now": {"funds": replace(FUNDS, free=D("125.30"))}},
+    ),
+    (
+        "margin", "not_enough_margin",
+        {"needed_usd": "25.30", "reserve_usd": "100.00", "free_usd": "125.29", "leverage": 10},
+        {}, {}, {"bound_usd": D("374.71")}, {"now": {"bound_usd": D("374.70")}},
+    ),
+    (
+        "margin", "not_enough_margin",
+        {"needed_usd": "250.30", "reserve_usd": "0.00", "free_usd": "250.29", "leverage": "unknown, 1 assumed"},
+        {}, {"margin_reserve_pct": D(0)}, {"funds": replace(FUNDS, free=D("250.29")), "margin": Margin(isolated=False)},
+        {
+            "rules": {"margin_reserve_pct": D(0)},
+            "now": {"funds": replace(FUNDS, free=D("250.30")), "margin": Margin(isolated=False)},
+        },
+    ),
+    (
+        "liquidation", "leverage_unknown",
+        {"symbol": "BTCUSDT", "reason": "the symbol's leverage is not known: set leverage for the account"},
+        {}, {}, {"margin": Margin(isolated=True)}, {"now": {"margin": Margin(isolated=False)}},
+    ),
+    (  # liquidated at 50 000 * (1 - 0.1 + 0.0012 + 0.004) = 45 260; 90 % of the way there is 45 734
+        "liquidation", "stop_beyond_liquidation",
+        {
+            "stop_price": "45734", "liquidation_price": "45260", "mark_price": "50000", "leverage": 10,
+            "margin": "isolated", "limit_pct": "90",
+        },
+        {}, {}, {"granted": granted(stop=45_734)}, {"now": {"granted": granted(stop="45734.1")}},
+    ),
+    (  # 50 000 * (1 + 0.1 - 0.0012) / (1 + 0.004) = 54 721.12
+        "liquidation", "stop_beyond_liquidation",
+        {
+            "stop_price": "54250", "liquidation_price": "54721.1", "mark_price": "50000", "leverage": 10,
+            "margin": "isolated", "limit_pct": "90",
+        },
+        {"side": SHORT}, {}, {"granted": granted(stop=54_250)},
+        {"wish": {"side": SHORT}, "now": {"granted": granted(stop=54_249)}},
+    ),
+    (  # all that is free stands behind it: 130 of 250 are 52 %; 0.12 % go to fees, 1 / 20 has to stay
+        "liquidation", "stop_beyond_liquidation",
+        {
+            "stop_price": "25000", "liquidation_price": "26560", "mark_price": "50000", "leverage": 10,
+            "margin": "cross", "limit_pct": "90",
+        },
+        {}, {},
+        {
+            "granted": granted(stop=25_000), "funds": replace(FUNDS, free=D(230)), "bound_usd": D(100),
+            "margin": replace(ISOLATED, isolated=False, brackets=()),
+        },
+        {"now": {"granted": granted(stop=25_000), "margin": replace(ISOLATED, isolated=False, brackets=())}},
     ),
     (
         "conditional_slots", "no_conditional_slots",
@@ -195,6 +294,12 @@ def test_refused_with_code_and_figures_at_its_limit(
 def test_all_is_well() -> None:
     assert [name for name, _ in judge(WISH, RULES, NOW)] == ORDER
     assert all(found is None for _, found in judge(WISH, RULES, NOW))
+
+
+def test_without_a_size_yet_only_what_comes_before_it_is_judged() -> None:
+    found = judge(WISH, RULES, replace(NOW, granted=None, funds=None))
+    assert [name for name, _ in found] == ORDER[: ORDER.index("sizing")]
+    assert all(refused is None for _, refused in found)
 
 
 def test_every_check_is_in_the_table() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from domain.entries.checks import Refusal
-from domain.entries.opening import adopted_position, checked_quantity, new_position, wrong_stop, wrong_targets
+from domain.entries.opening import adopted_position, new_position, wrong_stop, wrong_targets
+from domain.entries.sizing import checked_quantity
 from domain.identity import Epoch
 from domain.instrument import PositionSide
 from domain.position import ledger

@@ -14,6 +14,7 @@ from adapters.exchange.access import AccountAccess
 from adapters.exchange.accounts import realm
 from adapters.exchange.interface import Limit, Usage
 from domain.accounts import AccountFacts, MarginMode, Realm
+from domain.entries.margin import Bracket
 
 RIGHTS = {
     "ipRestrict": True,
@@ -92,12 +93,22 @@ def test_binance_symbols_brackets_orders_and_balance() -> None:
     facts = binance.symbols(rows)
     assert facts.margin_modes == {"BTCUSDT": MarginMode.CROSS, "ETHUSDT": MarginMode.ISOLATED}
     assert facts.leverages == {"BTCUSDT": 21, "ETHUSDT": 5}
-    brackets = [{"bracket": 1, "initialLeverage": 75}, {"bracket": 2, "initialLeverage": 50}]
-    assert binance.brackets([{"symbol": "ETHUSDT", "brackets": brackets}]).most_leverages == {"ETHUSDT": 75}
+    brackets = [
+        {"bracket": 1, "initialLeverage": 75, "notionalCap": 10000, "maintMarginRatio": 0.0065},
+        {"bracket": 2, "initialLeverage": 50, "notionalCap": 50000, "maintMarginRatio": 0.01},
+    ]
+    facts = binance.brackets([{"symbol": "ETHUSDT", "brackets": brackets}])
+    assert facts.most_leverages == {"ETHUSDT": 75}
+    assert facts.brackets == {
+        "ETHUSDT": (
+            Bracket(up_to=Decimal(10_000), rate=Decimal("0.0065")),
+            Bracket(up_to=Decimal(50_000), rate=Decimal("0.01")),
+        )
+    }
     orders = [{"symbol": "BTCUSDT"}, {"symbol": "ETHUSDT"}, {"symbol": "BTCUSDT"}]
     assert binance.conditional(orders).conditional == {"BTCUSDT": 2, "ETHUSDT": 1}
     positions = [{"symbol": "BTCUSDT", "positionAmt": "-0.5"}, {"symbol": "ETHUSDT", "positionAmt": "0.000"}]
-    asset = {"asset": "USDT", "marginBalance": "10.5", "availableBalance": "7.25"}
+    asset = {"asset": "USDT", "walletBalance": "11", "marginBalance": "10.5", "availableBalance": "7.25"}
     money = binance.balance({"assets": [asset], "positions": positions})
     assert (money.currency, money.total, money.free) == ("USDT", Decimal("10.5"), Decimal("7.25"))
     assert money.held == frozenset({"BTCUSDT"})

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.exchange import binance_rows as parse
+from adapters.exchange.interface import WalletReport
 from adapters.exchange.rows import instant, money, read, stamp
 from adapters.exchange.venue import BadReply
 from domain.instrument import PositionSide, Side
@@ -180,6 +181,20 @@ def test_positions_of_an_account_update_flat_ones_too() -> None:
     assert (flat.symbol, flat.quantity, flat.entry_price, flat.at) == ("BTCUSDT", ZERO, None, MOMENT)
     assert (short.symbol, short.quantity, short.entry_price) == ("ETHUSDT", Decimal("-1.5"), Decimal("3000.5"))
     assert parse.position_events({"e": "ACCOUNT_UPDATE", "E": STAMP, "T": STAMP, "a": {"m": "FUNDING_FEE"}}) == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([{"a": "BNB", "wb": "1"}, {"a": "USDT", "wb": "122624.12345678", "cw": "100", "bc": "0"}], "122624.12345678"),
+        ([{"a": "BNB", "wb": "1"}], None),
+        (None, None),
+    ],
+)
+def test_the_wallet_in_a_change_of_the_account(rows: list[dict[str, str]] | None, told: str | None) -> None:
+    changed = {"m": "ORDER"} if rows is None else {"m": "ORDER", "B": rows}
+    wallet = parse.wallet_event({"e": "ACCOUNT_UPDATE", "E": STAMP, "T": STAMP, "a": changed})
+    assert wallet == (None if told is None else WalletReport(wallet=Decimal(told)))
 
 
 def test_a_trade_of_the_history() -> None:
