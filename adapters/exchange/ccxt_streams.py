@@ -35,7 +35,8 @@ N_co = TypeVar("N_co", covariant=True)
 N = TypeVar("N")
 
 _FIRST_BACK_OFF_S = 0.2
-_LONGEST_BACK_OFF_S = 30.0
+# Deaf for no longer after the venue is back (LAWS L1, L3): twelve dials a minute, far below what any venue allows.
+_LONGEST_BACK_OFF_S = 5.0
 _HEALTHY_AFTER_S = 10.0
 _CLOSE_TIMEOUT_S = 2.0
 

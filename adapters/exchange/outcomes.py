@@ -21,7 +21,9 @@ from adapters.exchange.interface import VenueFailure
 from adapters.exchange.transport import Receipt
 from domain.orders import RejectReason
 
-_CODE = re.compile(r"\"(?:code|retCode)\"\s*:\s*\"?(-?\d+)")
+# Whole, up to what ends a JSON number: the beginning of a code that was cut off is another code.
+_CODE = re.compile(r"\"(?:code|retCode)\"\s*:\s*\"?(-?\d+)(?=[\",}\s])")
+_SUCCESS = frozenset({"0", "200"})
 _SECRET = re.compile(
     r"(signature|listenKey|api_?key|secret|X-MBX-APIKEY|X-BAPI-[A-Z-]+)(\"?'?\s*[:=]\s*\"?'?)[^&\s\"',}]+",
     re.IGNORECASE,
@@ -69,8 +71,7 @@ class ClassifiedFailure(VenueFailure):
 def classify(error: BaseException, codes: Codes, receipt: Receipt, secrets: Iterable[str] = ()) -> Verdict:
     """What `error` means, raised by a request of which `receipt` is known to a venue that speaks in `codes`."""
     raw = f"{type(error).__name__}: {error}"
-    found = _CODE.search(raw)
-    code = found.group(1) if found is not None else ""
+    code = _code(raw)
     meaning = _meaning(error, raw, codes, code, receipt)
     banned_until = _BANNED_UNTIL.search(raw)
     return Verdict(
@@ -82,6 +83,12 @@ def classify(error: BaseException, codes: Codes, receipt: Receipt, secrets: Iter
         banned=meaning.reason is RejectReason.RATE_LIMIT and _is_ban(raw, receipt),
         banned_until_ms=int(banned_until.group(1)) if banned_until is not None else None,
     )
+
+
+def _code(raw: str) -> str:
+    """The venue's code of a refusal; empty for none, and for the code of success in a reply that made no sense else."""
+    found = _CODE.search(raw)
+    return "" if found is None or found.group(1) in _SUCCESS else found.group(1)
 
 
 def _is_ban(raw: str, receipt: Receipt) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from adapters.exchange.error_codes import BINANCE, BYBIT, Codes, Effect
 from adapters.exchange.outcomes import ClassifiedFailure, classify, redact
 from adapters.exchange.transport import Receipt
-from adapters.exchange.venue import NoSuchOrder
+from adapters.exchange.venue import BadReply, NoSuchOrder
 from domain.orders import RejectReason as Why
 
 REAL_URL = "https://fapi.binance.com/fapi/v1/order"
@@ -187,6 +187,22 @@ def test_an_empty_list_where_an_order_was_asked_for_is_no_such_order() -> None:
 def test_after_the_first_byte_anything_may_have_happened_before_it_nothing(error: Exception) -> None:
     assert not classify(error, BINANCE, Receipt(sent=True)).certain
     assert classify(error, BINANCE, Receipt(sent=False)).certain
+
+
+@pytest.mark.parametrize("codes", [BINANCE, BYBIT])
+@pytest.mark.parametrize(
+    "half",
+    [
+        '{"retCode":0,"retMsg":"OK","result":{"orderId":"0a1d0000-0000-4000-80',
+        '{"retCode":1100',  # of 110072, which says that the order exists; or of 110007, which says that it does not
+        '{"code":200,"msg":"The ope',
+        '{"orderId":400000',
+    ],
+)
+def test_half_of_a_reply_is_no_refusal(codes: Codes, half: str) -> None:
+    """A code of success is none of a refusal, and the beginning of a code is none at all."""
+    verdict = classify(BadReply(f"order_id: TypeError in {half}"), codes, Receipt(sent=True, status=200))
+    assert (verdict.reason, verdict.effect, verdict.code) == (Why.TRANSIENT, UNKNOWN, "HTTP 200")
 
 
 @pytest.mark.parametrize(
