@@ -38,19 +38,19 @@ MOST_STARTS = 5
 # Of this tape: the day of the crash.
 TAPE_BARS = slice(-2_400, -400)
 SETTINGS: Sections = {
-    "entries": {"cooldown_s": 0, "max_positions": 8, "wave_window_s": 0},
+    "entries": {"cooldown_s": 0, "max_positions": 12, "wave_window_s": 0},
     "sizing": {"position_size_usd": 300},
     "protection": {
-        "stop_pct": Decimal("1.2"),
+        "stop_pct": Decimal("1.6"),
         "take_profits": [{"pct": Decimal("1.5"), "fraction": Decimal("0.4")}],
     },
     "trailing": {
         "activation_pct": Decimal("0.4"),
-        "callback_pct": Decimal("0.3"),
+        "callback_pct": Decimal("0.5"),
         "breakeven_pct": Decimal("0.3"),
         "min_interval_s": Decimal("0.5"),
     },
-    "reconciler": {"interval_s": 10},
+    "reconciler": {"interval_s": 20},
     "chaos": {"enabled": True},
     "log": {"level": "DEBUG", "terminal": True},
 }
@@ -148,7 +148,7 @@ class House:
         self._stack.close()
 
     def _exchange(self, state_dir: Path, name: str, venue: Venue, tapes: Path | None, seed: int) -> Exchange:
-        options = ["--dialect", venue.exchange, "--seed", str(seed), "--volatility", "4", "--balance", "100000"]
+        options = ["--dialect", venue.exchange, "--seed", str(seed), "--volatility", "2.5", "--balance", "100000"]
         options += ["--control", "--symbols", ",".join(SYMBOLS)]
         if venue.hedged:
             options.append("--hedge-mode")

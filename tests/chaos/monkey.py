@@ -26,10 +26,10 @@ Maker = Callable[[random.Random, tuple[str, ...]], list[Act]]
 
 SHARES: dict[Group, int] = {
     Group.ACTOR: 26,
-    Group.SERVICE: 14,
+    Group.SERVICE: 10,
     Group.DATABASE: 10,
     Group.EXCHANGE: 6,
-    Group.WIRE: 22,
+    Group.WIRE: 26,
     Group.VENUE: 14,
     Group.HUMAN: 8,
 }

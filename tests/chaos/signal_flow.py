@@ -18,7 +18,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 from tests.end_to_end.signal_source import signal_row
 
 AGAIN_SHARE = 0.05
-CLOSE_SHARE = 0.2
+CLOSE_SHARE = 0.08
 OLDEST_S = 240
 FRAME = 200
 
