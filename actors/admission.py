@@ -159,10 +159,10 @@ class Admission:
     def _overtaken(
         self, request: Perform, intent: OrderIntent, instrument: Instrument, objection: Objection
     ) -> bool:
-        """Whether the order was sane when it was decided and the mark has passed it since: its owner is answered as by
+        """Whether the order was sane by the mark of its decision, if one was known then: its owner is answered as by
         the venue and reports it; nobody has to be called for that.
         """
-        if objection.rule is not Rule.MARK_SIDE or intent.reference_price is None:
+        if objection.rule is not Rule.MARK_SIDE:
             return False
         limit = self._wiring.max_stop_distance_pct
         then = check_intent(intent, instrument, None, request.liquidation_price, max_distance_pct=limit)

@@ -2,8 +2,9 @@
 
 It decides in its own thread, one wish after another, so that two wishes for one symbol can never both be granted. It
 waits for nobody: the owner that it starts sends the entry itself. Rules of this file:
-- A signal that cannot be decided on yet (database away, account not read, no price known so shortly after the start)
-  gets no answer: it stays unanswered in the database, where the desk looks for such every few seconds.
+- A signal that cannot be decided on yet (database away, account not read, or so shortly after the start that no price
+  is known or nothing is heard of the account) gets no answer: it stays unanswered in the database, where the desk
+  looks for such every few seconds.
 - Signals are decided on a few at a time, so that nobody who asks waits behind a flood of them.
 - A close is answered for when its owner has it, as it may safely be asked for twice.
 """
@@ -273,7 +274,7 @@ class EntryDesk(ReportingActor):
             self._close(signal, account, symbol)
             return
         early = self.clock.monotonic() < self._prices_known_at
-        if early and self._wiring.marks.get(account, symbol) is None:
+        if early and (self._wiring.marks.get(account, symbol) is None or desk.standing.blind is not None):
             self._look_at = self.clock.monotonic() + LOOK_AGAIN_S
             return
         wish = Wish(

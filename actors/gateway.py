@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -81,6 +82,7 @@ DURABLE_WITHIN_S = 0.05
 SNAPSHOT_WEIGHT = 90
 QUESTION_WEIGHT = 5
 DISK_WITHIN_S = 1.0
+MARK_WITHIN_S = 0.5
 PROOF_AFTER_S = 3.0
 DRAIN_S = 3.0
 
@@ -261,6 +263,7 @@ class RequestDesk:
         if refusal is None and intent.kind is OrderKind.ENTRY:
             refusal = await self._admission.held_back(request, intent) or await self._prepared(intent)
         if refusal is None:
+            request = await self._with_mark(request, intent)
             durable = await self._durable(request.ticket)
             refusal = self._admission.refusal(request, intent)
             if refusal is None and not durable and intent.kind is OrderKind.ENTRY:
@@ -277,6 +280,22 @@ class RequestDesk:
             if outcome.reason is RejectReason.PRECISION:
                 await self.upkeep.filter_broken()
         return outcome
+
+    async def _with_mark(self, request: Perform, intent: OrderIntent) -> Perform:
+        """The request with a mark price to judge its trigger by (LAWS S13). Right after a start nobody has heard one:
+        then the venue is asked, for a moment only. A stop does not wait longer: the venue judges it as well.
+        """
+        conditional = intent.trigger_price is not None
+        heard = self._wiring.marks.get(self._wiring.account, intent.symbol)
+        if not conditional or heard is not None or request.mark_price is not None:
+            return request
+        try:
+            async with asyncio.timeout(MARK_WITHIN_S):
+                mark = await self._client.mark_price(intent.symbol)
+        except (VenueFailure, TimeoutError) as failure:
+            logger.warning("MARK_UNKNOWN account={} symbol={} error={!r}", self._wiring.account, intent.symbol, failure)
+            return request
+        return replace(request, mark_price=mark.price)
 
     async def _prepared(self, intent: OrderIntent) -> Rejected | None:
         try:

@@ -114,6 +114,11 @@ class GuardedActor(pykka.ThreadingActor):
         """
         raise TypeError(f"{type(self).__name__} {self.name}: no handler for {type(message).__name__}")
 
+    def pinged(self) -> None:
+        """The watchdog's ping was read, in the actor's thread. Who puts off work while more waits in the mailbox does
+        it here: the ping may have been all that waited. A failure is that of a message.
+        """
+
     def stopping(self) -> None:
         """After the last message of an actor that is stopped, in its thread; not after a crash. Errors are recorded."""
 
@@ -209,6 +214,7 @@ class GuardedActor(pykka.ThreadingActor):
         self.vitals.begin(type(message).__name__, self.clock.monotonic())
         try:
             if isinstance(message, Ping):
+                self.pinged()
                 return True
             if isinstance(message, Crash):
                 return self._crash(message)

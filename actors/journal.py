@@ -81,7 +81,8 @@ class Journal(GuardedActor):
         self._flush()
 
     def receive(self, message: Any) -> object:
-        """Collect while more waits, then write."""
+        """Collect while more waits, then write: whatever it was that waited."""
+        answer: JournalState | None = None
         match message:
             case Write():
                 self._group.append(message)
@@ -89,14 +90,17 @@ class Journal(GuardedActor):
                 self._nowhere = False
                 self._replay()
             case Show():
-                return JournalState(
+                answer = JournalState(
                     database_up=self._up, waiting=len(self._group), spooled=self._wiring.spool.count
                 )
             case _:
                 raise TypeError(f"{self.name}: no answer to {type(message).__name__}")
-        if self._group and (len(self._group) >= GROUP or self.inbox.empty()):
-            self._flush()
-        return None
+        self._flush_if_due()
+        return answer
+
+    def pinged(self) -> None:
+        """The ping may have been what a record was put off for."""
+        self._flush_if_due()
 
     def stopping(self) -> None:
         """Write what is left; what the database does not take now waits in the spool for the next start."""
@@ -116,6 +120,10 @@ class Journal(GuardedActor):
     def bequeath(self, leftovers: tuple[object, ...]) -> tuple[object, ...]:
         """What found no place on the disk comes before what was not read yet."""
         return (*self._group, *leftovers)
+
+    def _flush_if_due(self) -> None:
+        if self._group and (len(self._group) >= GROUP or self.inbox.empty()):
+            self._flush()
 
     def _flush(self) -> None:
         while self._group and not self._nowhere:

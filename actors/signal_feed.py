@@ -80,7 +80,8 @@ class SignalFeed(ReportingActor):
         self._loop.submit(read_stream(lambda: self._paced(client), self))
 
     def receive(self, message: Any) -> object:
-        """News of the connection, or frames."""
+        """News of the connection, or frames: stored as soon as nothing more waits, whatever it was that waited."""
+        answer: Health | None = None
         match message:
             case FromStream(news=Signals(raw=raw)):
                 self._raw.extend(raw)
@@ -101,12 +102,15 @@ class SignalFeed(ReportingActor):
             case Tick():
                 self._quota_over()
             case FeedState():
-                return self._health()
+                answer = self._health()
             case _:
                 raise TypeError(f"{self.name}: no answer to {type(message).__name__}")
-        if len(self._raw) >= GROUP or self.inbox.empty():
-            self._store()
-        return None
+        self._store_if_due()
+        return answer
+
+    def pinged(self) -> None:
+        """The ping may have been what a frame was put off for."""
+        self._store_if_due()
 
     def stopping(self) -> None:
         """Store what has been read, then close the connection, and the demo source with it."""
@@ -134,6 +138,10 @@ class SignalFeed(ReportingActor):
             if self._last_id is None:
                 raise NotReady(f"the last stored signal cannot be read: {away}") from away
             return self._last_id
+
+    def _store_if_due(self) -> None:
+        if len(self._raw) >= GROUP or self.inbox.empty():
+            self._store()
 
     def _store(self) -> None:
         """Store what has been collected, a record for each group, and have the desk told of it."""

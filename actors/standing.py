@@ -48,11 +48,14 @@ class Standing:
     @property
     def closed_because(self) -> str | None:
         """Why no entry is possible on the account; None: it is."""
-        reasons = [*self._closed.values(), self._blind()]
+        reasons = [*self._closed.values(), self.blind]
         return "; ".join(reason for reason in reasons if reason is not None) or None
 
-    def _blind(self) -> str | None:
-        """Whoever enters without seeing what others do there may enter into a position of theirs."""
+    @property
+    def blind(self) -> str | None:
+        """Why nothing is seen of what others do on the account; None: it is. Whoever enters blind may enter into a
+        position of theirs.
+        """
         if self._lost is not None:
             return f"the account's stream is down: {self._lost}"
         if self._connected_at is None or (self._read_at is not None and self._read_at >= self._connected_at):

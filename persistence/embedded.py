@@ -85,6 +85,7 @@ class EmbeddedPostgres:
         self._child: subprocess.Popen[bytes] | None = None
         self._socket_dir = self._base / "run"
         self._identity: tuple[int, int] | None = None
+        self._served = False
         self._stopped = False
 
     @property
@@ -135,6 +136,8 @@ class EmbeddedPostgres:
                 raise EmbeddedFailed(f"{self._base}: the server was stopped by this process")
             if self._lock_fd is None:
                 self._take_lock()
+            if self._served and not self._data.exists():  # an empty book in place of ours would be worse than none
+                raise EmbeddedFailed(f"{self._data}: gone while the service ran; bring it back")
             self._launch()
             return True
 
@@ -237,6 +240,7 @@ class EmbeddedPostgres:
             self._child = self._spawn(command, out.fileno())
         self._await_ready(log, said_before)
         self._provide_database()
+        self._served = True
 
     def _spawn(self, command: list[str], out: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

@@ -13,6 +13,7 @@ import os
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -158,11 +159,17 @@ class Spool:
             self._fd = None
 
     def _undo(self, segment: _Segment, fd: int) -> None:
-        """Cut off what a failed append left; after a failed fsync nothing can be trusted of this file but its past."""
+        """Cut off what a failed append left; after a failed fsync nothing can be trusted of this file but its past.
+
+        A file without a past goes: on a full disk every append would leave another one.
+        """
         try:
             os.ftruncate(fd, segment.size)
         finally:
             self._close_segment()
+        if not segment.waiting:
+            with suppress(OSError):  # the failure that is told is the append's
+                self._remove(segment)
 
     def _remove(self, segment: _Segment) -> None:
         if self._segments and segment is self._segments[-1]:

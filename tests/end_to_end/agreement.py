@@ -32,10 +32,13 @@ def conninfo(state_dir: Path) -> str:
     )
 
 
-def differences(state_dir: Path, verdict: Verdict, *, same_ids: bool = True, account: str = "main") -> list[str]:
+def differences(
+    state_dir: Path, verdict: Verdict, *, same_ids: bool = True, account: str = "main", over_only: bool = False
+) -> list[str]:
     """Every difference between the closed positions (and all executions) of both sides, in words.
 
-    `same_ids`: the timeline names executions as the wire does (Bybit's dialect makes ids of its own).
+    `same_ids`: the timeline names executions as the wire does (Bybit's dialect makes ids of its own). `over_only`: an
+    open position may lack executions that nobody heard of; they are asked for when it is over.
     """
     with psycopg.connect(conninfo(state_dir), row_factory=dict_row) as connection:
         found_rows = connection.execute("SELECT * FROM monitoring.positions WHERE account = %s", (account,))
@@ -46,7 +49,11 @@ def differences(state_dir: Path, verdict: Verdict, *, same_ids: bool = True, acc
     for life in (*verdict.lives, *verdict.open_lives):
         if life.owner is not None:
             lives.setdefault(life.owner, []).append(life)
-    found += _trades(lives, trades) if same_ids else _alike(lives, trades)
+    whole = lives
+    if over_only:
+        whole = {owner: its for owner, its in lives.items() if all(life.ended is not None for life in its)}
+        trades = [row for row in trades if row["position_id"] in whole]
+    found += _trades(whole, trades) if same_ids else _alike(whole, trades)
     for owner, its in lives.items():
         row = rows.get(owner)
         if row is None:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from tests.end_to_end.service import ServiceProcess
 from tests.oracle.book import Book
 from tests.oracle.facts import ZERO, Life, Order
-from tests.oracle.reader import parse_line
+from tests.oracle.reader import AlgoLine, parse_line
 
 BYBIT = "bybit"
 Answer = TypeVar("Answer")
@@ -99,6 +99,13 @@ class Watch:
         self._read = 0
         self._book = Book()
         self._struck: set[int] = set()
+        self._conditionals: set[tuple[str, Decimal]] = set()
+
+    def triggers(self) -> int:
+        """How many different trigger prices have rested so far: each move of a stop adds one."""
+        with self._lock:
+            self._catch_up()
+            return len(self._conditionals)
 
     def resting(self, key: tuple[str, str]) -> tuple[Decimal, list[Order]]:
         """The signed quantity of a position on the exchange, and the stops of ours that rest there."""
@@ -134,7 +141,10 @@ class Watch:
             raw = json.loads(text)
             if raw["kind"] == "struck":
                 self._struck.add(raw["fault"])
-            for _fact in self._book.take(parse_line(raw)):
+            line = parse_line(raw)
+            if isinstance(line, AlgoLine):
+                self._conditionals.add((line.symbol, line.trigger))
+            for _fact in self._book.take(line):
                 pass
 
 

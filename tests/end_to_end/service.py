@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -52,13 +52,21 @@ QUIET: Sections = {
 class ServiceProcess:
     """One state directory, and the service on it: started, killed and started again as the test says."""
 
-    def __init__(self, base: Path, overrides: Sections | None = None, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        base: Path,
+        overrides: Sections | None = None,
+        environ: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("main.py",),
+    ) -> None:
+        """`program` is what Python runs: `main.py`, or something that becomes it."""
         self.base = base
         self.state_dir = base / "state"
         self.settings = base / "settings.toml"
         self.output = base / "output.log"
         self.terms = Terms()
         self._environ = dict(environ or {})
+        self._program = tuple(program)
         self._process: subprocess.Popen[bytes] | None = None
         self._killed_at: int | None = None
         merged: dict[str, dict[str, Any]] = {name: dict(values) for name, values in QUIET.items()}
@@ -75,7 +83,7 @@ class ServiceProcess:
         begun = time.monotonic()
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "main.py", "run", "--settings", str(self.settings)],
+                [sys.executable, *self._program, "run", "--settings", str(self.settings)],
                 cwd=ROOT,
                 env=environment(self._environ),
                 stdin=subprocess.DEVNULL,
@@ -99,6 +107,40 @@ class ServiceProcess:
         self._killed_at = now_ms()
         process.kill()
         process.wait(STOP_LIMIT_S)
+
+    def died(self, at: int | None = None) -> int:
+        """It has ended without our doing, at this time (ms) if that is known; returns the exit code, once."""
+        assert self._process is not None
+        code = self._process.wait(STOP_LIMIT_S)
+        self._killed_at = at or now_ms()
+        return code
+
+    def kill_database(self) -> None:
+        """Kill the embedded database server at this instant."""
+        pid = self._postmaster_pid()
+        assert pid is not None, "no database server runs"
+        psutil.Process(pid).kill()
+
+    def database_processes(self) -> list[psutil.Process]:
+        """The processes of the embedded database server, the first of them its parent."""
+        pid = self._postmaster_pid()
+        assert pid is not None, "no database server runs"
+        postmaster = psutil.Process(pid)
+        return [postmaster, *postmaster.children(recursive=True)]
+
+    def pause(self, seconds: float, meanwhile: Callable[[], object] | None = None) -> None:
+        """Stop the whole process for a while, as a machine that sleeps would; `meanwhile` is done then."""
+        process = self._running()
+        since = now_ms()
+        process.send_signal(signal.SIGSTOP)
+        try:
+            if meanwhile is not None:
+                meanwhile()
+            time.sleep(seconds)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        absence = Absence(since=since, until=now_ms(), why="our process was paused")
+        self.terms = replace(self.terms, absences=(*self.terms.absences, absence))
 
     def restart(self, limit_s: float = START_LIMIT_S) -> float:
         """Start it again after `kill9` or `interrupt`; returns how long until the control socket answered (s)."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -15,7 +16,10 @@ from websockets.sync.server import Server, ServerConnection, serve
 class SignalSource:
     """Serves one client after the other; keeps every hello it was greeted with."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, resumes: bool = False) -> None:
+        """`resumes`: every signal is kept, and a client is sent what came after the last one that it knows."""
+        self._resumes = resumes
+        self._sent: list[dict[str, Any]] = []
         self.hellos: list[dict[str, Any]] = []
         self._client: ServerConnection | None = None
         self._changed = threading.Condition()
@@ -44,8 +48,15 @@ class SignalSource:
         client.send(frame)
 
     def signals(self, *signals: Mapping[str, object]) -> None:
-        """Send signals in one frame."""
-        self.send(json.dumps({"type": "signals", "signals": signals}))
+        """Send signals in one frame; a source that resumes sends them as soon as there is a client."""
+        if not self._resumes:
+            self.send(_frame(signals))
+            return
+        with self._changed:
+            self._sent += [dict(signal) for signal in signals]
+            if self._client is not None:
+                with contextlib.suppress(ConnectionClosed):  # it will come again, and say what it knows
+                    self._client.send(_frame(signals))
 
     def hang_up(self) -> None:
         """Close the connection; the client is expected to come again."""
@@ -59,11 +70,17 @@ class SignalSource:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.hellos) >= count, limit_s), f"hellos: {self.hellos}"
 
+    def _after(self, last_id: str | None) -> list[dict[str, Any]]:
+        known = [number for number, signal in enumerate(self._sent, 1) if signal["id"] == last_id]
+        return self._sent[max(known, default=0) :]
+
     def _serve(self, connection: ServerConnection) -> None:
         try:
             hello = json.loads(connection.recv(timeout=10))
             with self._changed:
                 self.hellos.append(hello)
+                if missed := self._after(hello["last_id"]):
+                    connection.send(_frame(missed))
                 self._client = connection
                 self._changed.notify_all()
             for _ in connection:
@@ -74,6 +91,10 @@ class SignalSource:
             with self._changed:
                 if self._client is connection:
                     self._client = None
+
+
+def _frame(signals: Sequence[Mapping[str, object]]) -> str:
+    return json.dumps({"type": "signals", "signals": signals})
 
 
 def signal_row(name: str, symbol: str, action: str = "BUY", *, age_s: float = 0, **more: object) -> dict[str, object]:

@@ -18,6 +18,7 @@ import pytest
 
 from persistence import binaries
 from persistence.embedded import AlreadyRunning, EmbeddedFailed, EmbeddedPostgres
+from persistence.orphans import stop_orphans
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -297,6 +298,22 @@ def test_ensure_does_not_start_what_was_stopped(own_server: EmbeddedPostgres) ->
     own_server.stop()
     with pytest.raises(EmbeddedFailed, match="was stopped by this process"):
         own_server.ensure()
+
+
+def test_data_that_went_away_are_never_made_anew_under_a_running_service(
+    own_server: EmbeddedPostgres, state_dir: Path
+) -> None:
+    data, aside = state_dir / "pg" / "pgdata", state_dir / "pg" / "aside"
+    assert own_server.pid is not None
+    os.kill(own_server.pid, signal.SIGKILL)
+    while own_server.alive():
+        os.sched_yield()
+    stop_orphans(data)
+    data.rename(aside)
+    with pytest.raises(EmbeddedFailed, match="gone while the service ran"):
+        own_server.ensure()
+    aside.rename(data)
+    assert own_server.ensure() is True
 
 
 def test_stopping_what_does_not_run_is_harmless(own_server: EmbeddedPostgres) -> None:

@@ -129,6 +129,23 @@ def test_a_full_disk_is_said_and_spoils_nothing(place: Path, monkeypatch: pytest
     assert ids(Spool(place)) == expected
 
 
+def test_a_full_disk_leaves_no_empty_files(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it lasts every record is tried again: what each try makes must go."""
+    spool = Spool(place)
+
+    def full(_: int, __: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", full)
+        for number in range(5):
+            with pytest.raises(SpoolFull):
+                spool.append(group(number))
+    assert list(place.iterdir()) == []
+    spool.append(group(9))
+    assert ids(Spool(place)) == ["r-9", "r-10", "r-11"]
+
+
 def test_appending_while_replaying_loses_nothing(place: Path) -> None:
     spool = Spool(place)
     spool.append(group(0))

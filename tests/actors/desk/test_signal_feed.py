@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection
 
 from actors import messages, signal_feed
 from actors.messages import FeedState
+from actors.supervision import Crash, Ping
 from tests.actors.desk.rude_source import RudeSource
 from tests.actors.desk.scene import Scene
 from tests.end_to_end.signal_source import SignalSource, signal_row
@@ -104,6 +105,21 @@ def test_hello_names_the_last_stored_in_order_of_receipt(scene: Scene, source: S
     source.wait_hellos(3)
     assert source.hellos[2]["last_id"] == "m"
     stored(scene, rows, "z", "a", "m")
+
+
+@pytest.mark.parametrize("last", [FeedState(), Ping()], ids=lambda m: type(m).__name__)
+def test_a_frame_does_not_wait_for_another_behind_a_question(
+    scene: Scene, source: SignalSource, rows: Query, last: object
+) -> None:
+    scene.desk().feed(source.url)
+    source.wait_hellos(1)
+    feed = scene.stage.actor(messages.SIGNAL_FEED)
+    scene.wait(lambda: feed.inbox.empty() and feed.vitals.busy_since is None, "an idle feed")
+    scene.stage.tell(messages.SIGNAL_FEED, Crash(how="hang", hang_s=0.5))
+    source.signals(signal_row("lonely", "BTCUSDT"))
+    scene.wait(lambda: feed.inbox.depth() == 1, "the frame in the mailbox")
+    scene.stage.tell(messages.SIGNAL_FEED, last)
+    stored(scene, rows, "lonely")
 
 
 def test_token_is_sent(scene: Scene) -> None:

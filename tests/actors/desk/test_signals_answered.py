@@ -11,8 +11,10 @@ import pytest
 
 from actors import entry_desk, messages
 from actors.messages import PositionEnded, Reconciled, ReconcileNow, SignalsStored, Write
+from actors.standing import Standing
 from actors.supervision import StartChild
 from domain.entries.sizing import Sizing
+from domain.orders import AccountSnapshot
 from domain.position.inputs import CloseWanted
 from domain.position.state import CloseReason, Phase
 from tests.actors.desk.scene import Scene, as_signal
@@ -214,6 +216,24 @@ def test_waits_for_the_first_reading_of_the_account(scene: Scene) -> None:
     assert row is not None
     assert not row["is_processed"]
     scene.stage.tell(messages.ENTRY_DESK, Reconciled(account="main"))
+    assert scene.outcome(name)["outcome"] == "opened"
+
+
+def test_waits_until_the_account_is_heard_shortly_after_a_start(scene: Scene) -> None:
+    """A restart must not decide by who is quicker, the signal or the account's stream."""
+    standing = Standing()
+    standing.stream_lost("not connected yet")
+    scene.desk(accounts={"main": {"standing": standing}})
+    name = fresh()
+    scene.store(signal_row(name, "BTCUSDT"))
+    scene.wait(lambda: scene.reader.signal(name), "the signal in the database")
+    assert scene.by_hand().code == "entries_closed"
+    row = scene.reader.signal(name)
+    assert row is not None
+    assert not row["is_processed"]
+    at = scene.stage.clock.now()
+    standing.stream_connected(at)
+    standing.seen(AccountSnapshot(account="main", asked_at=at, answered_at=at, positions=(), orders=()), ())
     assert scene.outcome(name)["outcome"] == "opened"
 
 

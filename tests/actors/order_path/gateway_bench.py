@@ -51,7 +51,9 @@ class Bench:
         dry_run: bool = False,
         client: ScriptedClient | None = None,
         margin_mode: MarginMode | None = None,
+        priced: bool = True,
     ) -> None:
+        """`priced`: a mark price of the symbol has been heard."""
         self.stage = Stage()
         self.client = client or ScriptedClient()
         self.clients = [self.client]
@@ -81,7 +83,9 @@ class Bench:
             dry_run=dry_run,
         )
         self.stage.add(NAME, lambda context: Gateway.start(context, self.wiring))
-        self.mark()
+        self._priced = priced
+        if priced:
+            self.mark()
         self.stage.start()
         for heard in (self.position, self.reconciler):
             heard.wait(GatewayStarted)
@@ -101,7 +105,7 @@ class Bench:
                 symbol=BTC.symbol,
                 side=PositionSide.LONG,
                 ticket=ticket,
-                mark_price=MARK,
+                mark_price=MARK if self._priced else None,
             ),
         )
 

@@ -127,7 +127,9 @@ class ScriptedClient:
         return Balance(currency="USDT", wallet=Decimal(1), total=Decimal(1), free=Decimal(1))
 
     async def mark_price(self, symbol: str) -> MarkPrice:
-        return MarkPrice(symbol=symbol, price=MARK, at=datetime.now(UTC))
+        known = MarkPrice(symbol=symbol, price=MARK, at=datetime.now(UTC))
+        price: MarkPrice = await self._do("mark", symbol, known)
+        return price
 
     async def mark_candles(self, symbol: str, since: datetime) -> tuple[Candle, ...]:
         found: tuple[Candle, ...] = await self._do("candles", symbol, ())

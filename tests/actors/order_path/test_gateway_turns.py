@@ -36,7 +36,7 @@ from domain.position.inputs import (
     QuestionFailed,
 )
 from tests.actors.order_path.gateway_bench import NAME, Bench, hang, waiting_ticket
-from tests.actors.order_path.scripted import Owner, ref_of
+from tests.actors.order_path.scripted import MARK, Owner, ref_of
 from tests.actors.order_path.stage import until
 
 
@@ -218,6 +218,37 @@ def test_the_newest_mark_is_judged_by_at_the_last_moment(bench: Bench) -> None:
     ticket.settle()
     assert bench.outcome(stop).reason is RejectReason.WOULD_TRIGGER
     assert bench.events(EventType.ORDER_REFUSED_UNSAFE) == [], "it was sane when it was decided"
+
+
+@pytest.fixture
+def unpriced(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, priced=False)
+    yield bench
+    bench.stop()
+
+
+def test_a_stop_is_judged_by_a_price_that_is_asked_for_when_none_was_heard(unpriced: Bench) -> None:
+    """Right after a start: the market may have passed the place of a stop while nobody watched (LAWS S13)."""
+    passed = unpriced.place(trigger_price=MARK + 1, reference_price=None)
+    assert unpriced.outcome(passed).reason is RejectReason.WOULD_TRIGGER
+    assert unpriced.sent() == []
+    assert unpriced.events(EventType.ORDER_REFUSED_UNSAFE) == [], "its owner could not know better"
+    good = unpriced.place(trigger_price=MARK - 1, reference_price=None)
+    assert isinstance(unpriced.outcome(good), Accepted)
+    assert len(unpriced.client.called("mark")) == 2
+
+
+@pytest.mark.parametrize("failure", ["silent", "failing"])
+def test_a_stop_goes_out_when_nobody_tells_a_price(unpriced: Bench, failure: str) -> None:
+    if failure == "silent":
+        unpriced.client.script["mark"] = hang
+    else:
+        unpriced.client.script["mark"] = failing
+    assert isinstance(unpriced.outcome(unpriced.place(reference_price=None)), Accepted)
+
+
+def failing(_: object) -> None:
+    raise VenueFailure(RejectReason.TRANSIENT, "503", "no price now", certain=True)
 
 
 def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:

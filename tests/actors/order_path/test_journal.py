@@ -14,7 +14,8 @@ import pytest
 
 from actors import messages
 from actors.guard import abandon
-from actors.messages import AlertsRaised, DatabaseIs, SignalsStored, Write
+from actors.messages import AlertsRaised, DatabaseIs, Show, SignalsStored, Write
+from actors.supervision import Ping
 from actors.ticket import Ticket
 from domain.catalogue import EventType
 from persistence.spool import Spool
@@ -60,6 +61,21 @@ def test_what_waits_is_one_transaction(bench: Bench, rows: Query, database: str)
     assert all(settled(ticket) for ticket in rest)
     groups = rows("SELECT xmin::text AS x, count(*) AS n FROM monitoring.transaction_log GROUP BY 1 ORDER BY 2")
     assert [group["n"] for group in groups] == [1, 100]
+
+
+@pytest.mark.parametrize("last", [Show(), Ping()], ids=lambda m: type(m).__name__)
+def test_a_record_does_not_wait_for_another_behind_a_question(
+    bench: Bench, rows: Query, database: str, last: object
+) -> None:
+    lock = Locked(database)
+    first = bench.write(numbered(0))
+    until(bench.stage.actor(messages.JOURNAL).inbox.empty, what="the first record in hand")
+    second = bench.write(numbered(1))
+    bench.stage.tell(messages.JOURNAL, last)
+    lock.release()
+    assert settled(first)
+    assert settled(second)
+    assert numbers(rows) == [0, 1]
 
 
 def test_a_ticket_is_settled_after_the_commit(bench: Bench, rows: Query) -> None:

@@ -97,6 +97,13 @@ def test_used_weight_and_orders_are_told(venue: Venue) -> None:
     assert (third.headers["X-MBX-USED-WEIGHT-1M"], third.headers["X-MBX-ORDER-COUNT-1M"]) == ("1", "0")
 
 
+def test_a_limit_above_the_venues_own_is_told_as_a_smaller_count(venue: Venue) -> None:
+    venue.exchange.request_limits["weight"] = 24_000
+    venue.now += 60_000 - venue.now % 60_000
+    replies = [venue.send("GET", "/fapi/v3/account") for _ in range(4)]
+    assert [reply.headers["X-MBX-USED-WEIGHT-1M"] for reply in replies] == ["0", "1", "1", "2"]
+
+
 def test_too_much_weight_is_refused_until_the_minute_is_over_and_then_banned(venue: Venue) -> None:
     venue.exchange.request_limits["weight"] = 10
     venue.now += 60_000 - venue.now % 60_000
