@@ -80,7 +80,7 @@ def test_a_pause_of_the_whole_process_comes_right(tmp_path: Path, exchange: str)
         trailed = service.open(TRAILED)
         service.move_mark(TRAILED, "1.5")
         before = service.wait_position(trailed["id"], lambda p: p["trailing"]["updates"] > 0, 10, "a first move")
-        service.pause(PAUSED_S, meanwhile=lambda: service.move_mark(TRAILED, "1"))
+        service.pause_for(PAUSED_S, meanwhile=lambda: service.move_mark(TRAILED, "1"))
         service.wait_position(
             trailed["id"], lambda p: Decimal(p["stop_price"]) > Decimal(before["stop_price"]), 10, "the move"
         )

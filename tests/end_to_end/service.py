@@ -128,7 +128,7 @@ class ServiceProcess:
         postmaster = psutil.Process(pid)
         return [postmaster, *postmaster.children(recursive=True)]
 
-    def pause(self, seconds: float, meanwhile: Callable[[], object] | None = None) -> None:
+    def pause_for(self, seconds: float, meanwhile: Callable[[], object] | None = None) -> None:
         """Stop the whole process for a while, as a machine that sleeps would; `meanwhile` is done then."""
         process = self._running()
         since = now_ms()
