@@ -112,6 +112,7 @@ class EventType(StrEnum):
     POSITION_ERROR = "position_error"
     STOP_OVERRIDDEN = "stop_overridden"
     TRAILING_CHANGED = "trailing_changed"
+    RULES_TIGHTENED = "rules_tightened"
 
     ORDER_REFUSED_UNSAFE = "order_refused_unsafe"
     REQUEST_FENCED = "request_fenced"
@@ -145,6 +146,10 @@ class EventType(StrEnum):
     ENTRIES_PAUSED = "entries_paused"
     ENTRIES_RESUMED = "entries_resumed"
     OPERATOR_COMMAND = "operator_command"
+    SETTINGS_RELOADED = "settings_reloaded"
+    SETTINGS_REFUSED = "settings_refused"
+    SYMBOL_SETTINGS_CHANGED = "symbol_settings_changed"
+    SYMBOL_SETTINGS_REFUSED = "symbol_settings_refused"
     ACTOR_CRASHED = "actor_crashed"
     ACTOR_RESTARTED = "actor_restarted"
     ACTOR_HUNG = "actor_hung"
@@ -215,6 +220,8 @@ _SEVERITIES = {
         EventType.STREAM_LOST,
         EventType.ACTOR_RESTARTED,
         EventType.ENTRIES_PAUSED,
+        EventType.SETTINGS_REFUSED,
+        EventType.SYMBOL_SETTINGS_REFUSED,
         EventType.EXCHANGE_RESTARTED,
     ),
     Severity.ERROR: (EventType.POSITION_ERROR, EventType.ACTOR_CRASHED, EventType.ACTOR_HUNG),

@@ -9,7 +9,7 @@ from decimal import Decimal
 from domain.identity import Epoch
 from domain.instrument import Instrument
 from domain.orders import Answer, CancelOutcome, Fill, OrderReport, Outcome, PositionReport
-from domain.position.plan import TrailingRules
+from domain.position.plan import Protection, TrailingRules
 from domain.position.state import CloseReason
 
 
@@ -133,6 +133,16 @@ class TrailingWanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RulesChanged:
+    """The settings for this symbol have changed: what became tighter holds for the position too."""
+
+    old_protection: Protection
+    protection: Protection
+    old_trailing: TrailingRules
+    trailing: TrailingRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """The operator takes the position over; its stop is left in place."""
 
@@ -166,6 +176,7 @@ Input = (
     | CloseWanted
     | StopWanted
     | TrailingWanted
+    | RulesChanged
     | Release
     | InstrumentHeard
     | Wake

@@ -31,6 +31,7 @@ from domain.position import (
     recovery,
     stops,
     targets,
+    tightening,
     tracking,
     trailing,
 )
@@ -52,6 +53,7 @@ from domain.position.inputs import (
     QuestionFailed,
     Recovered,
     Release,
+    RulesChanged,
     StopWanted,
     TrailingWanted,
     View,
@@ -416,6 +418,7 @@ ANSWERS: dict[type, Answer] = {
     CloseWanted: _answer_for(ALIVE, _close),
     StopWanted: _answer_for(OPEN, _stop_wanted),
     TrailingWanted: _answer_for(OPEN, _trailing_wanted),
+    RulesChanged: _answer_for(ALIVE, tightening.hear_rules),
     Release: _answer_for(OPEN, _release),
     InstrumentHeard: _answer_for(ALIVE, _instrument),
     Wake: _answer_for(ALIVE, _wake),

@@ -17,7 +17,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from domain.instrument import Instrument, PositionSide
-from domain.position.inputs import CloseWanted, Release, StopWanted, TrailingWanted
+from domain.position.inputs import CloseWanted, Release, RulesChanged, StopWanted, TrailingWanted
 from domain.position.plan import MoveStyle, Plan, Protection, TakeProfit, TrailingRules, TrailingStep, VenueRules
 from domain.position.state import CloseReason
 from tests.properties.weather import CALM, Weather
@@ -96,6 +96,7 @@ EVENTS = ("price",) * 10 + (
     "close",
     "set_stop",
     "set_trailing",
+    "settings",
     "release",
 )
 RARE = {"liquidation": 0.1, "release": 0.1, "human_flips": 0.3, "close": 0.4, "human_adds": 0.5, "human_reduces": 0.5}
@@ -159,12 +160,26 @@ def step(world: World, event: str, chance: random.Random, subset: list[str]) -> 
         "close": lambda: world.hear(CloseWanted(reason=CloseReason.OPERATOR, fraction=fraction)),
         "set_stop": lambda: _set_stop(world, chance),
         "set_trailing": lambda: world.hear(TrailingWanted(rules=plan(chance).trailing)),
+        "settings": lambda: settings_change(world, chance),
         "release": lambda: world.hear(Release()),
     }
     if event in outside:
         outside[event]()
     elif world.alive and not world.position.phase.final:
         ours[event]()
+
+
+def settings_change(world: World, chance: random.Random) -> None:
+    """A reload: whatever it changes, no stop in force is loosened."""
+    old, new = plan(chance), plan(chance)
+    world.hear(
+        RulesChanged(
+            old_protection=old.protection,
+            protection=replace(new.protection, stop_pct=chance.choice([D("0.3"), D(1), D(2), D(4)])),
+            old_trailing=old.trailing,
+            trailing=new.trailing,
+        )
+    )
 
 
 def _set_stop(world: World, chance: random.Random) -> None:

@@ -126,6 +126,12 @@ class PositionLife(RuleBasedStateMachine):
         self.world.hear(TrailingWanted(rules=explore.plan(random.Random(seed)).trailing))
 
     @precondition(lambda self: self.running)
+    @rule(seed=st.integers(0, 1_000))
+    def settings(self, seed: int) -> None:
+        """The settings are reloaded."""
+        explore.settings_change(self.world, random.Random(seed))
+
+    @precondition(lambda self: self.running)
     @rule(sure=st.integers(0, 9))
     def release(self, sure: int) -> None:
         """An operator takes it over, seldom."""

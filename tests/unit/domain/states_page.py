@@ -49,6 +49,7 @@ DOES: dict[type, str] = {
     inputs.CloseWanted: "wants it closed, wholly or in part: a reduce-only order at market",
     inputs.StopWanted: "the stop goes where the operator says; trailing waits for a new extreme",
     inputs.TrailingWanted: "other trailing rules from now on",
+    inputs.RulesChanged: "takes over what became tighter",
     inputs.Release: "ends the ownership; nothing is cancelled",
     inputs.InstrumentHeard: "new ticks and steps for what is sent from now on",
     inputs.Wake: "whatever has fallen due: questions, retries, time activation",

@@ -39,12 +39,13 @@ from domain.position.inputs import (
     QuestionFailed,
     Recovered,
     Release,
+    RulesChanged,
     StopWanted,
     TrailingWanted,
     View,
     Wake,
 )
-from domain.position.plan import TrailingRules
+from domain.position.plan import Protection, TrailingRules
 from domain.position.state import CloseReason, OrderState, Phase, Position
 from tests.unit.domain.conversation import ENTRY, SIZE, Conversation, protected
 from tests.unit.domain.samples import BTC, D, intent
@@ -113,6 +114,12 @@ FACTS: dict[str, Input] = {
     "begin": Begin(),
     "stop wanted": StopWanted(price=D(58_000)),
     "trailing wanted": TrailingWanted(rules=TrailingRules(enabled=False)),
+    "tighter rules": RulesChanged(
+        old_protection=Protection(),
+        protection=Protection(stop_pct=D("0.5")),
+        old_trailing=TrailingRules(),
+        trailing=TrailingRules(callback_pct=D("0.2")),
+    ),
     "close": CloseWanted(reason=CloseReason.SIGNAL),
     "release": Release(),
     "instrument": InstrumentHeard(instrument=replace(BTC, tick=D("0.01"))),
