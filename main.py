@@ -67,13 +67,19 @@ def run(settings_file: Path | None, *, confirm_live: bool = False) -> int:
     set_up(settings.log, settings.service.state_dir / "logs", settings.secrets())
     for sentence in settings.without_effect():
         logger.warning("SETTINGS {}", sentence)
-    service = Service(settings, VERSION, confirm_live=confirm_live)
+    service = Service(
+        settings,
+        VERSION,
+        load_settings=lambda: load_settings(settings_file, os.environ),
+        confirm_live=confirm_live,
+    )
 
     def stop(number: int, _: FrameType | None) -> None:
         service.request_stop(signal.Signals(number).name, DONE)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda *_: service.request_reload())
     signal.signal(signal.SIGUSR1, lambda *_: logger.warning("THREADS\n{}", thread_dump()))
     logger.info("START mode={} version={} pid={}", settings.service.mode, VERSION, os.getpid())
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -54,13 +54,16 @@ OVERTAKEN = timedelta(seconds=ANSWER_LIMIT_S)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What a reconciler is given; `interval_s` lies between two readings, `exclude` may spell symbols in any way."""
+    """What a reconciler is given; `interval_s` lies between two readings, `exclude` may spell symbols in any way.
+
+    Both are asked for each time: they may change while the service runs.
+    """
 
     account: str
     instance: str
-    interval_s: float
+    interval_s: Callable[[], float]
     untracked: Literal["adopt", "alert", "close"]
-    exclude: frozenset[str]
+    exclude: Callable[[], frozenset[str]]
     instruments: dict[str, Instrument]
     spellings: Spellings
     owners: Owners
@@ -141,7 +144,7 @@ class Reconciler(ReportingActor):
             },
         )
         self.tell(messages.gateway(self._wiring.account), AskSnapshot(reply_to=self.name))
-        self._again_after(max(ANSWER_LIMIT_S, self._wiring.interval_s))
+        self._again_after(max(ANSWER_LIMIT_S, self._wiring.interval_s()))
 
     def _again_after(self, seconds: float) -> None:
         if self._timer is not None:
@@ -155,7 +158,7 @@ class Reconciler(ReportingActor):
             account=self._wiring.account, cycle=self._cycle, asked_at=None, positions=0, findings=(), error=text
         )
         # A wish outlives the reading that failed beside it: it is for what happened since that one began.
-        self._again_after(min(LOOK_AGAIN_S if self._wanted is not None else FAILED_AGAIN_S, self._wiring.interval_s))
+        self._again_after(min(LOOK_AGAIN_S if self._wanted is not None else FAILED_AGAIN_S, self._wiring.interval_s()))
 
     def _compare(self, snapshot: AccountSnapshot) -> None:
         if self._newest is not None and timedelta(0) < self._newest - snapshot.asked_at < OVERTAKEN:
@@ -163,7 +166,7 @@ class Reconciler(ReportingActor):
         self._newest = snapshot.asked_at
         self._under_way = False
         wiring = self._wiring
-        exclude = as_spelled(wiring.exclude, wiring.spellings.of(wiring.account))
+        exclude = as_spelled(wiring.exclude(), wiring.spellings.of(wiring.account))
         found = compare(snapshot, wiring.owners.all(wiring.account), wiring.instance, exclude)
         for position_id, view in found.views.items():
             self.tell(messages.position(position_id), view)
@@ -176,12 +179,12 @@ class Reconciler(ReportingActor):
             wanted, self._wanted = self._wanted, None
             self._look(wanted)
         else:
-            self._again_after(min(self._until_next(doubtful), wiring.interval_s))
+            self._again_after(min(self._until_next(doubtful), wiring.interval_s()))
 
     def _until_next(self, doubtful: bool) -> float:
         self._quick_looks = self._quick_looks + 1 if doubtful else 0
         if not doubtful:
-            return self._wiring.interval_s
+            return self._wiring.interval_s()
         return LOOK_AGAIN_S if self._quick_looks <= QUICK_LOOKS else SLOW_LOOK_S
 
     def _doubtful(self, found: Comparison) -> bool:

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from adapters.paper_launcher import PaperLauncher, own_program
 from adapters.service_manager import ServiceManager
 from config.live import confirmed_live
 from config.settings import Settings
+from config.sources import SettingsError
 from domain.accounts import AccountFacts, Expected, address, refusal
 from domain.catalogue import EventType
 from persistence.database import DatabaseAway, ensure_partitions, instance_code, migrate
@@ -69,13 +70,25 @@ class Bottom:
 class Service:
     """One running service. `start` raises what is wrong; after it `wait` returns the exit code, `stop` cleans up."""
 
-    def __init__(self, settings: Settings, version: str, *, confirm_live: bool = False) -> None:
-        """Nothing is touched yet. `confirm_live`: the operator has said yes to trading these accounts' real money."""
+    def __init__(
+        self,
+        settings: Settings,
+        version: str,
+        *,
+        load_settings: Callable[[], Settings],
+        confirm_live: bool = False,
+    ) -> None:
+        """Nothing is touched yet. `load_settings` reads them anew, for a reload, and raises SettingsError.
+
+        `confirm_live`: the operator has said yes to trading these accounts' real money.
+        """
         self._settings = settings
         self._confirm_live = confirm_live
         self._version = version
         self._clock = SystemClock()
+        self._load_settings = load_settings
         self._ending = threading.Event()
+        self._reload_asked = threading.Event()
         self._exit_code = 0
         self._reason = ""
         self._below = ExitStack()
@@ -122,6 +135,10 @@ class Service:
             self._reason, self._exit_code = reason, exit_code
             self._ending.set()
 
+    def request_reload(self) -> None:
+        """Read the settings anew, soon: for a signal's handler, which must not do it itself."""
+        self._reload_asked.set()
+
     def wait(self) -> int:
         """Stand by until somebody asks to stop, watching the root of the tree. Returns the exit code."""
         if self._ending.is_set():
@@ -129,6 +146,7 @@ class Service:
         tree = self.tree
         self._manager.ready(f"mode {self._settings.service.mode}, pid {os.getpid()}")
         while not self._ending.wait(WATCH_EVERY_S):
+            self._reload_if_asked(tree)
             if tree.root is not None and healthy(tree.root, tree.directory, self._clock):
                 self._manager.alive()
                 continue
@@ -136,6 +154,13 @@ class Service:
             self.request_stop("the actor tree cannot heal itself", EXIT_FAILED)
         self._manager.stopping(self._reason)
         return self._exit_code
+
+    def _reload_if_asked(self, tree: Tree) -> None:
+        if self._reload_asked.is_set():
+            self._reload_asked.clear()
+            # Refused settings have been told as an event, and the old ones stay: the service goes on.
+            with suppress(SettingsError):
+                tree.reloading.reload("SIGHUP")
 
     def stop(self, what_stays: Callable[[Tree], str]) -> None:
         """Take everything down in order; positions and stops stay where they are, and the log says so."""
@@ -363,6 +388,7 @@ class Service:
                 attachment=attachment,
                 remembered=None if absent is None else absent.memory.positions,
                 request_stop=self.request_stop,
+                load_settings=self._load_settings,
             )
         )
         self._tree.start()

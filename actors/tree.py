@@ -53,6 +53,7 @@ from actors.messages import Write
 from actors.owners import Owners
 from actors.recording import Recorder, log, plain_event
 from actors.refs import GuardedRef
+from actors.reloading import Reloading
 from actors.restarts import Roster
 from actors.root import start_root, stop_root
 from actors.standing import Standing, expected_of
@@ -65,6 +66,7 @@ from adapters.exchange.factory import open_account_stream, open_prices, open_tra
 from adapters.paper_launcher import PaperLauncher
 from adapters.signals.demo_source import DemoSource
 from config.in_force import SettingsInForce
+from config.log import change_level
 from config.settings import Settings
 from domain.catalogue import EventType
 from domain.entries.terms import Terms
@@ -131,6 +133,7 @@ class Ground:
     attachment: Attachment
     remembered: tuple[Position, ...] | None
     request_stop: Callable[[str, int], None]
+    load_settings: Callable[[], Settings]
 
 
 class Tree:
@@ -149,6 +152,15 @@ class Tree:
         self.spellings = Spellings(
             {account.name: account.instruments for account in ground.accounts},
             lambda: self.in_force.now.symbols.aliases,
+        )
+        self.reloading = Reloading(
+            self.in_force,
+            load=ground.load_settings,
+            for_symbol=lambda terms, _symbol: terms,
+            set_log_level=change_level,
+            owners=self.owners,
+            directory=self.directory,
+            tell=self.write,
         )
         self.root: GuardedRef[Supervisor] | None = None
         self._rosters = {account.name: Roster() for account in ground.accounts}
@@ -335,7 +347,7 @@ class Tree:
         return gateway.Wiring(
             account=account.name,
             open_client=lambda: open_trading(account.access, self._ground.clock.now),
-            expected=lambda: expected_of(self._settings, account.name, account.access, account.instruments),
+            expected=lambda: expected_of(self.in_force.now, account.name, account.access, account.instruments),
             standing=account.standing,
             lease=account.lease,
             instruments=account.instruments,
@@ -377,9 +389,9 @@ class Tree:
         return reconciler.Wiring(
             account=account.name,
             instance=self._ground.instance,
-            interval_s=settings.reconciler.interval_s,
+            interval_s=lambda: self.in_force.now.reconciler.interval_s,
             untracked=settings.untracked_policy(account.name),
-            exclude=frozenset(settings.accounts[account.name].exclude),
+            exclude=lambda: frozenset(self.in_force.now.accounts[account.name].exclude),
             instruments=account.instruments,
             spellings=self.spellings,
             owners=self.owners,
@@ -454,6 +466,7 @@ class Tree:
             recorder=self.recorder,
             terms={account.name: account.lock.term for account in self._ground.accounts},
             request_stop=lambda reason: self._ground.request_stop(reason, 0),
+            reloading=self.reloading,
         )
 
     @property

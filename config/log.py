@@ -21,6 +21,10 @@ DEBUG_TAG = "[DEBUG_TRADING]"
 HIDDEN = "***"
 
 
+_sinks: list[int] = []
+_directory: list[Path] = []
+
+
 def set_up(settings: Log, directory: Path, secrets: Iterable[str]) -> None:
     """Send loguru's lines to their places. `secrets` never appear in any of them. Raises OSError."""
     hidden = tuple(sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True))
@@ -38,18 +42,8 @@ def set_up(settings: Log, directory: Path, secrets: Iterable[str]) -> None:
 
     logger.remove()
     logger.configure(patcher=redact)
-    if settings.terminal:
-        logger.add(sys.stderr, format=TERMINAL, level=settings.level, backtrace=False, diagnose=False)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    logger.add(
-        directory / "holdfast.jsonl",
-        level=settings.level,
-        serialize=True,
-        rotation=settings.rotation,
-        retention=settings.retention,
-        backtrace=False,
-        diagnose=False,
-    )
+    _sinks[:], _directory[:] = _add_sinks(settings, directory), [directory]
     if settings.debug_trading:
         logger.add(
             sys.stderr,
@@ -62,3 +56,33 @@ def set_up(settings: Log, directory: Path, secrets: Iterable[str]) -> None:
     # Libraries say at INFO what may hold an address with a key in it.
     for name in ("ccxt", "websockets", "aiohttp", "asyncio", "pykka", "psycopg"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def change_level(settings: Log) -> None:
+    """Another level from now on. The new sinks stand before the old ones go, so that no line is lost between them.
+
+    Without `set_up` (a tree in a test) there is nothing to change.
+    """
+    for directory in _directory:
+        before, _sinks[:] = tuple(_sinks), _add_sinks(settings, directory)
+        for sink in before:
+            logger.remove(sink)
+
+
+def _add_sinks(settings: Log, directory: Path) -> list[int]:
+    """The terminal and the file, at the set level."""
+    sinks: list[int] = []
+    if settings.terminal:
+        sinks.append(logger.add(sys.stderr, format=TERMINAL, level=settings.level, backtrace=False, diagnose=False))
+    sinks.append(
+        logger.add(
+            directory / "holdfast.jsonl",
+            level=settings.level,
+            serialize=True,
+            rotation=settings.rotation,
+            retention=settings.retention,
+            backtrace=False,
+            diagnose=False,
+        )
+    )
+    return sinks

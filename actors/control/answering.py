@@ -18,6 +18,7 @@ from actors.marks import Marks
 from actors.messages import EntriesState
 from actors.owners import Owners
 from actors.recording import Recorder
+from actors.reloading import Reloading
 from actors.reporting import ReportingActor
 from actors.symbol_lists import Spellings
 from actors.views import position_view
@@ -52,6 +53,7 @@ class Wiring:
     recorder: Recorder
     terms: Mapping[str, int]
     request_stop: Callable[[str], None]
+    reloading: Reloading
 
 
 class Answering(ReportingActor):

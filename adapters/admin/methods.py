@@ -53,6 +53,13 @@ METHODS = (
         line="break an actor on purpose (chaos.enabled only)",
         positional="name",
     ),
+    Method(name="settings.reload", usage="", line="read the settings file anew: hot keys at once, others are named"),
+    Method(
+        name="log.level",
+        usage="DEBUG|INFO|WARNING|ERROR",
+        line="how much is logged, until the next reload or start",
+        positional="level",
+    ),
     Method(name="shutdown", usage="[all=true]", line="stop the service; says what stays on the exchange"),
 )
 

@@ -174,6 +174,7 @@ class Process:
             attachment=Attachment("", self.clock, instance=INSTANCE),
             remembered=None,
             request_stop=self.request_stop,
+            load_settings=lambda: self._settings,
         )
         tree = SimulatedTree(ground, self._network, self.host)
         tree.recorder.run_id = f"{self.number}"

@@ -55,9 +55,9 @@ class Account:
         wiring = Wiring(
             account=ACCOUNT,
             instance="ab12",
-            interval_s=interval_s,
+            interval_s=lambda: interval_s,
             untracked=untracked,
-            exclude=exclude,
+            exclude=lambda: exclude,
             instruments=instruments,
             spellings=Spellings({ACCOUNT: instruments}, dict),
             owners=self.stage.owners,

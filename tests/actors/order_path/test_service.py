@@ -120,14 +120,14 @@ class Settings:
 
 
 def test_the_first_reason_to_stop_counts() -> None:
-    service = Service(Settings(), "0")  # type: ignore[arg-type]
+    service = Service(Settings(), "0", load_settings=Settings)  # type: ignore[arg-type]
     service.request_stop("superseded", 3)
     service.request_stop("SIGTERM", 0)
     assert service.wait() == 3
 
 
 def test_what_is_below_is_closed_whatever_the_tree_does() -> None:
-    service = Service(Settings(), "0")  # type: ignore[arg-type]
+    service = Service(Settings(), "0", load_settings=Settings)  # type: ignore[arg-type]
     closed: list[str] = []
     service._below.callback(closed.append, "database")
 

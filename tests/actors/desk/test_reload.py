@@ -1,0 +1,293 @@
+"""Every key marked HOT takes effect in a running service, and nothing else does (INTERFACE 'Reload').
+
+The wirings are those that the actors got at their start: what they answer after a reload is what the actors decide by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from loguru import logger
+
+from actors import messages
+from actors.messages import ReconcileNow
+from actors.tree import Account, Ground, Tree
+from adapters.exchange.access import AccountAccess
+from adapters.exchange.symbols import UnknownSymbol
+from config import log
+from config.changes import changes, is_hot
+from config.settings import Section, Settings
+from config.sources import Problem, SettingsError
+from domain.catalogue import EventType
+from domain.orders import TriggerBy
+from domain.position.inputs import RulesChanged
+from tests.actors.desk.scene import PRICES, instrument
+from tests.unit.domain.conversation import protected
+
+D = Decimal
+SYMBOL = "BTCUSDT"
+
+
+@dataclass
+class House:
+    """A tree that was wired and not started; `file` is what its settings file holds."""
+
+    tree: Tree
+    file: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        account = self.tree._ground.accounts[0]
+        self.desk = self.tree._entry_desk()
+        self.reconciler = self.tree._reconciler(account)
+        self.gateway = self.tree._gateway(account)
+
+    @property
+    def terms(self) -> Any:
+        return self.desk.terms("main", SYMBOL)
+
+    def spelled(self, name: str) -> str | None:
+        try:
+            return self.desk.spellings.of("main").canonical(name)
+        except UnknownSymbol:
+            return None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A key, a value to reload, and what is looked at: once before and once after."""
+
+    key: str
+    value: Any
+    look: Callable[[House], Any]
+    before: Any
+    after: Any
+
+
+def rows() -> Iterator[Row]:
+    def rule(name: str) -> Callable[[House], Any]:
+        return lambda house: getattr(house.terms.rules, name)
+
+    def stop(name: str) -> Callable[[House], Any]:
+        return lambda house: getattr(house.terms.protection, name)
+
+    def trail(name: str) -> Callable[[House], Any]:
+        return lambda house: getattr(house.terms.trailing, name)
+
+    yield Row("accounts.main.exclude", ("ETHUSDT",), lambda h: h.terms.exclude, frozenset(), {"ETHUSDT"})
+    yield Row("signals.max_age_s", 30.0, rule("max_age_s"), 600.0, 30.0)
+    yield Row("symbols.aliases", {"XBT": SYMBOL}, lambda h: h.spelled("xbt"), None, SYMBOL)
+    yield Row("entries.cooldown_s", 7.0, rule("cooldown_s"), 300.0, 7.0)
+    yield Row("entries.max_positions", 3, rule("max_positions"), 50, 3)
+    yield Row("entries.max_exposure_usd", D(900), rule("max_exposure_usd"), D(0), D(900))
+    yield Row("entries.sessions", ((8, 9),), rule("sessions"), ((0, 24),), ((8, 9),))
+    yield Row("entries.stop_list", (SYMBOL,), rule("stop_list"), frozenset(), {SYMBOL})
+    yield Row("entries.allow_list", (SYMBOL,), rule("allow_list"), frozenset(), {SYMBOL})
+    yield Row("sizing.position_size_usd", D(77), lambda h: h.terms.position_size_usd, D(250), D(77))
+    yield Row("sizing.overshoot_pct", D(1), lambda h: h.terms.overshoot_pct, D(10), D(1))
+    yield Row("protection.stop_pct", D(1), stop("stop_pct"), D(2), D(1))
+    yield Row("protection.retries", 5, stop("retries"), 3, 5)
+    yield Row("protection.emergency_stop_pct", D(8), stop("emergency_stop_pct"), D(10), D(8))
+    yield Row("protection.nearest_stop_pct", D("0.7"), stop("nearest_stop_pct"), D("0.5"), D("0.7"))
+    yield Row("protection.trigger", "last", stop("trigger_by"), TriggerBy.MARK, TriggerBy.LAST)
+    target = {"pct": D(3), "fraction": D(1)}
+    yield Row("protection.take_profits", (target,), lambda h: [t.pct for t in h.terms.take_profits], [], [D(3)])
+    yield Row("trailing.enabled", False, trail("enabled"), True, False)
+    yield Row("trailing.activation_pct", D(4), trail("activation_pct"), D("1.5"), D(4))
+    yield Row("trailing.callback_pct", D(1), trail("callback_pct"), D("0.5"), D(1))
+    yield Row("trailing.breakeven_pct", D(2), trail("breakeven_pct"), D(1), D(2))
+    yield Row("trailing.time_activation_minutes", 9.0, trail("time_activation_minutes"), None, 9)
+    yield Row("trailing.atr_multiple", D(2), trail("atr_multiple"), None, D(2))
+    yield Row("trailing.atr_period", 20, lambda h: h.terms.atr.period, 14, 20)
+    yield Row("trailing.atr_candle_minutes", 3, lambda h: h.terms.atr.candle_minutes, 5, 3)
+    step = {"profit_pct": D(3), "callback_pct": D("0.2")}
+    yield Row("trailing.steps", (step,), lambda h: len(h.terms.trailing.steps), 0, 1)
+    yield Row("trailing.min_step_pct", D("0.2"), trail("min_step_pct"), D("0.05"), D("0.2"))
+    yield Row("trailing.min_interval_s", 9.0, trail("min_interval_s"), D("5.0"), D("9.0"))
+    yield Row("reconciler.interval_s", 4.0, lambda h: h.reconciler.interval_s(), 30.0, 4.0)
+    yield Row("log.level", "DEBUG", lambda h: _is_logged("DEBUG"), False, True)
+
+
+ROWS = {row.key: row for row in rows()}
+
+
+def hot_keys(section: type[Section] = Settings, above: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        if name == "accounts":
+            from config.settings import Account as AccountSettings
+
+            yield from hot_keys(AccountSettings, "accounts.main.")
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from hot_keys(field.annotation, f"{above}{name}.")
+        elif is_hot(field):
+            yield f"{above}{name}"
+
+
+def _is_logged(level: str) -> bool:
+    file = log._directory[0] / "holdfast.jsonl"
+    mark = f"MARK {datetime.now(UTC).isoformat()}"
+    logger.log(level, mark)
+    return mark in file.read_text()
+
+
+def settings_of(file: dict[str, Any]) -> Settings:
+    base: dict[str, Any] = {"accounts": {"main": {"exchange": "binanceusdm"}}}
+    merged = {**base, **{name: value for name, value in file.items() if name != "accounts"}}
+    merged["accounts"] = {"main": {**base["accounts"]["main"], **file.get("accounts", {}).get("main", {})}}
+    return Settings.model_validate(merged)
+
+
+def set_key(file: dict[str, Any], key: str, value: Any) -> None:
+    *above, name = key.split(".")
+    for part in above:
+        file = file.setdefault(part, {})
+    file[name] = value
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setattr("actors.reloading.SETTLES_S", 0)
+    file: dict[str, Any] = {}
+    settings = settings_of(file)
+    log.set_up(settings.log.model_copy(update={"terminal": False}), tmp_path / "logs", ())
+    access = AccountAccess(account="main", exchange="binanceusdm", api_key="", secret="")
+    account = Account(
+        name="main",
+        access=access,
+        lock=cast("Any", SimpleNamespace(term=1)),
+        lease=cast("Any", SimpleNamespace(term=1)),
+        instruments={symbol: instrument(symbol) for symbol in PRICES},
+    )
+    anything: Any = SimpleNamespace(now=lambda: datetime.now(UTC))
+    ground = Ground(
+        settings=settings,
+        version="0",
+        started_at=datetime.now(UTC),
+        clock=anything,
+        conninfo="",
+        instance="ab12",
+        database=None,
+        exchanges={},
+        accounts=(account,),
+        reader=anything,
+        spool=anything,
+        book=anything,
+        attachment=anything,
+        remembered=None,
+        request_stop=lambda _reason, _code: None,
+        load_settings=lambda: settings_of(file),
+    )
+    yield House(Tree(ground), file)
+    logger.remove()
+    log._directory.clear()
+
+
+@pytest.fixture
+def told(house: House, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """What the tree tells its actors."""
+    heard: list[tuple[str, Any]] = []
+    monkeypatch.setattr(house.tree.directory, "tell", lambda name, message: heard.append((name, message)))
+    return heard
+
+
+def events(told: list[tuple[str, Any]]) -> list[Any]:
+    return [event for name, message in told if name == messages.JOURNAL for event in message.record.events]
+
+
+def test_every_hot_key_has_a_row_that_shows_its_effect() -> None:
+    assert set(ROWS) == set(hot_keys()), "a key is HOT only if a row here shows that a reload changes what it does"
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
+def test_a_hot_key_takes_effect_without_a_restart(house: House, told: list[tuple[str, Any]], row: Row) -> None:
+    assert row.look(house) == row.before
+    set_key(house.file, row.key, row.value)
+    done = house.tree.reloading.reload("a test")
+    assert row.look(house) == row.after
+    assert ([change.key for change in done.changed], done.needs_restart) == ([row.key], ())
+    (event,) = events(told)
+    assert (event.type, event.data["changed"][0]["key"]) == (EventType.SETTINGS_RELOADED, row.key)
+    assert (messages.reconciler("main"), ReconcileNow(reason="settings reloaded")) in told
+    del house.file[row.key.split(".")[0]]
+    house.tree.reloading.reload("a test")
+    assert row.look(house) == row.before
+
+
+def test_other_keys_are_named_and_wait_for_a_restart(house: House, told: list[tuple[str, Any]]) -> None:
+    set_key(house.file, "accounts.main.leverage", 7)
+    set_key(house.file, "accounts.main.secret", "hush-hush")
+    set_key(house.file, "admin.max_clients", 3)
+    set_key(house.file, "entries.max_positions", 2)
+    done = house.tree.reloading.reload("a test")
+    assert [change.key for change in done.changed] == ["entries.max_positions"]
+    waiting = {change.key: (change.old, change.new) for change in done.needs_restart}
+    secret = ("***", "***")
+    leverage, clients = ("0", "7"), ("64", "3")
+    keys = {"accounts.main.leverage": leverage, "accounts.main.secret": secret, "admin.max_clients": clients}
+    assert waiting == keys
+    assert "hush" not in str(events(told))
+    assert house.tree.in_force.now.admin.max_clients == 64
+    assert house.tree.in_force.now.entries.max_positions == 2
+
+
+def test_accounts_that_come_and_go_wait_for_a_restart() -> None:
+    one = settings_of({})
+    two = one.model_copy(update={"accounts": {"second": one.accounts["main"]}})
+    found = changes(one, two)
+    assert [(c.key, c.old, c.new, c.hot) for c in found] == [
+        ("accounts.main", "an account", "absent", False),
+        ("accounts.second", "absent", "an account", False),
+    ]
+
+
+def test_refused_settings_change_nothing_and_are_told(house: House, told: list[tuple[str, Any]]) -> None:
+    def broken() -> Settings:
+        raise SettingsError((Problem(source="settings.toml", key="entries.max_positions", value="0", rule="too few"),))
+
+    house.tree.reloading._load = broken
+    before = house.tree.in_force.now
+    with pytest.raises(SettingsError):
+        house.tree.reloading.reload("a test")
+    assert house.tree.in_force.now is before
+    (event,) = events(told)
+    assert event.type is EventType.SETTINGS_REFUSED
+    assert event.severity.alerts
+    assert "settings.toml: entries.max_positions = 0: too few" in event.data["problems"]
+
+
+def test_a_file_that_is_being_written_is_refused(house: House, told: list[tuple[str, Any]]) -> None:
+    """Its first half may be valid by itself, and would set everything in the second half to its default."""
+    halves = iter([settings_of({}), settings_of({"entries": {"max_positions": 2}})])
+    house.tree.reloading._load = lambda: next(halves)
+    with pytest.raises(SettingsError, match="being written"):
+        house.tree.reloading.reload("a test")
+    assert house.tree.in_force.now.entries.max_positions == 50
+
+
+def test_open_positions_hear_of_changed_protection_only(house: House, told: list[tuple[str, Any]]) -> None:
+    talk, _ = protected()
+    place = house.tree.owners.place_of(talk.position)
+    house.tree.owners.claim(place, talk.position)
+    set_key(house.file, "entries.max_positions", 2)
+    house.tree.reloading.reload("a test")
+    assert not [m for _, m in told if isinstance(m, RulesChanged)]
+    set_key(house.file, "protection.stop_pct", D(1))
+    house.tree.reloading.reload("a test")
+    ((name, heard),) = [(n, m) for n, m in told if isinstance(m, RulesChanged)]
+    assert name == messages.position(talk.position.id)
+    assert (heard.old_protection.stop_pct, heard.protection.stop_pct) == (D(2), D(1))
+
+
+def test_the_log_level_by_hand_holds_until_the_next_reload(house: House, told: list[tuple[str, Any]]) -> None:
+    house.tree.reloading.set_log_level("DEBUG", "a test")
+    assert _is_logged("DEBUG")
+    assert events(told)[0].data["changed"] == [{"key": "log.level", "old": "INFO", "new": "DEBUG"}]
+    house.tree.reloading.reload("a test")
+    assert not _is_logged("DEBUG")
+    assert _is_logged("INFO")
