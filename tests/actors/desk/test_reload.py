@@ -26,6 +26,7 @@ from config.changes import changes, is_hot
 from config.settings import Section, Settings
 from config.sources import Problem, SettingsError
 from domain.catalogue import EventType
+from domain.entries.sizing import Method
 from domain.orders import TriggerBy
 from domain.position.inputs import RulesChanged
 from tests.actors.desk.scene import PRICES, instrument
@@ -74,6 +75,9 @@ def rows() -> Iterator[Row]:
     def rule(name: str) -> Callable[[House], Any]:
         return lambda house: getattr(house.terms.rules, name)
 
+    def size(name: str) -> Callable[[House], Any]:
+        return lambda house: getattr(house.terms.sizing, name)
+
     def stop(name: str) -> Callable[[House], Any]:
         return lambda house: getattr(house.terms.protection, name)
 
@@ -89,8 +93,15 @@ def rows() -> Iterator[Row]:
     yield Row("entries.sessions", ((8, 9),), rule("sessions"), ((0, 24),), ((8, 9),))
     yield Row("entries.stop_list", (SYMBOL,), rule("stop_list"), frozenset(), {SYMBOL})
     yield Row("entries.allow_list", (SYMBOL,), rule("allow_list"), frozenset(), {SYMBOL})
-    yield Row("sizing.position_size_usd", D(77), lambda h: h.terms.position_size_usd, D(250), D(77))
-    yield Row("sizing.overshoot_pct", D(1), lambda h: h.terms.overshoot_pct, D(10), D(1))
+    yield Row("entries.max_symbol_usd", D(800), rule("max_symbol_usd"), D(0), D(800))
+    yield Row("risk.daily_loss_usd", D(90), rule("daily_loss_usd"), D(0), D(90))
+    yield Row("risk.margin_reserve_pct", D(9), rule("margin_reserve_pct"), D(5), D(9))
+    yield Row("sizing.method", "percent", size("method"), Method.USD, Method.PERCENT)
+    yield Row("sizing.position_size_usd", D(77), size("usd"), D(250), D(77))
+    yield Row("sizing.percent", D(3), size("percent"), D(2), D(3))
+    yield Row("sizing.risk_pct", D(3), size("risk_pct"), D(1), D(3))
+    yield Row("sizing.atr_multiple", D(3), size("atr_multiple"), D(2), D(3))
+    yield Row("sizing.overshoot_pct", D(1), size("overshoot_pct"), D(10), D(1))
     yield Row("protection.stop_pct", D(1), stop("stop_pct"), D(2), D(1))
     yield Row("protection.retries", 5, stop("retries"), 3, 5)
     yield Row("protection.emergency_stop_pct", D(8), stop("emergency_stop_pct"), D(10), D(8))
