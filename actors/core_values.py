@@ -8,6 +8,7 @@ from config.settings import Settings
 from domain.entries.situation import Rules
 from domain.entries.sizing import Method, Sizing
 from domain.entries.terms import Terms
+from domain.entries.waves import RankBy, WaveRules
 from domain.market.atr import AtrRules
 from domain.orders import TriggerBy
 from domain.position.plan import Protection, TakeProfit, TrailingRules, TrailingStep
@@ -59,6 +60,14 @@ def sizing_of(settings: Settings) -> Sizing:
         risk_pct=sizing.risk_pct,
         atr_multiple=sizing.atr_multiple,
         overshoot_pct=sizing.overshoot_pct,
+    )
+
+
+def wave_rules_of(settings: Settings) -> WaveRules:
+    """How the signals of one candle compete."""
+    entries = settings.entries
+    return WaveRules(
+        window_s=entries.wave_window_s, places=entries.max_per_wave, rank_by=RankBy(entries.rank_by)
     )
 
 

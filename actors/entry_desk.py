@@ -19,6 +19,7 @@ from loguru import logger
 
 from actors import messages
 from actors.clock import Cancellable
+from actors.close_signals import CloseSignals
 from actors.closings import Closings
 from actors.directory import Unanswered, Unavailable
 from actors.entry_gate import EntryGate
@@ -48,25 +49,21 @@ from actors.messages import (
 from actors.openings import Openings
 from actors.recording import log, plain_event
 from actors.reporting import ReportingActor
+from actors.signal_answers import SignalAnswers
 from actors.volatility import Volatility
-from adapters.exchange.symbols import UnknownSymbol
+from actors.wave_desk import WaveDesk
 from domain.catalogue import EventType
-from domain.entries.checks import out_of_time
 from domain.entries.signal import Action, Signal
-from domain.entries.situation import Refusal, Wish
 from domain.identity import POSITION_EPOCH, PositionId
-from domain.instrument import PositionSide
 from domain.position import ledger
-from domain.position.plan import Plan
 from domain.position.state import CloseReason, Phase, Position
-from domain.records import Event, SignalOutcome
+from domain.records import Event
 from persistence.database import DatabaseAway
 
 __all__ = ["NOT_YET", "AccountDesk", "EntryDesk", "Wiring"]
 
 LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 1.0
-PRICES_KNOWN_AFTER_S = 10.0
 CLOSINGS_EVERY_S = 0.1
 WARDEN_ANSWERS_S = 1.0
 AT_A_TIME = 10
@@ -88,15 +85,21 @@ class EntryDesk(ReportingActor):
         self._openings = Openings(self, wiring)
         self._grants = Grants(self, self._gate, self._judgement, self._openings, self._volatility)
         self._hand = HandEntries(self, wiring, self._gate, self._judgement, self._grants, self._openings)
+        answers = SignalAnswers(self, self._intake)
+        self._closes = CloseSignals(
+            self, wiring, self._gate, self._judgement, self._closings, answers, self._intake
+        )
+        self._waves = WaveDesk(
+            self, wiring, self._gate, self._judgement, self._grants, self._openings, answers, self._intake
+        )
+        self._busy = False
         self._look_at = 0.0
-        self._prices_known_at = 0.0
         self._timer: Cancellable | None = None
 
     def started(self) -> None:
         """Remember what an earlier life knew, and have each account read: before that there are no entries."""
         now = self.clock.monotonic()
         self._look_at = now + LOOK_EVERY_S
-        self._prices_known_at = now + PRICES_KNOWN_AFTER_S
         self._load()
         self._ask_for_locks()
         for account in self._wiring.accounts:
@@ -108,7 +111,7 @@ class EntryDesk(ReportingActor):
         match message:
             case SignalsStored(signals=signals):
                 busy = len(self._intake) > 0
-                for doubled in self._intake.add(signals):
+                for doubled in self._intake.add(s for s in signals if not self._waves.holds(s.id)):
                     _say_doubled(doubled.id, self._intake.answer(doubled.id))
                 if not busy:  # else a turn is due anyway, behind whoever asks meanwhile
                     self._turn()
@@ -122,8 +125,8 @@ class EntryDesk(ReportingActor):
                 self._turn()
             case MarkCandles():
                 self._volatility.hear(message)
-                self._look_at = self.clock.monotonic()
-                self._go_on()
+                self._waves.soon()
+                self._turn()
             case PositionEnded(position=position):
                 self._ended(position)
             case DatabaseIs(up=up):
@@ -147,21 +150,36 @@ class EntryDesk(ReportingActor):
         """One slice of what is to be done, then make room for whoever waits in the mailbox."""
         if not self._gate.locks_known:
             self._ask_for_locks()
-        self._push_closings()
-        for _ in range(AT_A_TIME):
-            signal = self._intake.take()
-            if signal is None:
-                break
-            self._signal(signal)
+        self._closes.push()
+        self._busy = all(self._one_signal() for _ in range(AT_A_TIME))
         if not self._intake and self.clock.monotonic() >= self._look_at:
             self._look()
         self._go_on()
 
+    def _one_signal(self) -> bool:
+        """Have one join and answer one; False: there was nothing to do."""
+        signal = self._intake.take()
+        if signal is not None:
+            self._signal(signal)
+        if not self._gate.database_known:
+            return signal is not None
+        try:
+            return self._waves.turn() or signal is not None
+        except DatabaseAway as away:
+            self._unreadable(away)
+            return False
+
     def _go_on(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        until_look = self._look_at - self.clock.monotonic()
-        wait = 0.0 if self._intake else min(until_look, CLOSINGS_EVERY_S) if self._closings else until_look
+        wait = self._look_at - self.clock.monotonic()
+        if self._closings:
+            wait = min(wait, CLOSINGS_EVERY_S)
+        due = self._waves.due_in(CLOSINGS_EVERY_S) if self._gate.database_known else None
+        if due is not None:
+            wait = min(wait, due)
+        if self._intake or self._busy:
+            wait = 0.0
         self._timer = self.remind_after(max(wait, 0.0), Tick())
 
     def _look(self) -> None:
@@ -175,7 +193,8 @@ class EntryDesk(ReportingActor):
             self._unreadable(away)
             return
         self._gate.readable = True
-        self._intake.add(as_stored(row) for row in rows)
+        self._waves.soon()
+        self._intake.add(as_stored(row) for row in rows if not self._waves.holds(row["id"]))
 
     # What it knows.
 
@@ -221,6 +240,7 @@ class EntryDesk(ReportingActor):
             self._keep(facts)
         if self._gate.account_read(account):
             self._look_at = self.clock.monotonic()
+            self._waves.soon()
             self._go_on()
 
     def _pause(self, order: PauseEntries) -> None:
@@ -241,129 +261,37 @@ class EntryDesk(ReportingActor):
     # Signals.
 
     def _signal(self, signal: Signal) -> None:
-        """Answer one, or leave it unanswered for a later look."""
+        """Have it answered, now or when its wave is ripe, or leave it unanswered for a later look."""
         try:
             row = self._wiring.reader.signal(signal.id)
             if row is None:
                 return  # still in the spool
             if row["is_processed"]:
-                self._intake.answered(signal.id, row["position_id"])
-                _say_doubled(signal.id, row["position_id"])
+                self._doubled(signal.id, row["position_id"])
                 return
-            self._decide(as_stored(row))
+            if (opened := self._opened_before(signal.id)) is not None:
+                self._doubled(signal.id, opened)
+                return
+            stored = as_stored(row)
+            if stored.action is Action.CLOSE:
+                self._closes.take(stored)
+            else:
+                self._waves.join(stored)
         except DatabaseAway as away:
             logger.warning("SIGNAL_DEFERRED id={} error={!r}", signal.id, str(away))
             self._unreadable(away)
 
-    def _decide(self, signal: Signal) -> None:
-        """Raises DatabaseAway; nothing is done then."""
-        account = self._judgement.account_of(signal)
-        if isinstance(account, Refusal):
-            self._refuse(signal, account, None)
-            return
-        desk = self._wiring.accounts[account]
-        try:
-            symbol = self._judgement.symbols(account).canonical(signal.symbol)
-        except UnknownSymbol as unknown:
-            if desk.instruments:
-                self._refuse(signal, Refusal(code="unknown_symbol", figures={"error": str(unknown)}), account)
-            return
-        if self._gate.undecidable(account) is not None:
-            return
-        if signal.action is Action.CLOSE:
-            self._close(signal, account, symbol)
-            return
-        early = self.clock.monotonic() < self._prices_known_at
-        if early and (self._wiring.marks.get(account, symbol) is None or desk.standing.blind is not None):
-            self._look_at = self.clock.monotonic() + LOOK_AGAIN_S
-            return
-        wish = Wish(
-            account=account,
-            symbol=symbol,
-            instrument=desk.instruments[symbol],
-            side=PositionSide.LONG if signal.action is Action.BUY else PositionSide.SHORT,
-            key=signal.key(symbol),
-            created_at=signal.created_at,
-        )
-        terms = self._wiring.terms(account, symbol)
-        granted = self._grants.consider(wish, terms)
-        if isinstance(granted, Refusal):
-            self._refuse(signal, granted, account, symbol)
-            return
-        plan = None if granted is None else self._grants.plan(wish, granted, terms)
-        if granted is None or plan is None:
-            self._look_at = min(self._look_at, self.clock.monotonic() + LOOK_AGAIN_S)
-            return
-        if isinstance(plan, Refusal):
-            self._refuse(signal, plan, account, symbol)
-            return
-        if self._wiring.dry_run:
-            figures = self._judgement.figures(plan, granted)
-            self._answer(signal, "dry_run", figures, None, EventType.SIGNAL_ACCEPTED, account, symbol)
-        else:
-            self._open(wish, plan, signal, self._judgement.figures(plan, granted))
+    def _opened_before(self, signal_id: str) -> PositionId | None:
+        """A position whose opening, by a desk that died, may not have reached the book yet."""
+        if self.incarnation == 1:
+            return None
+        return next((p.id for p in self._wiring.owners.all() if p.signal_id == signal_id), None)
 
-    def _refuse(self, signal: Signal, refusal: Refusal, account: str | None, symbol: str | None = None) -> None:
-        self._answer(signal, refusal.code, refusal.figures, None, EventType.SIGNAL_REFUSED, account, symbol)
-
-    def _answer(
-        self,
-        signal: Signal,
-        outcome: str,
-        figures: Mapping[str, object],
-        position_id: PositionId | None,
-        event: EventType,
-        account: str | None,
-        symbol: str | None,
-    ) -> None:
-        now = self.clock.now()
-        data = {"signal": signal.id, "action": signal.action.value, "outcome": outcome, **figures}
-        told = plain_event(
-            event, now, data, account=account, symbol=symbol or signal.symbol, correlation_id=signal.id
-        )
-        log([told])
-        answered = SignalOutcome(
-            signal_id=signal.id, outcome=outcome, at=now, figures=figures, position_id=position_id
-        )
-        self.tell(messages.JOURNAL, Write(record=self.recorder.record(now, events=[told], outcomes=(answered,))))
-        self._intake.answered(signal.id, position_id)
-
-    def _close(self, signal: Signal, account: str, symbol: str) -> None:
-        """Raises DatabaseAway."""
-        owners = self._wiring.owners.owners_on(account, symbol)  # in hedge mode both sides
-        owner = owners[0] if owners else None
-        refusal = out_of_time(signal.created_at, self._wiring.terms(account, symbol).rules, self.clock.now())
-        key = signal.key(symbol)
-        if refusal is None and (twin := self._judgement.closed_by(account, symbol, signal)) is not None:
-            refusal = Refusal(code="duplicate_signal", figures={"signal_key": key, "existing_order_id": str(twin)})
-        if refusal is None and owner is None:
-            refusal = Refusal(code="no_position", figures={"symbol": symbol})
-        if refusal is not None or owner is None:
-            self._refuse(signal, refusal or Refusal(code="no_position"), account, symbol)
-        elif self._wiring.dry_run:
-            self._answer(signal, "dry_run", {"position": owner}, owner, EventType.SIGNAL_ACCEPTED, account, symbol)
-        elif self._closings.want(owner, CloseReason.SIGNAL, signal):
-            for other in owners[1:]:
-                self._closings.want(other, CloseReason.SIGNAL)
-            self._intake.answered(signal.id, owner)
-            self._intake.acted_on(account, key, owner)
-            self._push_closings()
-        else:
-            self._answer(signal, "closing", {}, owner, EventType.SIGNAL_ACCEPTED, account, symbol)
-
-    def _push_closings(self) -> None:
-        for position_id, signal in self._closings.push():
-            account = self._judgement.account_of(signal)
-            named = account if isinstance(account, str) else None
-            self._answer(signal, "closing", {}, position_id, EventType.SIGNAL_ACCEPTED, named, None)
+    def _doubled(self, signal_id: str, position_id: PositionId | None) -> None:
+        self._intake.answered(signal_id, position_id)
+        _say_doubled(signal_id, position_id)
 
     # Positions.
-
-    def _open(self, wish: Wish, plan: Plan, signal: Signal, figures: Mapping[str, object]) -> None:
-        position = self._openings.open(wish, plan, "signal", signal, figures)
-        self._gate.ordered(wish.account, wish.instrument.base, position.opened_at)
-        self._intake.answered(signal.id, position.id)
-        self._intake.acted_on(wish.account, signal.key(wish.symbol), position.id)
 
     def _by_hand(self, order: OpenByHand) -> Position | EntriesRefused:
         try:
@@ -393,6 +321,7 @@ class EntryDesk(ReportingActor):
         now = self.clock.now()
         place = self._wiring.owners.place_of(position)
         self._wiring.owners.release(place, position.id)
+        self._waves.ended(position)
         self._gate.ordered(account, position.instrument.base, position.closed_at or now)
         if position.phase is Phase.RELEASED:
             self._wiring.owners.show_foreign(place, ledger.exposure(position) * position.side.sign)
@@ -402,6 +331,7 @@ class EntryDesk(ReportingActor):
             left = position.reported.quantity * position.side.sign
             self._wiring.owners.show_foreign(place, left)
             self.tell(messages.reconciler(account), ReconcileNow(reason="a stranger's position"))
+        self._go_on()  # a spare may move up
 
 
 def _say_doubled(signal_id: str, position_id: PositionId | None) -> None:

@@ -47,9 +47,13 @@ class EntryGate:
             return "the warden has not said yet whether the account's lock is held"
         return None
 
+    @property
+    def database_known(self) -> bool:
+        """Whether journal and desk can reach the database, and what outlives a desk has been read."""
+        return self.journal_up and self.readable and self.loaded
+
     def _database_away(self) -> str | None:
-        known = self.journal_up and self.readable and self.loaded
-        return None if known else "the database cannot be reached"
+        return None if self.database_known else "the database cannot be reached"
 
     def closed_because(self, account: str) -> str | None:
         """Why there are no entries on the account; None: open."""

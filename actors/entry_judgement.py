@@ -23,6 +23,7 @@ from domain.entries.signal import Signal
 from domain.entries.situation import Grant, Refusal, Rules, Situation, Wish
 from domain.entries.sizing import Asked, Stops, balance_of, grant
 from domain.entries.terms import Terms
+from domain.entries.waves import WaveRules
 from domain.identity import PositionId
 from domain.instrument import Instrument
 from domain.market.atr import AtrRules
@@ -62,6 +63,7 @@ class Wiring:
     recorder: Recorder
     terms: Callable[[str, str], Terms]
     dry_run: bool
+    waves: WaveRules = field(default_factory=WaveRules)
 
 
 Atr = Callable[[Wish, AtrRules, Decimal, Decimal | None], Decimal | Refusal | None]

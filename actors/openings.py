@@ -15,6 +15,7 @@ from actors.messages import Adopt, Write
 from actors.position import position_spec
 from actors.recording import log, position_event
 from actors.reporting import ReportingActor
+from actors.signal_answers import NO_STORY, Story
 from actors.supervision import StartChild
 from domain.catalogue import EventType, Happening
 from domain.entries.opening import adopted_position, new_position
@@ -58,8 +59,9 @@ class Openings:
         by: str,
         signal: Signal | None = None,
         figures: Mapping[str, object] | None = None,
+        story: Story = NO_STORY,
     ) -> Position:
-        """A position that its owner will enter; a signal's answer, with the figures, is in the same record."""
+        """A position that its owner will enter; a signal's answer, with figures and story, is in the same record."""
         desk = self._wiring.accounts[wish.account]
         now = self._desk.clock.now()
         position_id = mint_position_id(now, next(self._numbers))
@@ -87,7 +89,7 @@ class Openings:
                 "by": by,
             },
         )
-        self._start(position, happening, signal, figures or {})
+        self._start(position, happening, signal, figures or {}, story)
         return position
 
     def adopt(self, adopt: Adopt) -> Position:
@@ -133,6 +135,7 @@ class Openings:
         happening: Happening,
         signal: Signal | None = None,
         figures: Mapping[str, object] | None = None,
+        story: Story = NO_STORY,
     ) -> None:
         """Raises RuntimeError when the place has an owner: the desk asks before it opens."""
         if not self._wiring.owners.claim(self._wiring.owners.place_of(position), position):
@@ -141,10 +144,17 @@ class Openings:
         events = [position_event(happening, position, now)]
         outcomes: tuple[SignalOutcome, ...] = ()
         if signal is not None:
-            accepted = Happening(EventType.SIGNAL_ACCEPTED, {"signal": signal.id, "action": signal.action.value})
-            events.insert(0, position_event(accepted, position, now))
+            told = {"signal": signal.id, "action": signal.action.value, **story.place}
+            accepted = Happening(EventType.SIGNAL_ACCEPTED, told)
+            events = [position_event(accepted, position, now), *events, *story.summary]
             answer = SignalOutcome(
-                signal_id=signal.id, outcome="opened", at=now, figures=figures or {}, position_id=position.id
+                signal_id=signal.id,
+                outcome="opened",
+                at=now,
+                figures=figures or {},
+                position_id=position.id,
+                ranked=story.ranked,
+                checks=story.checks,
             )
             outcomes = (answer,)
         log(events)

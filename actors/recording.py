@@ -127,9 +127,13 @@ def line(event: Event) -> str:
         data.setdefault("position", event.position_id)
     for key, value in data.items():
         if value is not None:
-            text = str(value).replace("\n", " ")
+            text = _words(value) if isinstance(value, Mapping) else str(value).replace("\n", " ")
             words.append(f'{key}="{text}"' if " " in text else f"{key}={text}")
     return " ".join(words)
+
+
+def _words(value: Mapping[str, object]) -> str:
+    return ",".join(f"{key}:{each}" for key, each in value.items()) or "none"
 
 
 def log(events: Iterable[Event]) -> None:

@@ -65,4 +65,4 @@ def _received_event(signal: Signal, source: ReportingActor) -> Event:
 def _stored(received: Received, source: ReportingActor) -> StoredSignal:
     fields = {**asdict(received.signal), "action": received.signal.action.value}
     fields["signal_id"] = fields.pop("id")
-    return StoredSignal(received_at=source.clock.now(), raw=received.raw, **fields)
+    return StoredSignal(received_at=source.clock.now(), raw=received.raw, source=source.name, **fields)

@@ -44,7 +44,7 @@ from actors import (
 from actors import position as owner
 from actors.attachment import Attachment
 from actors.clock import SystemClock
-from actors.core_values import terms_of
+from actors.core_values import terms_of, wave_rules_of
 from actors.directory import Directory
 from actors.guard import ActorContext, GuardedActor
 from actors.lease import Lease
@@ -422,6 +422,7 @@ class Tree:
             recorder=self.recorder,
             terms=self._terms,
             dry_run=self._settings.service.dry_run,
+            waves=wave_rules_of(self._settings),
         )
 
     def _signal_feed(self) -> signal_feed.Wiring | None:

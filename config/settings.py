@@ -156,9 +156,9 @@ class Symbols(Section):
 
 
 class Entries(Section):
-    wave_window_s: Annotated[SecondsOrOff, Later(comes_with="waves")] = 5.0
-    max_per_wave: Annotated[Whole, Field(ge=1), Later(comes_with="waves")] = 8
-    rank_by: Annotated[Literal["score_week", "score_month"], Later(comes_with="waves")] = "score_week"
+    wave_window_s: SecondsOrOff = 5.0
+    max_per_wave: Annotated[Whole, Field(ge=1)] = 8
+    rank_by: Literal["score_week", "score_month"] = "score_week"
     cooldown_s: Annotated[SecondsOrOff, HOT] = 300.0
     max_positions: Annotated[Whole, Field(ge=1), HOT] = 50
     max_exposure_usd: Annotated[PositiveOrOff, HOT] = Decimal(0)

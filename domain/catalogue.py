@@ -43,6 +43,7 @@ class EventType(StrEnum):
     SIGNAL_REFUSED = "signal_refused"
     STRATEGY_STARTED = "strategy_started"
     STRATEGY_RAN = "strategy_ran"
+    WAVE_FINISHED = "wave_finished"
 
     POSITION_CREATED = "position_created"
     ENTRY_PLACED = "entry_placed"

@@ -62,7 +62,7 @@ class Trade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSignal:
-    """A signal as it came in. `sequence` orders them by receipt; `raw` is the frame's own object."""
+    """A signal as it came in, from the actor `source`; `raw` is its own object."""
 
     signal_id: str
     received_at: datetime
@@ -75,17 +75,33 @@ class StoredSignal:
     wave: str | None
     created_at: datetime
     raw: Mapping[str, object]
+    source: str = "signal_feed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """Where a signal stood among those of its wave."""
+
+    account: str
+    wave: str
+    rank: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalOutcome:
-    """What became of a signal: `opened`, `closing` or a refusal's code, with the figures that decided it."""
+    """What became of a signal: `opened`, `closing` or a refusal's code, with the figures that decided it.
+
+    `checks` are those that were made, in their order, each with its result and what it went by.
+    """
 
     signal_id: str
     outcome: str
     at: datetime
     figures: Mapping[str, object]
     position_id: PositionId | None = None
+    ranked: Ranked | None = None
+    checks: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

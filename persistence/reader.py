@@ -134,9 +134,18 @@ class Reader:
         )
 
     def last_signal_id(self) -> str | None:
-        """The id of the signal that was stored last, by receipt."""
-        row = self.pool.row("SELECT id FROM fas.signals ORDER BY sequence DESC LIMIT 1")
+        """The id of the signal of the signal server that was stored last, by receipt."""
+        row = self.pool.row("SELECT id FROM fas.signals WHERE source = 'signal_feed' ORDER BY sequence DESC LIMIT 1")
         return None if row is None else str(row["id"])
+
+    def wave(self, account: str, name: str) -> list[Row]:
+        """The answered signals of a wave {id, outcome, position_id, symbol, status}; the last two of its position."""
+        return self.pool.rows(
+            "SELECT s.id, s.outcome, s.position_id, p.symbol, p.status FROM fas.signals s "
+            "LEFT JOIN monitoring.positions p ON p.id = s.position_id "
+            "WHERE s.wave_account = %s AND s.wave_name = %s ORDER BY s.sequence",
+            (account, name),
+        )
 
     def signal_key_seen(self, account: str, key: str, since: datetime) -> PositionId | None:
         """The position that a signal with this key opened on `account` since then, or None (SYSTEM A4)."""

@@ -191,17 +191,24 @@ def signal_row(signal: StoredSignal) -> Row:
         "raw": dict(signal.raw),
         "created_at": signal.created_at,
         "received_at": signal.received_at,
+        "source": signal.source,
     }
 
 
 def outcome_row(outcome: SignalOutcome) -> Row:
     """What a signal's row becomes once it is answered for."""
+    ranked = outcome.ranked
     return {
         "id": outcome.signal_id,
         "outcome": outcome.outcome,
         "outcome_figures": dict(outcome.figures),
         "processed_at": outcome.at,
         "position_id": outcome.position_id,
+        "wave_account": ranked.account if ranked else None,
+        "wave_name": ranked.wave if ranked else None,
+        "wave_rank": ranked.rank if ranked else None,
+        "wave_size": ranked.of if ranked else None,
+        "checks": [dict(check) for check in outcome.checks] or None,
     }
 
 

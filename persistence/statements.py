@@ -16,7 +16,7 @@ _TERMINAL = ", ".join(f"'{status.value}'" for status in OrderStatus if status.te
 
 _SIGNAL = (
     "id", "pair_symbol", "exchange_name", "account", "recommended_action", "score_week", "score_month", "wave", "raw",
-    "created_at", "received_at",
+    "created_at", "received_at", "source",
 )  # fmt: skip
 _POSITION = (
     "id", "trade_id", "account", "exchange", "symbol", "side", "status", "open", "quantity", "entry_price",
@@ -93,9 +93,10 @@ ON CONFLICT (client_id) DO UPDATE SET
 _WRITE_OUTCOMES = """
 UPDATE fas.signals s
 SET is_processed = true, outcome = t.outcome, outcome_figures = t.outcome_figures, processed_at = t.processed_at,
-    position_id = t.position_id
+    position_id = t.position_id, wave_account = t.wave_account, wave_name = t.wave_name, wave_rank = t.wave_rank,
+    wave_size = t.wave_size, checks = t.checks
 FROM jsonb_populate_recordset(NULL::fas.signals, %s::jsonb) t
-WHERE s.id = t.id"""
+WHERE s.id = t.id AND NOT s.is_processed"""
 
 _WRITE_ALERT_NEWS = """
 UPDATE monitoring.alerts a

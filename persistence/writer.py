@@ -2,8 +2,9 @@
 
 Rules of this file: a record whose id is in `transaction_log` is skipped, so writing again after any failure is
 harmless. A position row is only ever replaced by a newer one (term, incarnation, version). An order's status leaves a
-terminal one for a terminal one only, and 'new' is a beginning, never news. What is wrong with one record's data costs
-that record alone; everything else that goes wrong is DatabaseAway, since nothing may be lost over a fault of ours.
+terminal one for a terminal one only, and 'new' is a beginning, never news. The first answer to a signal
+stands. What is wrong with one record's data costs that record alone; everything else that goes wrong is DatabaseAway,
+since nothing may be lost over a fault of ours.
 """
 
 from __future__ import annotations
@@ -140,7 +141,9 @@ def _batches(records: Sequence[Record]) -> Iterator[tuple[str, list[Row]]]:
         yield "orders", batch
     yield "trades", [rows.trade_row(trade) for record in records for trade in record.trades]
     yield "events", [rows.event_row(event) for record in records for event in record.events]
-    outcomes = {o.signal_id: rows.outcome_row(o) for record in records for o in record.outcomes}
+    outcomes: dict[str, Row] = {}
+    for outcome in (o for record in records for o in record.outcomes):
+        outcomes.setdefault(outcome.signal_id, rows.outcome_row(outcome))
     yield "outcomes", list(outcomes.values())
     alerts = [alert for record in records for alert in record.alerts]
     yield "alerts", [rows.alert_row(alert) for alert in alerts if alert.text is not None]

@@ -23,9 +23,13 @@ def folder(tmp_path: Path) -> Path:
     return shutil.copytree(db.MIGRATIONS, tmp_path / "migrations")
 
 
+OURS = [f"{step.version:04}.{step.name}" for step in db.migrations()]
+LATER = f"{len(OURS) + 1:04}.later"
+
+
 def add_step(folder: Path, apply: str = "CREATE TABLE monitoring.later (n int)") -> None:
-    (folder / "0002.later.sql").write_text(apply)
-    (folder / "0002.later.rollback.sql").write_text("DROP TABLE monitoring.later")
+    (folder / f"{LATER}.sql").write_text(apply)
+    (folder / f"{LATER}.rollback.sql").write_text("DROP TABLE monitoring.later")
 
 
 def tables(conninfo: str) -> set[str]:
@@ -37,7 +41,7 @@ def tables(conninfo: str) -> set[str]:
 
 
 def test_migrating_twice_does_nothing_more(empty_database: str) -> None:
-    assert db.migrate(empty_database) == ["0001.init"]
+    assert db.migrate(empty_database) == OURS
     assert db.migrate(empty_database) == []
     assert {"fas.signals", "monitoring.positions", "monitoring.trailing_stop_state"} <= tables(empty_database)
 
@@ -45,7 +49,7 @@ def test_migrating_twice_does_nothing_more(empty_database: str) -> None:
 def test_of_four_at_once_one_migrates(empty_database: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         done = list(threads.map(db.migrate, [empty_database] * 4))
-    assert sorted(done, key=len) == [[], [], [], ["0001.init"]]
+    assert sorted(done, key=len) == [[], [], [], OURS]
 
 
 def test_an_edited_step_is_refused(empty_database: str, folder: Path) -> None:
@@ -58,7 +62,7 @@ def test_an_edited_step_is_refused(empty_database: str, folder: Path) -> None:
 
 def test_a_newer_database_is_refused(empty_database: str, folder: Path) -> None:
     add_step(folder)
-    assert db.migrate(empty_database, folder) == ["0001.init", "0002.later"]
+    assert db.migrate(empty_database, folder) == [*OURS, LATER]
     with pytest.raises(MigrationRefused, match="newer than the program"):
         db.migrate(empty_database)
 
@@ -69,20 +73,20 @@ def test_a_failing_step_leaves_no_trace(empty_database: str, folder: Path) -> No
         db.migrate(empty_database, folder)
     assert "monitoring.later" not in tables(empty_database)
     add_step(folder)
-    assert db.migrate(empty_database, folder) == ["0002.later"]
+    assert db.migrate(empty_database, folder) == [LATER]
 
 
 def test_rolling_back_takes_everything_away_and_forward_again(empty_database: str, folder: Path) -> None:
     add_step(folder)
     db.migrate(empty_database, folder)
-    assert db.roll_back(empty_database, 1, folder) == ["0002.later"]
-    assert db.roll_back(empty_database, 0, folder) == ["0001.init"]
+    assert db.roll_back(empty_database, len(OURS), folder) == [LATER]
+    assert db.roll_back(empty_database, 0, folder) == OURS[::-1]
     assert tables(empty_database) == {"monitoring.schema_migrations"}
-    assert db.migrate(empty_database, folder) == ["0001.init", "0002.later"]
+    assert db.migrate(empty_database, folder) == [*OURS, LATER]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"), [("0002.later.rollback.sql", "missing"), ("0001.init.sql", "number 1 was expected")]
+    ("spoil", "says"), [(f"{LATER}.rollback.sql", "missing"), ("0001.init.sql", "number 1 was expected")]
 )
 def test_an_incomplete_folder_is_refused(folder: Path, spoil: str, says: str) -> None:
     add_step(folder)

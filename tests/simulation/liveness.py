@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 from actors import messages
@@ -9,6 +10,7 @@ from adapters.paper_exchange.orders import AlgoOrder
 from domain.catalogue import EventType
 from domain.entries.signal import MalformedSignal, parse_signal
 from domain.identity import parse_client_id
+from domain.position.state import Phase
 from tests.oracle.cover import MOST_UNPROTECTED_MS
 from tests.simulation.plan import RECONCILE_S
 from tests.simulation.world import World
@@ -106,6 +108,7 @@ def memory_is_whole(world: World) -> None:
     opened = [p.signal_id for p in database.positions.values() if p.signal_id is not None]
     for signal_id in sorted({s for s in opened if opened.count(s) > 1}):
         world.violate("S7", f"signal {signal_id} opened {opened.count(signal_id)} positions")
+    _no_wave_is_too_big(world)
     if world.disk.spooled:
         world.violate("S10", f"{len(world.disk.spooled)} records wait in the spool")
     if world.disk.aside:
@@ -115,6 +118,19 @@ def memory_is_whole(world: World) -> None:
     for p in database.positions.values():
         if p.phase.final and p.entry is not None:
             _executions_are_written(world, p.id)
+
+
+def _no_wave_is_too_big(world: World) -> None:
+    """SYSTEM A2: at most so many entries a wave, whatever died in its midst; one that filled nothing does not count."""
+    database, most = world.database, world.settings.entries.max_per_wave
+    entered: Counter[tuple[str, str]] = Counter()
+    for outcome in database.outcomes.values():
+        p = None if outcome.position_id is None else database.positions.get(outcome.position_id)
+        if outcome.ranked is not None and outcome.outcome == "opened" and p is not None and p.phase is not Phase.FAILED:
+            entered[outcome.ranked.account, outcome.ranked.wave] += 1
+    for (_, name), count in entered.items():
+        if count > most:
+            world.violate("A2", f"wave {name} has {count} entries, {most} are set")
 
 
 def behind(world: World) -> list[str]:

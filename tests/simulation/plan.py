@@ -88,6 +88,15 @@ class Plan:
     day: Day | None = None
 
 
+WAVES: list[dict[str, Any]] = [
+    {"wave_window_s": 0},
+    {"wave_window_s": 1.0, "max_per_wave": 2},
+    {"wave_window_s": 0.3, "max_per_wave": 1},
+    {"wave_window_s": 0},
+]
+"""A signal of the simulation is of the wave of its minute."""
+
+
 @cache
 def settings(variant: int) -> Settings:
     """Some ways to be set up: early and tight trailing so that stops move often, and the defaults."""
@@ -104,7 +113,7 @@ def settings(variant: int) -> Settings:
         {
             "trailing": trailing[variant],
             "protection": {"stop_pct": Decimal("0.6" if variant < 3 else "2")},
-            "entries": {"cooldown_s": 1.0},
+            "entries": {"cooldown_s": 1.0, **WAVES[variant]},
             "reconciler": {"interval_s": RECONCILE_S},
         }
     )

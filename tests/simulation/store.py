@@ -70,7 +70,7 @@ class Database:
             self.trades.setdefault(f"{trade.fill.symbol} {trade.fill.trade_id}", trade.position_id)
         self.events.extend(record.events)
         for outcome in record.outcomes:
-            if outcome.signal_id in self.signals:
+            if outcome.signal_id in self.signals and outcome.signal_id not in self.outcomes:
                 self.outcomes[outcome.signal_id] = outcome
                 self.answered.append((outcome.signal_id, outcome.outcome))
         for alert in record.alerts:
@@ -213,6 +213,27 @@ class StoreReader:
             "outcome": None if outcome is None else outcome.outcome,
             "position_id": None if outcome is None else outcome.position_id,
         }
+
+    def wave(self, account: str, name: str) -> list[dict[str, Any]]:
+        """The answered signals of a wave, with what became of their positions."""
+        self._access.reach(ANSWER_S)
+        database = self._access.database
+        found = []
+        for outcome in database.outcomes.values():
+            ranked = outcome.ranked
+            if ranked is None or (ranked.account, ranked.wave) != (account, name):
+                continue
+            p = None if outcome.position_id is None else database.positions.get(outcome.position_id)
+            found.append(
+                {
+                    "id": outcome.signal_id,
+                    "outcome": outcome.outcome,
+                    "position_id": outcome.position_id,
+                    "symbol": None if p is None else p.symbol,
+                    "status": None if p is None else p.phase.value,
+                }
+            )
+        return found
 
     def last_signal_id(self) -> str | None:
         """The signal stored last."""

@@ -36,6 +36,7 @@ from domain.entries.signal import Signal, parse_signal
 from domain.entries.situation import Rules
 from domain.entries.sizing import Sizing
 from domain.entries.terms import Terms
+from domain.entries.waves import WaveRules
 from domain.identity import PositionId
 from domain.instrument import Instrument, PositionSide
 from domain.position.plan import Protection, TrailingRules
@@ -141,6 +142,7 @@ class Scene:
             recorder=self.stage.recorder,
             terms=lambda account, _symbol: self.terms[account],
             dry_run=changes.pop("dry_run", False),
+            waves=changes.pop("waves", WaveRules()),
         )
         common = replace(TERMS, rules=replace(RULES, **changes.pop("rules", {})), **changes)
         self.terms = {name: replace(common, exclude=excluded[name]) for name in accounts}

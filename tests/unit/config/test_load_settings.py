@@ -291,11 +291,10 @@ def test_the_admin_socket_is_found_in_spite_of_other_mistakes(folder: Path) -> N
 
 def test_a_changed_key_without_effect_is_named(folder: Path) -> None:
     assert list(load(folder).without_effect()) == []
-    changed = '[entries]\nrank_by = "score_month"\n[accounts.two]\nexchange = "binanceusdm"\nadopt_stops = true'
+    changed = '[accounts.two]\nexchange = "binanceusdm"\nadopt_stops = true'
     settings = load(folder, changed)
     assert list(settings.without_effect()) == [
         "accounts.two.adopt_stops has no effect yet: it comes with adoption of strangers' stops",
-        "entries.rank_by has no effect yet: it comes with waves",
     ]
 
 

@@ -1,0 +1,283 @@
+"""Signals that want an entry: they join their wave, and are judged when it is their turn (`domain.entries.waves`).
+
+What a wave has opened already is recalled from the book when it is not known: no restart gives it a place more. The
+last answer and the summary of a wave are one record, so that both are there or neither.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+
+from loguru import logger
+
+from actors.entry_gate import EntryGate
+from actors.entry_judgement import Judgement, Wiring
+from actors.grants import Grants
+from actors.intake import Intake, as_stored
+from actors.openings import Openings
+from actors.recording import plain_event
+from actors.reporting import ReportingActor
+from actors.signal_answers import SignalAnswers, Story
+from adapters.exchange.symbols import UnknownSymbol
+from domain.catalogue import EventType
+from domain.entries.signal import Action, Signal
+from domain.entries.situation import Refusal, Wish
+from domain.entries.waves import Known, Tally, Turn, WaveKey, Waves
+from domain.identity import PositionId
+from domain.instrument import PositionSide
+from domain.position import ledger
+from domain.position.plan import Plan
+from domain.position.state import Phase, Position
+from domain.records import Event, Ranked
+from persistence.database import DatabaseAway
+
+MAY_FAIL = (Phase.PENDING_ENTRY, Phase.ENTRY_PLACED)
+LOOK_AGAIN = timedelta(seconds=1)
+SHORTEST_S = 0.001
+PRICES_KNOWN_AFTER_S = 10.0
+# The journal is given up sooner than it could be so far behind.
+LAGGING = timedelta(seconds=60)
+
+
+class WaveDesk:
+    """Used by the desk's thread alone."""
+
+    def __init__(
+        self,
+        desk: ReportingActor,
+        wiring: Wiring,
+        gate: EntryGate,
+        judgement: Judgement,
+        grants: Grants,
+        openings: Openings,
+        answers: SignalAnswers,
+        intake: Intake,
+    ) -> None:
+        """`desk` has the clock."""
+        self._desk = desk
+        self._wiring = wiring
+        self._gate = gate
+        self._judgement = judgement
+        self._grants = grants
+        self._openings = openings
+        self._answers = answers
+        self._intake = intake
+        self._waves = Waves(wiring.waves)
+        self._prices_known_at = desk.clock.monotonic() + PRICES_KNOWN_AFTER_S
+
+    # What it is told.
+
+    def holds(self, signal_id: str) -> bool:
+        """Whether a signal waits here for its answer."""
+        return self._waves.holds(signal_id)
+
+    def join(self, signal: Signal) -> None:
+        """A stored signal joins its wave. Raises DatabaseAway: it has not then."""
+        account = self._judgement.account_of(signal)
+        key = WaveKey(account if isinstance(account, str) else "", wave_name(signal))
+        if not self._waves.knows(key):
+            self._waves.recall(key, self._recalled(key))
+        self._waves.add(key, signal, self._desk.clock.now())
+
+    def soon(self) -> None:
+        """Something that signals wait for may have come: account, prices, candles, database."""
+        self._waves.soon(self._desk.clock.now())
+
+    def ended(self, position: Position) -> None:
+        """A position's life is over."""
+        if position.phase is Phase.FAILED:
+            self._waves.failed(position.id)
+        else:
+            self._waves.entered(position.id)
+
+    # What it does.
+
+    def turn(self) -> bool:
+        """Answer one signal, if it is anybody's turn. Raises DatabaseAway: it is that one's turn still."""
+        for position_id in self._waves.pending():
+            state = self._wiring.owners.state(position_id)
+            if state is not None and not _may_fail(state):
+                self._waves.entered(position_id)
+        now = self._desk.clock.now()
+        turn = self._waves.next(now)
+        if turn is None:
+            return False
+        try:
+            decided = self._decide(turn)
+        except DatabaseAway:
+            self._waves.later(turn, now)
+            raise
+        if not decided:
+            self._waves.later(turn, now + LOOK_AGAIN)
+        return True
+
+    def due_in(self, poll_s: float) -> float | None:
+        """Seconds until there may be something to do; `poll_s` while the fate of an entry is being looked for."""
+        due = self._waves.due_at()
+        waits = [] if due is None else [max((due - self._desk.clock.now()).total_seconds(), SHORTEST_S)]
+        if next(self._waves.pending(), None) is not None:
+            waits.append(poll_s)
+        return min(waits, default=None)
+
+    def _decide(self, turn: Turn) -> bool:
+        """Judge a signal and answer it; False: that cannot be said yet."""
+        signal = turn.signal
+        account = self._judgement.account_of(signal)
+        if isinstance(account, Refusal):
+            return self._refuse(turn, account, None, None)
+        try:
+            symbol = self._judgement.symbols(account).canonical(signal.symbol)
+        except UnknownSymbol as unknown:
+            if not self._wiring.accounts[account].instruments:
+                return False
+            return self._refuse(turn, Refusal(code="unknown_symbol", figures={"error": str(unknown)}), account, None)
+        if self._gate.undecidable(account) is not None or self._early(account, symbol):
+            return False
+        wish = self._wish(signal, account, symbol)
+        terms = self._wiring.terms(account, symbol)
+        granted = self._grants.consider(wish, terms)
+        if isinstance(granted, Refusal):
+            return self._refuse(turn, granted, account, symbol)
+        unwanted = self._unwanted(turn, wish)
+        _guard(turn, wish, unwanted)
+        if unwanted is not None:
+            return self._refuse(turn, unwanted, account, symbol)
+        plan = None if granted is None else self._grants.plan(wish, granted, terms)
+        if granted is None or plan is None:
+            return False
+        if isinstance(plan, Refusal):
+            return self._refuse(turn, plan, account, symbol)
+        self._open(turn, wish, plan, self._judgement.figures(plan, granted))
+        return True
+
+    def _early(self, account: str, symbol: str) -> bool:
+        """Whether, so shortly after the start, what is not heard yet is no reason to refuse."""
+        if self._desk.clock.monotonic() >= self._prices_known_at:
+            return False
+        blind = self._wiring.accounts[account].standing.blind
+        return blind is not None or self._wiring.marks.get(account, symbol) is None
+
+    def _wish(self, signal: Signal, account: str, symbol: str) -> Wish:
+        return Wish(
+            account=account,
+            symbol=symbol,
+            instrument=self._wiring.accounts[account].instruments[symbol],
+            side=PositionSide.LONG if signal.action is Action.BUY else PositionSide.SHORT,
+            key=signal.key(symbol),
+            created_at=signal.created_at,
+        )
+
+    def _unwanted(self, turn: Turn, wish: Wish) -> Refusal | None:
+        """What only its wave has against a signal: too many better ones, or one of the same base currency."""
+        holder = self._waves.held_by(turn, wish.instrument.base)
+        if holder is not None:
+            figures = {"base": wish.instrument.base, "position": holder[0]}
+            return Refusal(code="base_in_wave", figures=figures)
+        return Refusal(code="not_needed", figures={"places": self._wiring.waves.places}) if turn.spare else None
+
+    # Answers.
+
+    def _refuse(self, turn: Turn, refusal: Refusal, account: str | None, symbol: str | None) -> bool:
+        if refusal.code == "not_needed":
+            self._waves.not_needed(turn)
+        else:
+            self._waves.refused(turn, refusal.code)
+        self._answers.refuse(turn.signal, refusal, account, symbol, self._story(turn))
+        return True
+
+    def _open(self, turn: Turn, wish: Wish, plan: Plan, figures: Mapping[str, object]) -> None:
+        signal, base = turn.signal, wish.instrument.base
+        self._waves.opened(turn, base)
+        story = self._story(turn)
+        if self._wiring.dry_run:
+            self._answers.accept(signal, "dry_run", figures, None, wish.account, wish.symbol, story)
+            return
+        position = self._openings.open(wish, plan, "signal", signal, figures, story)
+        self._waves.started(turn, base, position.id)
+        self._gate.ordered(wish.account, base, position.opened_at)
+        self._intake.answered(signal.id, position.id)
+        self._intake.acted_on(wish.account, signal.key(wish.symbol), position.id)
+
+    def _story(self, turn: Turn) -> Story:
+        key, rank, of = turn.standing
+        tally = self._waves.finished(key)
+        return Story(
+            ranked=Ranked(account=key.account, wave=key.name, rank=rank, of=of),
+            summary=() if tally is None else (self._summary(key, tally),),
+        )
+
+    def _summary(self, key: WaveKey, tally: Tally) -> Event:
+        data = {
+            "wave": key.name,
+            "received": tally.received,
+            "valid": tally.valid,
+            "opened": tally.opened,
+            "failed": tally.failed,
+            "not_needed": tally.not_needed,
+            "refused": dict(tally.refused),
+        }
+        return plain_event(EventType.WAVE_FINISHED, self._desk.clock.now(), data, account=key.account or None)
+
+    # What the book knows.
+
+    def _recalled(self, key: WaveKey) -> Known:
+        """Places taken and answers given before this desk's life. Raises DatabaseAway."""
+        positions: list[tuple[PositionId | None, str, bool]] = []
+        failed = not_needed = 0
+        refused: Counter[str] = Counter()
+        rows = self._wiring.reader.wave(key.account, key.name)
+        for row in rows:
+            if row["outcome"] == "opened" and row["status"] == Phase.FAILED.value:
+                failed += 1
+            elif row["outcome"] in ("opened", "dry_run"):
+                positions.append((row["position_id"], self._base(key, row["symbol"]), self._undecided(row)))
+            elif row["outcome"] == "not_needed":
+                not_needed += 1
+            else:
+                refused[row["outcome"]] += 1
+        listed = {row["position_id"] for row in rows}
+        positions += [
+            (p.id, p.instrument.base, _may_fail(p)) for p in self._lagging(key) if p.id not in listed
+        ]
+        return Known(positions=tuple(positions), failed=failed, not_needed=not_needed, refused=refused)
+
+    def _base(self, key: WaveKey, symbol: str | None) -> str:
+        instruments = self._wiring.accounts[key.account].instruments if key.account else {}
+        return instruments[symbol].base if symbol in instruments else symbol or ""
+
+    def _undecided(self, row: dict[str, object]) -> bool:
+        """Whether an entry may still fail; one that ended before we looked is taken for filled."""
+        position_id = row["position_id"]
+        state = self._wiring.owners.state(PositionId(position_id)) if isinstance(position_id, int) else None
+        return state is not None and _may_fail(state)
+
+    def _lagging(self, key: WaveKey) -> list[Position]:
+        """Positions of the wave whose opening is still on its way to the book: a desk before this one died just now."""
+        since = self._desk.clock.now() - LAGGING
+        found = []
+        for p in self._wiring.owners.all(key.account):
+            if p.signal_id is None or p.opened_at < since:
+                continue
+            row = self._wiring.reader.signal(p.signal_id)
+            if row is not None and wave_name(as_stored(row)) == key.name:
+                found.append(p)
+        return found
+
+
+def wave_name(signal: Signal) -> str:
+    """The signal's own word for its wave, else the minute in which it was made."""
+    return signal.wave or f"{signal.created_at:%Y-%m-%dT%H:%M}"
+
+
+def _may_fail(position: Position) -> bool:
+    """Whether nothing of the entry has been filled yet."""
+    return position.phase in MAY_FAIL and ledger.exposure(position) <= 0
+
+
+def _guard(turn: Turn, wish: Wish, found: Refusal | None) -> None:
+    key, rank, of = turn.standing
+    verdict = "passed" if found is None else "blocked"
+    why = "" if found is None else f" code={found.code}"
+    logger.info("GUARD wave_{} symbol={} wave={} rank={} of={}{}", verdict, wish.symbol, key.name, rank, of, why)

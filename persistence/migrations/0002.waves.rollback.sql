@@ -1,0 +1,9 @@
+DROP INDEX fas.signals_source;
+DROP INDEX fas.signals_wave;
+ALTER TABLE fas.signals
+    DROP COLUMN source,
+    DROP COLUMN wave_account,
+    DROP COLUMN wave_name,
+    DROP COLUMN wave_rank,
+    DROP COLUMN wave_size,
+    DROP COLUMN checks;
