@@ -37,6 +37,8 @@ SIZES = (1, 2, 3, 4)
 SIZE_SHARES = (25, 35, 25, 15)
 SPREAD_S = 2.5
 """Within so long the acts of a burst begin."""
+LONG_S = 7.0
+"""An act that lasts this long has room for one more beside it, and so on."""
 REST_S = (0.2, 1.2)
 FIRST_POSITIONS = 4
 FIRST_LIMIT_S = 45.0
@@ -80,18 +82,21 @@ class Schedule:
         self._decks: dict[Group, list[Act]] = {group: [] for group in Group}
 
     def bursts(self) -> Iterator[list[tuple[float, Act]]]:
-        """Each with the moments (s) at which its acts begin, and a rest before it as its first moment's least."""
+        """Each with the moments (s) at which its acts begin: within a long one there is time for more."""
         while True:
-            size = self._rng.choices(SIZES, SIZE_SHARES)[0]
+            left = self._rng.choices(SIZES, SIZE_SHARES)[0]
             acts: list[tuple[float, Act]] = []
-            while len(acts) < size:
+            spread_s = SPREAD_S
+            while left > 0:
+                left -= 1
                 act = self._draw()
-                offset = self._rng.uniform(0, SPREAD_S)
-                if all(compatible(act, other) for _, other in acts):
-                    acts.append((offset, act))
-                else:
+                if not all(compatible(act, other) for _, other in acts):
                     self._decks[act.group].insert(0, act)
-                    size -= 1
+                    continue
+                acts.append((self._rng.uniform(0, spread_s if act.lasts_s < LONG_S else SPREAD_S), act))
+                if act.lasts_s >= LONG_S:
+                    left += int(act.lasts_s / LONG_S)
+                    spread_s = max(spread_s, act.lasts_s)
             yield acts
 
     def rest_s(self) -> float:
