@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.chaos.crash_points import Point, all_points
 from tests.chaos.crash_stage import Chain, Crash, NotReached, When, chained
 
-HITS_LIMIT = 4
+HITS_LIMIT = 15
 FAILURES_LIMIT = 12
 Census = Mapping[When, Sequence[int]]
 Visit = tuple[When, Point, int]
@@ -75,7 +75,7 @@ def spread(counts: Sequence[int], number: int, offset: int, phases: Sequence[str
             break
         points = places[(turn * len(places) // number + turn // number + offset) % len(places)]
         point = points[(turn * 5 + offset) % len(points)]
-        nth = 1 + (turn + offset) % min(counts[point.number], HITS_LIMIT)
+        nth = 1 + (turn * 4 + offset) % min(counts[point.number], HITS_LIMIT)
         chosen.setdefault(point.number, (point, nth))
     return list(chosen.values())
 

@@ -17,9 +17,14 @@ from tests.chaos.crash_points import AFTER, HOOK, ROOT, all_points, named, with_
 from tests.chaos.crash_stage import When
 from tests.chaos.crash_tour import Census, Visit, spread, table, tour
 
-KILLS = {When.LIFE: 21, When.START: 3, When.AWAY: 3}
+# How many kills of what, in which parts of the path (none named: all of them).
+KILLS = (
+    (When.LIFE, 21, ()),
+    (When.START, 2, ()),
+    (When.START, 1, ("start",)),
+    (When.AWAY, 3, ("spool", "journal")),
+)
 LEAST_POINTS = 50
-WRITTEN_WITHOUT_A_DATABASE = ("spool", "journal")
 
 
 def chosen(offset: int) -> Callable[[Census], list[Visit]]:
@@ -27,8 +32,7 @@ def chosen(offset: int) -> Callable[[Census], list[Visit]]:
 
     def choose(census: Census) -> list[Visit]:
         found: list[Visit] = []
-        for when, number in KILLS.items():
-            phases = WRITTEN_WITHOUT_A_DATABASE if when is When.AWAY else ()
+        for when, number, phases in KILLS:
             found += [(when, point, nth) for point, nth in spread(census[when], number, offset, phases)]
         return found
 
