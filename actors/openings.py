@@ -17,6 +17,7 @@ from actors.recording import log, position_event
 from actors.reporting import ReportingActor
 from actors.signal_answers import NO_STORY, Story
 from actors.supervision import StartChild
+from actors.ticket import Ticket
 from domain.catalogue import EventType, Happening
 from domain.entries.opening import adopted_position, new_position
 from domain.entries.signal import Signal
@@ -159,6 +160,8 @@ class Openings:
             outcomes = (answer,)
         log(events)
         record = self._desk.recorder.record(now, events=events, position=position, outcomes=outcomes)
-        self._desk.tell(messages.JOURNAL, Write(record=record))
+        ticket = Ticket(record)
+        self._wiring.owners.handed_over(position, ticket)
+        self._desk.tell(messages.JOURNAL, Write(record=record, ticket=ticket))
         spec = position_spec(self._wiring.accounts[position.account].positions, position.id)
         self._desk.tell(messages.positions(position.account), StartChild(spec=spec))

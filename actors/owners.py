@@ -11,6 +11,7 @@ import threading
 from decimal import Decimal
 from typing import NamedTuple
 
+from actors.ticket import Ticket
 from domain.identity import PositionId
 from domain.instrument import PositionSide
 from domain.position.state import Position
@@ -36,6 +37,7 @@ class Owners:
         self._lock = threading.Lock()
         self._places: dict[Place, PositionId] = {}
         self._states: dict[PositionId, Position] = {}
+        self._tickets: dict[PositionId, Ticket] = {}
         self._foreign: dict[Place, Decimal] = {}
 
     def place(self, account: str, symbol: str, side: PositionSide | None) -> Place:
@@ -56,11 +58,17 @@ class Owners:
             self._states.setdefault(position.id, position)
             return True
 
-    def handed_over(self, position: Position) -> None:
-        """Remember what went to the journal. A released position is not taken back."""
+    def handed_over(self, position: Position, ticket: Ticket | None = None) -> None:
+        """Remember what goes to the journal, before it does. A released position is not taken back."""
         with self._lock:
             if position.id in self._states:
                 self._states[position.id] = position
+                if ticket is not None:
+                    self._tickets[position.id] = ticket
+
+    def ticket(self, position_id: PositionId) -> Ticket | None:
+        """That of the last record handed over, whoever did it: the next one is durable with it or not at all."""
+        return self._tickets.get(position_id)
 
     def release(self, place: Place, position_id: PositionId) -> None:
         """The life is over; a place that has another owner by now is left alone."""
@@ -68,6 +76,7 @@ class Owners:
             if self._places.get(place) == position_id:
                 del self._places[place]
             self._states.pop(position_id, None)
+            self._tickets.pop(position_id, None)
 
     def state(self, position_id: PositionId) -> Position | None:
         """The last state handed over."""

@@ -83,7 +83,6 @@ class PositionActor(GuardedActor):
         self._feed = messages.market_feed(wiring.account)
         self._timer: Cancellable | None = None
         self._band: trailing.Band | None = None
-        self._ticket: Ticket | None = None
         self._passed: PriceRange | None = None
         self._passed_count = 0
         self._position: Position
@@ -182,8 +181,8 @@ class PositionActor(GuardedActor):
         return self._hand_over(record, transition.position)
 
     def _hand_over(self, record: Record, position: Position) -> Ticket:
-        ticket = self._ticket = Ticket(record, self._ticket)
-        self._wiring.owners.handed_over(position)
+        ticket = Ticket(record, self._wiring.owners.ticket(position.id))
+        self._wiring.owners.handed_over(position, ticket)
         self.tell(messages.JOURNAL, Write(record=record, ticket=ticket))
         return ticket
 
@@ -257,7 +256,7 @@ class PositionActor(GuardedActor):
         )
         command = replace(command, position_id=p.id, exchange=p.exchange)
         log([command])
-        self.tell(messages.JOURNAL, Write(record=self._wiring.recorder.record(now, events=[command])))
+        self._hand_over(self._wiring.recorder.record(now, events=[command]), p)
         self._hear(order.input)  # type: ignore[arg-type]
         return self._position
 
