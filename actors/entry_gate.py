@@ -57,11 +57,10 @@ class EntryGate:
 
     def closed_because(self, account: str) -> str | None:
         """Why there are no entries on the account; None: open."""
-        not_yet = self.undecidable(account)
-        if not_yet is not None:
-            return not_yet
-        lost = (self._locks_lost or {}).get(account)
-        return lost or self._paused.get(account, self._paused.get(EVERY_ACCOUNT))
+        not_yet, lost = self.undecidable(account), (self._locks_lost or {}).get(account)
+        if not_yet is not None and lost is not None:
+            return f"{lost}; {not_yet}"  # both are to be seen: whose database is away holds no lock either
+        return not_yet or lost or self._paused.get(account, self._paused.get(EVERY_ACCOUNT))
 
     # What it learns.
 

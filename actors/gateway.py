@@ -103,6 +103,8 @@ class Gateway(ReportingActor):
         self._loop.start()
         desk = self._desk = RequestDesk(wiring, self)
         wiring.instruments.update(self._loop.submit(desk.connect()).result(timeout=60))
+        if not wiring.lease.ever_proven:  # started without the database: who else was here, the exchange tells
+            self._loop.submit(desk.look_first()).result(timeout=30)
         account = wiring.account
         self.report(EventType.ACCOUNT_CONNECTED, {"symbols": len(wiring.instruments)})
         self._loop.submit(desk.upkeep.begin(first=wiring.standing.facts is None)).result(timeout=30)
@@ -157,6 +159,11 @@ class RequestDesk:
     async def connect(self) -> dict[str, Instrument]:
         """Load the markets."""
         return dict(await self._client.connect())
+
+    async def look_first(self) -> None:
+        """See whether orders of a higher term rest at the venue. Raises VenueFailure."""
+        for report in (await self._client.snapshot()).orders:
+            self._wiring.lease.saw(report.client_id, "open orders at the start")
 
     async def drain(self) -> None:
         """Wait for what is on its way, then give the connections back."""

@@ -65,6 +65,11 @@ class Lease:
         return at is not None and self._gone is None and self._clock.now() - at <= LEASE
 
     @property
+    def ever_proven(self) -> bool:
+        """Whether this process has proven the lock at all."""
+        return self._proven_at is not None
+
+    @property
     def reason(self) -> str:
         """Why the lock could not be proven when that was last tried; empty: it was."""
         return self._reason

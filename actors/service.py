@@ -37,7 +37,7 @@ from config.settings import Settings
 from config.sources import SettingsError
 from domain.accounts import AccountFacts, Expected, address, refusal
 from domain.catalogue import EventType
-from persistence.database import DatabaseAway, ensure_partitions, instance_code, migrate
+from persistence.database import DatabaseAway, ensure_partitions, instance_code, migrate, probe
 from persistence.embedded import AlreadyRunning, EmbeddedFailed, EmbeddedPostgres
 from persistence.local_book import DamagedBook, LocalBook, Memory, Tenure
 from persistence.lock import AccountLock, LockLost, fingerprint
@@ -200,6 +200,7 @@ class Service:
             return Bottom(conninfo=known, database=database, why_not=away)
 
     def _prepared(self, bottom: Bottom) -> Bottom:
+        probe(bottom.conninfo)
         migrate(bottom.conninfo)
         ensure_partitions(bottom.conninfo, self._clock.now())
         bottom.instance = instance_code(bottom.conninfo)
@@ -294,6 +295,11 @@ class Service:
             except LockLost as lost:
                 raise AccountHeld(f"lost while taking it over: {lost}") from lost
         kept = before.positions if before is not None and before.instance == bottom.instance else ()
+        if before is not None and before.positions and not kept:
+            logger.critical(
+                "ANOTHER_DATABASE instance={} knows nothing of {} positions of instance {} that this machine held last",
+                bottom.instance, len(before.positions), before.instance,
+            )  # fmt: skip
         memory = Memory(
             instance=bottom.instance, host=socket.gethostname(), tenures=_tenures(locks), positions=kept
         )

@@ -43,6 +43,7 @@ from config.sources import (
 SECRETS_FILE = ("service", "secrets_file")
 TAPES = ("paper", "tape")
 DATABASE_URL = ("database", "url")
+STANDBY = ("service", "standby")
 ELSEWHERE = "a secret stays out of settings.toml: use the environment ({variable}) or service.secrets_file (mode 0600)"
 PERMISSIONS_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -270,7 +271,7 @@ def _unknown_key(path: KeyPath) -> str:
 
 
 def _mode_problems(draft: _Draft) -> Iterator[Problem]:
-    """What each mode forbids, judged on raw values so that it is told together with everything else."""
+    """What each mode forbids, what needs another key: judged on raw values to be told together with everything else."""
     mode = draft.get(("service", "mode")) or "paper"
     found = len(draft.problems)
     if mode == "live":
@@ -283,6 +284,8 @@ def _mode_problems(draft: _Draft) -> Iterator[Problem]:
             value = draft.get(path)
             if (default if value is None else value) in (True, 1):
                 draft.refuse(path, "must be false in live mode")
+    if draft.get(STANDBY) in (True, 1, "1", "true") and not draft.get(DATABASE_URL):
+        draft.refuse(STANDBY, "needs database.url: nobody else reaches the embedded database, so nobody could stand by")
     enabled, symbols = draft.get(("strategy", "enabled")), draft.get(("strategy", "symbols"))
     if mode in ("testnet", "live") and enabled in (True, 1, "1", "true") and not symbols:
         draft.refuse(("strategy", "symbols"), f"is required in {mode} mode when strategy.enabled is true")

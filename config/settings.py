@@ -357,15 +357,6 @@ class Settings(Section):
     paper: Paper = Paper()
     chaos: Chaos = Chaos()
 
-    @model_validator(mode="after")
-    def _stands_by_at_a_shared_database(self) -> Self:
-        if self.service.standby and not self.database.url.get_secret_value():
-            raise ValueError(
-                "service.standby = true needs database.url: nobody else can read the embedded database, so there is "
-                "nothing to wait for"
-            )
-        return self
-
     @property
     def admin_socket(self) -> Path:
         return self.service.state_dir / "admin.sock"

@@ -105,6 +105,12 @@ def connect(
     return conn
 
 
+def probe(conninfo: str) -> None:
+    """See, within seconds, that the server answers: a migration has all the time it needs. Raises DatabaseAway."""
+    with connect(conninfo, "probe") as conn, away():
+        conn.execute("SELECT 1")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
     """One step of the schema: `0001.init.sql`, undone by `0001.init.rollback.sql`."""

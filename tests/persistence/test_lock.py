@@ -162,3 +162,92 @@ def test_nothing_is_held_before_it_is_acquired(database: str) -> None:
         with pytest.raises(LockLost):
             act()
     holder.release()
+
+
+def test_a_silent_holder_is_put_out_and_learns_it(database: str) -> None:
+    """Paused or cut off, its open connection holds the lock: the successor ends that, and takes the next term."""
+    sleeper, successor = lock(database, "sleeper"), lock(database, "successor")
+    sleeper.acquire()
+    with pytest.raises(Held) as held:
+        successor.seize()
+    assert held.value.silent_s is not None
+    assert held.value.silent_s < 5
+    assert successor.oust() == 1
+    assert successor.acquire() == 2
+    with pytest.raises(LockLost):
+        sleeper.beat()
+    with pytest.raises(LockLost) as lost:
+        sleeper.regain()
+    assert lost.value.higher_term == 2
+    successor.beat()
+    successor.release()
+
+
+def test_only_the_holder_of_this_account_is_put_out(database: str) -> None:
+    other, mine = lock(database, "other", exchange="bybit"), lock(database, "mine")
+    other.acquire()
+    assert mine.oust() == 0
+    other.beat()
+    other.release()
+
+
+def test_a_lock_held_without_a_term_replaces_nobody(database: str, rows: Any) -> None:
+    first, second = lock(database, "one"), lock(database, "two")
+    first.seize()
+    with pytest.raises(Held, match="just starting"):
+        second.seize()
+    first.let_go()
+    assert rows("SELECT * FROM monitoring.account_terms") == []
+    assert second.acquire() == 1
+    second.release()
+
+
+def test_our_own_cut_off_connection_does_not_lock_us_out(database: str) -> None:
+    """The line broke and the server has not noticed: it still holds the lock for us."""
+    holder = lock(database, "one")
+    holder.acquire()
+    old, holder._conn = holder._conn, None
+    assert old is not None
+    with pytest.raises(LockLost):
+        holder.beat()
+    assert holder.regain() == 1
+    holder.beat()
+    holder.release()
+    old.close()
+
+
+def test_a_term_is_resumed_by_another_process_of_the_same_machine(database: str, rows: Any) -> None:
+    before = lock(database, "one")
+    before.acquire()
+    before.let_go()
+    after = lock(database, "one again")
+    after.resume(1)
+    assert after.regain() == 1
+    assert rows.one("SELECT holder, term FROM monitoring.account_terms") == {"holder": "one again", "term": 1}
+    after.release()
+
+
+def test_nobody_resumes_a_term_that_was_exceeded(database: str) -> None:
+    first, second, late = lock(database, "one"), lock(database, "two"), lock(database, "late")
+    first.acquire()
+    first.let_go()
+    second.acquire()
+    late.resume(1)
+    with pytest.raises(LockLost) as lost:
+        late.regain()
+    assert lost.value.higher_term == 2
+    second.release()
+    with pytest.raises(LockLost) as lost:
+        late.regain()
+    assert lost.value.higher_term == 2
+
+
+def test_a_database_that_came_back_without_our_term_gets_it(database: str, rows: Any) -> None:
+    holder = lock(database, "one")
+    holder.resume(7)
+    assert holder.regain() == 7
+    assert rows.one("SELECT term FROM monitoring.account_terms") == {"term": 7}
+    holder.release()
+    successor = lock(database, "two")
+    assert successor.acquire() == 8
+    successor.release()

@@ -52,6 +52,7 @@ class Bench:
         client: ScriptedClient | None = None,
         margin_mode: MarginMode | None = None,
         priced: bool = True,
+        standby: bool = False,
     ) -> None:
         """`priced`: a mark price of the symbol has been heard."""
         self.stage = Stage()
@@ -60,7 +61,10 @@ class Bench:
         self.spool = Spool(directory / "spool")
         self.marks = Marks()
         self.standing = Standing()
-        self.lease = held_lease(self.stage.clock)
+        self.superseded: list[str] = []
+        self.lease = held_lease(
+            self.stage.clock, standby=standby, superseded=lambda reason, _: self.superseded.append(reason)
+        )
         self.expected = Expected(account="main", mode="paper", realm=Realm.LOCAL, margin_mode=margin_mode)
         self.owner = Owner()
         self.position = self.stage.ear(messages.position(self.owner.id))

@@ -379,3 +379,15 @@ def test_the_account_stream_keeps_the_money_known(bench: Bench) -> None:
     until(lambda: bench.standing.funds is not None and bench.standing.funds.wallet == 97, what="all of it")
     assert (str(bench.standing.funds.equity), str(bench.standing.funds.free)) == ("96", "95")
     assert bench.standing.funds.read_at >= before
+
+
+def test_a_higher_term_of_ours_on_the_stream_is_told(bench: Bench) -> None:
+    """Whoever took the account over writes it into its client ids (DESIGN 3)."""
+    told: list[int] = []
+    bench.lease = held_lease(bench.stage.clock, superseded=lambda reason, term: told.append(term))
+    bench.account()
+    for client_id in ("hfab12-7-1_1-1s", "hfzz99-7-5_1-1s", None, "hfab12-7-4_1-1s", "hfab12-7-5_1-1s"):
+        bench.tape.say(report(client_id))
+    until(lambda: told)
+    assert told == [4]
+    assert bench.lease.gone is not None

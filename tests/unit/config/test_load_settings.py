@@ -320,3 +320,12 @@ def test_the_process_environment_does_not_leak_in(folder: Path, monkeypatch: pyt
     monkeypatch.setenv("HOLDFAST_PROTECTION__STOP_PCT", "7")
     assert load(folder).protection.stop_pct == 2
     assert load(folder, environ=os.environ).protection.stop_pct == 7
+
+
+def test_a_stand_by_needs_a_database_that_others_reach(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('[service]\nstandby = true\n[accounts.main]\nexchange = "binanceusdm"\n')
+    with pytest.raises(SettingsError, match=r"service\.standby.*needs database\.url"):
+        load_settings(file, {})
+    url = {"HOLDFAST_DATABASE__URL": "postgresql://holdfast:secret@db/holdfast"}
+    assert load_settings(file, url).service.standby is True
