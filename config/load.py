@@ -81,7 +81,9 @@ class _Draft:
 
     def refuse(self, path: KeyPath, rule: str, source: str | None = None) -> None:
         shown = _shown(self.get(path)) if may_be_shown(path) else None
-        origin = source or next((self.sources[p] for p in _prefixes(path) if p in self.sources), self.file)
+        inside = " and ".join(dict.fromkeys(origin for p, origin in self.sources.items() if p[: len(path)] == path))
+        above = next((self.sources[p] for p in _prefixes(path) if p in self.sources), None)
+        origin = source or above or inside or self.file  # a table's rule is broken by whatever was set in it
         self.problems.append(Problem(source=origin, key=".".join(path), value=shown, rule=rule))
 
 
