@@ -57,7 +57,8 @@ def run(settings_file: Path | None, *, confirm_live: bool = False) -> int:
     """The service: start it, wait, stop it."""
     from loguru import logger
 
-    from actors.service import AccountHeld, Service, WrongAddress, thread_dump
+    from actors.service import AccountHeld, Service, WrongAddress
+    from actors.thread_dump import thread_dump
     from actors.views import what_stays
     from config.live import LiveUnconfirmed
     from config.load import load_settings
@@ -75,6 +76,10 @@ def run(settings_file: Path | None, *, confirm_live: bool = False) -> int:
     )
 
     def stop(number: int, _: FrameType | None) -> None:
+        if service.insisted:
+            # No more than this: whatever waits in the main thread may hold the log's lock. A kill is safe.
+            os.write(sys.stderr.fileno(), b"SHUTDOWN_FORCED asked to stop twice\n")
+            os._exit(FAILED)
         service.request_stop(signal.Signals(number).name, DONE)
 
     for number in (signal.SIGINT, signal.SIGTERM):

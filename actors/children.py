@@ -38,7 +38,9 @@ _LEVELS = {
     SupervisionKind.ACTOR_STOPPED: "INFO",
     SupervisionKind.ACTOR_POISONED: "CRITICAL",
     SupervisionKind.ACTOR_ESCALATED: "CRITICAL",
+    SupervisionKind.ACTOR_STEADY: "WARNING",
     SupervisionKind.GROUP_ESCALATED: "CRITICAL",
+    SupervisionKind.GROUP_STEADY: "WARNING",
 }
 
 POISON_AFTER = 2

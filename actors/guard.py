@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, cast
@@ -46,6 +47,19 @@ class ChaosCrash(Exception):
 
 class ChaosRefusedError(Exception):
     """A crash was ordered where chaos is not enabled."""
+
+
+_HERE: ContextVar[GuardedActor | None] = ContextVar("actor", default=None)
+
+
+def patience(limit_s: float) -> None:
+    """For what waits in an actor's thread without knowing of actors: it will wait, and give up within `limit_s`.
+
+    Elsewhere it means nothing: an event loop that an actor's thread has set to work has a thread of its own.
+    """
+    actor = _HERE.get()
+    if actor is not None and actor.vitals.thread is threading.current_thread():
+        actor.beat(patience_s=limit_s)
 
 
 def _ignore_start(_started: Started) -> None:
@@ -159,9 +173,12 @@ class GuardedActor(pykka.ThreadingActor):
             return False
         return True
 
-    def beat(self) -> None:
-        """Say, in the middle of a long handler, that it is still getting on."""
-        self.vitals.begin(self.vitals.doing or "", self.clock.monotonic())
+    def beat(self, patience_s: float = 0.0) -> None:
+        """Say, in the middle of a long handler, that it is still getting on.
+
+        `patience_s`: what comes next waits for somebody else, and gives up by itself within this time.
+        """
+        self.vitals.begin(self.vitals.doing or "", self.clock.monotonic(), patience_s)
 
     def stop(self) -> None:
         """End by the actor's own decision, after the present message: a normal end."""
@@ -252,6 +269,7 @@ class GuardedActor(pykka.ThreadingActor):
     # Dying.
 
     def _live(self) -> None:
+        _HERE.set(self)
         try:
             self._actor_loop()
         except BaseException as error:  # noqa: BLE001 - the thread ends here, with the error as the reason of Down

@@ -6,6 +6,7 @@ Rules of this file:
   replayed once and in order before anything newer is written.
 - A record that the database refuses for its data is put aside whole, reported as CRITICAL, and nothing else waits.
 - While neither database nor disk takes anything, records wait in memory, unsettled, and that is shouted about.
+- Each wait for database or disk is bounded and says so beforehand: a slow one is no hang (LAWS L4).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from actors import messages
-from actors.guard import ActorContext, GuardedActor
+from actors.guard import ActorContext, GuardedActor, patience
 from actors.messages import AlertsRaised, DatabaseIs, Probe, Show, Write
 from actors.recording import Recorder, log, plain_event
 from domain.catalogue import EventType
@@ -29,6 +30,7 @@ from persistence.writer import RefusedRecord, Writer
 GROUP = 200
 PROBE_S = 1.0
 KEPT_IN_MEMORY = 5_000
+DISK_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ class Journal(GuardedActor):
         """See `Wiring`."""
         super().__init__(context)
         self._wiring = wiring
-        self._writer = Writer(wiring.conninfo)
+        self._writer = Writer(wiring.conninfo, pulse=patience)
         self._group: list[Write] = []
         self._up = True
         self._nowhere = False
@@ -192,6 +194,7 @@ class Journal(GuardedActor):
 
     def _spool(self, records: Sequence[Record]) -> bool:
         """Whether the records need no more care: they are on the disk, or nothing can ever write them."""
+        patience(DISK_LIMIT_S)
         try:
             self._wiring.spool.append(records)
         except (SpoolFull, OSError) as error:

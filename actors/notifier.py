@@ -24,6 +24,7 @@ from persistence.database import DatabaseAway
 
 RETRY_S = 5.0
 KNOWN_SENT = 2000
+DELIVER_LIMIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class Notifier(ReportingActor):
         for channel in self._wiring.channels:
             if channel.name in taken:
                 continue
+            self.beat(patience_s=DELIVER_LIMIT_S)
             try:
                 channel.deliver(alert)
                 taken.add(channel.name)

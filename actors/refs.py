@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pykka
@@ -12,6 +13,9 @@ from actors.vitals import Vitals
 
 if TYPE_CHECKING:
     from actors.guard import GuardedActor
+
+
+LOOK_S = 0.1
 
 
 class StartFailedError(Exception):
@@ -53,15 +57,20 @@ def guarded(ref: pykka.ActorRef[Any]) -> GuardedRef[Any]:
     return ref
 
 
-def await_started(ref: GuardedRef[Any], seconds: float) -> None:
-    """Wait until `started()` has returned.
+def await_started(ref: GuardedRef[Any], seconds: float, unless: Callable[[], bool] | None = None) -> None:
+    """Wait until `started()` has returned. `unless` is asked now and then: nobody wants it any more.
 
     Raises:
-        StartFailedError: if it failed, or did not return in time.
+        StartFailedError: if it failed, did not return in time, or is not wanted any more.
     """
-    vitals = ref.vitals
-    if not vitals.settled.wait(seconds):
-        raise StartFailedError(f"{vitals.name}: started() did not return within {seconds} s")
+    vitals, waited = ref.vitals, 0.0
+    slice_s = seconds if unless is None else LOOK_S
+    while not vitals.settled.wait(slice_s):
+        waited += slice_s
+        if unless is not None and unless():
+            raise StartFailedError(f"{vitals.name}: given up before it had started")
+        if waited >= seconds:
+            raise StartFailedError(f"{vitals.name}: started() did not return within {seconds} s")
     if not vitals.started:
         raise StartFailedError(f"{vitals.name}: {vitals.error}")
 

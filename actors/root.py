@@ -14,6 +14,7 @@ from actors.refs import GuardedRef, await_started, guarded, stop_and_wait
 from actors.restarts import Roster
 from actors.supervision import ChildReport, Down, ListChildren
 from actors.supervisor import Supervisor
+from actors.watchdog import LATE_S, Stillness
 
 
 def start_root(
@@ -25,9 +26,10 @@ def start_root(
     report_down: Callable[[Down], None],
     chaos: bool = False,
     deadline_s: float = 60.0,
+    unless: Callable[[], bool] | None = None,
     **options: Any,
 ) -> GuardedRef[Supervisor]:
-    """Start a supervisor that has no parent, and wait until its essential children are up.
+    """Start a supervisor that has no parent, and wait until its essential children are up, `unless` says not to.
 
     `report_down` is called once, in its thread, when it ends; `options` go to `Supervisor`.
 
@@ -40,7 +42,7 @@ def start_root(
     )
     ref = guarded(Supervisor.start(context, roster=roster, **options))
     directory.bind(name, ref, incarnation)
-    await_started(ref, deadline_s)
+    await_started(ref, deadline_s, unless)
     return ref
 
 
@@ -57,22 +59,47 @@ def supervisor_alive(ref: pykka.ActorRef[Any]) -> bool:
     return ref.is_alive() and vitals.thread is not None and vitals.thread.is_alive()
 
 
-def healthy(
-    ref: pykka.ActorRef[Any],
-    directory: Directory,
-    clock: Clock,
-    *,
-    hang_after_s: float = 30.0,
-    max_abandoned: int = 8,
-) -> bool:
-    """Whether this process can go on healing itself; if not, main exits non-zero and systemd starts it anew.
+class RootWatch:
+    """Says whether this process can go on healing itself; if not, main exits non-zero and systemd starts it anew.
 
-    Not so when the root is dead or has been in one handler for `hang_after_s`, or when more than `max_abandoned` hung
-    threads have piled up.
+    Not so when the root is dead, or stuck in one handler, or when more than `max_abandoned` hung threads have piled up.
+    Asked again and again by one thread, whose own lateness counts against nobody (see `Watchdog`).
     """
-    busy_since = guarded(ref).vitals.busy_since
-    hung = busy_since is not None and clock.monotonic() - busy_since > hang_after_s
-    return supervisor_alive(ref) and not hung and len(directory.abandoned()) <= max_abandoned
+
+    def __init__(
+        self,
+        ref: pykka.ActorRef[Any],
+        directory: Directory,
+        clock: Clock,
+        *,
+        every_s: float,
+        hang_after_s: float,
+        max_abandoned: int = 8,
+    ) -> None:
+        """It will be asked every `every_s`."""
+        self._ref = ref
+        self._directory = directory
+        self._clock = clock
+        self._longest_step_s = every_s + LATE_S
+        self._hang_after_s = hang_after_s
+        self._max_abandoned = max_abandoned
+        self._stillness = Stillness()
+        self._looked_at = clock.monotonic()
+
+    def wrong(self) -> str | None:
+        """Why it cannot; None: it can."""
+        now, vitals = self._clock.monotonic(), guarded(self._ref).vitals
+        step_s, self._looked_at = min(now - self._looked_at, self._longest_step_s), now
+        limit = max(self._hang_after_s, vitals.patience_s)
+        if not supervisor_alive(self._ref):
+            return f"the root supervisor is dead: {vitals.error}"
+        if (still := self._stillness.look(vitals.beat, vitals.busy_since, now, step_s)) > limit:
+            return f"the root supervisor hangs for {still:.1f} s in {vitals.doing}"
+        abandoned = self._directory.abandoned()
+        if len(abandoned) > self._max_abandoned:
+            names = ", ".join(sorted({each.name for each in abandoned}))
+            return f"{len(abandoned)} hung threads were left behind: {names}"
+        return None
 
 
 def census(root: str, directory: Directory, timeout: float) -> list[ChildReport]:

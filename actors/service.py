@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -21,12 +20,13 @@ from loguru import logger
 from actors.account_access import account_access, paper_options
 from actors.attachment import Attachment
 from actors.clock import SystemClock
-from actors.guard import configure_threads
+from actors.foundation import Account, Ground
+from actors.guard import configure_threads, patience
 from actors.lease import Lease
 from actors.memory import Remembered, remembered
-from actors.root import healthy
+from actors.refs import StartFailedError
 from actors.taking_over import AccountHeld, TakeOver
-from actors.tree import Account, Ground, Tree
+from actors.tree import Tree
 from actors.waiting_room import WaitingRoom
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.factory import realm_of
@@ -45,10 +45,12 @@ from persistence.positions import highest_term
 from persistence.reader import Reader
 from persistence.spool import Spool
 
-WATCH_EVERY_S = 1.0
+WATCH_EVERY_S = 0.5
+FLUSH_S = 2.0
+INSISTED_AFTER_S = 1.0
 EXIT_FAILED, EXIT_HELD = 1, 3
 
-__all__ = ["AccountHeld", "Service", "WrongAddress", "thread_dump"]
+__all__ = ["AccountHeld", "Service", "WrongAddress"]
 
 
 class WrongAddress(Exception):
@@ -89,10 +91,12 @@ class Service:
         self._load_settings = load_settings
         self._ending = threading.Event()
         self._reload_asked = threading.Event()
+        self._ending_since = 0.0
         self._exit_code = 0
         self._reason = ""
         self._below = ExitStack()
         self._tree: Tree | None = None
+        self._wrong: str | None = None
         self._manager = ServiceManager.of(os.environ)
 
     @property
@@ -133,25 +137,34 @@ class Service:
         """End the service soon, from any thread. The first reason counts."""
         if not self._ending.is_set():
             self._reason, self._exit_code = reason, exit_code
+            self._ending_since = self._clock.monotonic()
             self._ending.set()
 
     def request_reload(self) -> None:
         """Read the settings anew, soon: for a signal's handler, which must not do it itself."""
         self._reload_asked.set()
 
+    @property
+    def insisted(self) -> bool:
+        """Whether who asks to stop now does so again, and not just twice at a time (a terminal, a process group)."""
+        return self._ending.is_set() and self._clock.monotonic() - self._ending_since >= INSISTED_AFTER_S
+
     def wait(self) -> int:
         """Stand by until somebody asks to stop, watching the root of the tree. Returns the exit code."""
         if self._ending.is_set():
             return self._exit_code
-        tree = self.tree
+        every_s = self._manager.watch_every_s(WATCH_EVERY_S)
+        watch = self.tree.watch(every_s)
         self._manager.ready(f"mode {self._settings.service.mode}, pid {os.getpid()}")
-        while not self._ending.wait(WATCH_EVERY_S):
-            self._reload_if_asked(tree)
-            if tree.root is not None and healthy(tree.root, tree.directory, self._clock):
+        while not self._ending.wait(every_s):
+            self._reload_if_asked(self.tree)
+            wrong = watch.wrong()
+            if wrong is None:
                 self._manager.alive()
                 continue
-            logger.critical("ROOT_UNHEALTHY the tree can no longer heal itself, the process ends")
-            self.request_stop("the actor tree cannot heal itself", EXIT_FAILED)
+            logger.critical("ROOT_UNHEALTHY error={!r}: the tree cannot heal itself, the process ends at once", wrong)
+            self._wrong = wrong
+            self.request_stop(f"the actor tree cannot heal itself: {wrong}", EXIT_FAILED)
         self._manager.stopping(self._reason)
         return self._exit_code
 
@@ -164,10 +177,22 @@ class Service:
 
     def stop(self, what_stays: Callable[[Tree], str]) -> None:
         """Take everything down in order; positions and stops stay where they are, and the log says so."""
+        if self._tree is not None and (self._wrong is not None or not self._tree.sound):
+            self._drop_tree(self._tree)
+            return
         with self._below:
             if self._tree is not None:
                 self._stop_tree(self._tree, what_stays)
         logger.info("SHUTDOWN_DONE")
+
+    def _drop_tree(self, tree: Tree) -> None:
+        """A tree that is hung, or not up yet, is not stopped in order: the process just ends, which is safe as a kill.
+
+        Nor is anything below it: locks are not given back by who cannot say that all its threads have ended.
+        """
+        logger.warning("SHUTDOWN_AT_ONCE reason={!r}", self._reason)
+        if not tree.flush(FLUSH_S):
+            logger.error("JOURNAL_UNFLUSHED what it had in hand is lost, but for what was sent")
 
     def _stop_tree(self, tree: Tree, what_stays: Callable[[Tree], str]) -> None:
         stays = what_stays(tree)
@@ -366,7 +391,7 @@ class Service:
         attachment = Attachment(
             bottom.conninfo, self._clock, instance=bottom.instance, awaited=locks if absent is not None else ()
         )
-        reader = Reader(bottom.conninfo, lambda: attachment.closed_because)
+        reader = Reader(bottom.conninfo, lambda: attachment.closed_because, pulse=patience)
         self._below.callback(reader.close)
         self._tree = Tree(
             Ground(
@@ -397,7 +422,12 @@ class Service:
                 load_settings=self._load_settings,
             )
         )
-        self._tree.start()
+        try:
+            self._tree.start(self._ending.is_set)
+        except StartFailedError:
+            if not self._ending.is_set():
+                raise
+            return  # asked to stop meanwhile
         data: dict[str, object] = {"mode": self._settings.service.mode, "version": self._version, "pid": os.getpid()}
         self._tree.write(EventType.SERVICE_STARTED, data, facts=bottom.confirmed or None)
         if absent is not None:
@@ -474,15 +504,3 @@ def _exclusive(path: Path) -> int:
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"pid {os.getpid()}\n".encode(), 0)
     return handle
-
-
-def thread_dump() -> str:
-    """The stacks of all threads, for a signal that asks why nothing moves."""
-    import traceback
-
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    parts = [
-        f"--- {names.get(ident, ident)}\n{''.join(traceback.format_stack(frame))}"
-        for ident, frame in sys._current_frames().items()
-    ]
-    return "\n".join(parts)

@@ -28,16 +28,6 @@ class Restart(Enum):
     """Always."""
     TRANSIENT = "transient"
     """Unless it ended by its own decision: a stop that neither it nor its supervisor ordered is a failure."""
-    TEMPORARY = "temporary"
-    """Never."""
-
-
-class Strategy(Enum):
-    """Who is restarted with a child that died."""
-
-    ONE_FOR_ONE = "one_for_one"
-    REST_FOR_ONE = "rest_for_one"
-    """Also those started after it: they are stopped in reverse order and started again in order."""
 
 
 class DownReason(Enum):
@@ -78,8 +68,12 @@ class SupervisionKind(Enum):
     """The same message was in hand at two deaths; waiting copies of it go to the dead letters."""
     ACTOR_ESCALATED = "actor_escalated"
     """It keeps failing: its restarts are slow from now on, but never given up."""
+    ACTOR_STEADY = "actor_steady"
+    """One that kept failing has lived long enough since: its crash loop is over."""
     GROUP_ESCALATED = "group_escalated"
     """Many children of one supervisor fell in a short time: look for a common cause."""
+    GROUP_STEADY = "group_steady"
+    """That is over: none of them has fallen for as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +215,18 @@ class RestartDue:
     perishable: ClassVar[bool] = True
     name: str
     incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteadyDue:
+    """This incarnation (None: all children) may have lived long enough for its crash loop to be over."""
+
+    urgent: ClassVar[bool] = True
+    perishable: ClassVar[bool] = True
+    name: str
+    incarnation: int | None
+    falls: int = 0
+    """How many falls of all there had been."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

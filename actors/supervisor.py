@@ -5,8 +5,8 @@ Rules of this file:
 - The first restart is immediate, the next wait with full jitter. A child that keeps failing becomes slow, is
   escalated, and is never given up; its siblings are not touched for it (ACTORS 4.5).
 - A hung child is abandoned: fenced, replaced, its thread listed with its stack. Threads are never killed.
-- It waits for a child in three places only: `started()` at boot where its specification says so, its own stop, and
-  REST_FOR_ONE.
+- It waits for a child in two places only: `started()` of essential children, and its own stop.
+- One for one: whose neighbour died goes on. Who depends on another hears of its new incarnation, and asks again.
 - What it is to run lives outside of it, in the `Roster`: if it dies itself, its successor starts the same children.
 """
 
@@ -45,9 +45,9 @@ from actors.supervision import (
     RestartDue,
     StartChild,
     Started,
+    SteadyDue,
     StopChild,
     StopDue,
-    Strategy,
     SupervisionKind,
 )
 from actors.watchdog import Watchdog
@@ -63,7 +63,6 @@ class Supervisor(GuardedActor):
         context: ActorContext,
         *,
         roster: Roster,
-        strategy: Strategy = Strategy.ONE_FOR_ONE,
         stop_together: bool = False,
         observer: Observer | None = None,
         on_escalation: Observer | None = None,
@@ -80,11 +79,13 @@ class Supervisor(GuardedActor):
         """
         super().__init__(context)
         self._roster = roster
-        self._strategy = strategy
         self._stop_together = stop_together
         self._chronicle = Chronicle(context.name, context.clock, observer, on_escalation)
         self._group = RestartWindow(group_intensity, group_period_s)
+        self._group_period_s = group_period_s
         self._group_escalated = False
+        self._falls = 0
+        self._fallen: Child | None = None
         self._rng = rng or random.Random()
         self._children: dict[str, Child] = {}
         self._watchdog = Watchdog(
@@ -96,6 +97,7 @@ class Supervisor(GuardedActor):
             Overdue: self._on_overdue,
             RestartDue: self._on_restart_due,
             StopDue: self._on_stop_due,
+            SteadyDue: self._on_steady_due,
             StartChild: self._on_start_child,
             StopChild: self._on_stop_child,
             ListChildren: self._on_list_children,
@@ -172,11 +174,9 @@ class Supervisor(GuardedActor):
         self._chronicle.tell(
             SupervisionKind.ACTOR_RESTARTED if child.restarts else SupervisionKind.ACTOR_STARTED, child
         )
-        if self._strategy is Strategy.REST_FOR_ONE:
-            for follower in self._after(child):
-                if follower.state is ChildState.WAITING and follower.timer is None:
-                    self._start_again(follower)
-                    break
+        if child.slow:
+            due = SteadyDue(name=child.name, incarnation=child.incarnation)
+            self.remind_after(child.spec.reset_after_s, due)
 
     def _on_overdue(self, overdue: Overdue) -> None:
         child = self._children.get(overdue.name)
@@ -192,6 +192,17 @@ class Supervisor(GuardedActor):
         child = self._children.get(due.name)
         if child is not None and child.incarnation == due.incarnation and child.state is ChildState.WAITING:
             self._start_again(child)
+
+    def _on_steady_due(self, due: SteadyDue) -> None:
+        """A crash loop that has ended is told once, as its beginning was."""
+        child = self._children.get(due.name)
+        if due.incarnation is None:
+            if due.falls == self._falls and self._fallen is not None:  # nobody has fallen since
+                self._group_escalated = False
+                self._chronicle.tell(SupervisionKind.GROUP_STEADY, self._fallen)
+        elif child is not None and child.slow and child.incarnation == due.incarnation and child.running:
+            child.slow = False
+            self._chronicle.tell(SupervisionKind.ACTOR_STEADY, child)
 
     def _on_stop_due(self, due: StopDue) -> None:
         child = self._children.get(due.name)
@@ -261,7 +272,7 @@ class Supervisor(GuardedActor):
         except BaseException as error:  # noqa: BLE001 - whatever a constructor raises is the child's failure, not ours
             child.ref = None
             return stillborn(spec.name, child.incarnation, error)
-        self.directory.bind(spec.name, child.ref, child.incarnation, keep=spec.restart is not Restart.TEMPORARY)
+        self.directory.bind(spec.name, child.ref, child.incarnation, keep=True)
         self._watchdog.watch(spec, child.ref)
         return None
 
@@ -288,7 +299,7 @@ class Supervisor(GuardedActor):
             child.killers.clear()
         leftovers = self._without_poison(child, down)
         restart = child.spec.restart
-        if restart is Restart.TEMPORARY or (restart is Restart.TRANSIENT and down.normal):
+        if restart is Restart.TRANSIENT and down.normal:
             self._remove(child, kind, leftovers, error, down.traceback)
             return
         self.directory.hold(child.name, child.incarnation, leftovers)
@@ -299,8 +310,6 @@ class Supervisor(GuardedActor):
         child.streak += 1
         self._chronicle.tell(kind, child, error=error, trace=down.traceback, delay_s=delay)
         self._escalate(child, too_often, self._group.add(now), delay)
-        if self._strategy is Strategy.REST_FOR_ONE:
-            self._stop_rest(child)
         if delay > 0:
             child.timer = self.remind_after(delay, RestartDue(name=child.name, incarnation=child.incarnation))
         else:
@@ -312,8 +321,11 @@ class Supervisor(GuardedActor):
             self._chronicle.tell(SupervisionKind.ACTOR_ESCALATED, child, error=child.last_error, delay_s=delay)
         if group_too_often and not self._group_escalated:
             self._chronicle.tell(SupervisionKind.GROUP_ESCALATED, child, error=child.last_error, delay_s=delay)
-        child.slow = too_often
-        self._group_escalated = group_too_often
+        child.slow = child.slow or too_often
+        self._falls, self._fallen = self._falls + 1, child
+        if group_too_often or self._group_escalated:
+            self._group_escalated = True
+            self.remind_after(self._group_period_s, SteadyDue(name=child.name, incarnation=None, falls=self._falls))
 
     def _without_poison(self, child: Child, down: Down) -> tuple[object, ...]:
         """Take out of the leftovers what looks like a message that has killed this child twice."""
@@ -344,21 +356,6 @@ class Supervisor(GuardedActor):
 
     # Stopping.
 
-    def _after(self, child: Child) -> list[Child]:
-        children = list(self._children.values())
-        return children[children.index(child) + 1 :] if child in children else []
-
-    def _stop_rest(self, child: Child) -> None:
-        """Stop those who were started after it, the last first; they are started again one by one behind it."""
-        for follower in reversed(self._after(child)):
-            if follower.state is ChildState.WAITING:
-                follower.cancel_timer()
-            elif follower.running:
-                follower.state = ChildState.WAITING
-                self._halt(follower)
-                if follower.spec.restart is Restart.TEMPORARY:
-                    self._remove(follower, SupervisionKind.ACTOR_STOPPED)
-
     def _stop_all(self) -> None:
         """Stop all children in reverse order of their start and wait for each."""
         self._watchdog.stop()
@@ -377,7 +374,7 @@ class Supervisor(GuardedActor):
 
     def _halt(self, child: Child) -> None:
         """Stop a child and wait for the end of its thread; one that is late is abandoned."""
-        self.beat()
+        self.beat(patience_s=child.spec.shutdown_s)
         if child.ref is None or stop_and_wait(child.ref, child.spec.shutdown_s):
             return
         stack, leftovers = self._abandon(child)

@@ -19,8 +19,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -42,42 +40,32 @@ from actors import (
     warden,
 )
 from actors import position as owner
-from actors.attachment import Attachment
-from actors.clock import SystemClock
 from actors.core_values import terms_of, wave_rules_of
 from actors.directory import Directory
+from actors.fall_reports import FallReports
+from actors.foundation import Account, Ground
 from actors.guard import ActorContext, GuardedActor
-from actors.lease import Lease
 from actors.marks import Marks
 from actors.messages import Write
 from actors.owners import Owners
 from actors.recording import Recorder, log, plain_event
-from actors.refs import GuardedRef
+from actors.refs import GuardedRef, StartFailedError, guarded, stop_and_wait
 from actors.reloading import Reloading
 from actors.restarts import Roster
-from actors.root import start_root, stop_root
-from actors.standing import Standing, expected_of
-from actors.supervision import ChildSpec, Down, SupervisionEvent, SupervisionKind
+from actors.root import RootWatch, start_root, stop_root, supervisor_alive
+from actors.standing import expected_of
+from actors.supervision import ChildSpec, Down
 from actors.supervisor import Supervisor
 from actors.symbol_lists import Spellings
 from adapters.channels.log_channel import LogChannel
-from adapters.exchange.access import AccountAccess
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading, venue_rules
-from adapters.paper_launcher import PaperLauncher
 from adapters.signals.demo_source import DemoSource
 from config.in_force import SettingsInForce
 from config.log import change_level
-from config.settings import Settings
 from domain.catalogue import EventType
 from domain.entries.terms import Terms
-from domain.instrument import Instrument
 from domain.position.state import Position
-from persistence.embedded import EmbeddedPostgres
-from persistence.local_book import LocalBook
-from persistence.lock import AccountLock
 from persistence.positions import load_open
-from persistence.reader import Reader
-from persistence.spool import Spool
 from persistence.writer import Writer
 
 # A stop this far from the mark is a mistake whoever decided it; a trailing-less winner's first stop may lag far behind.
@@ -88,52 +76,6 @@ GATEWAY_BACKOFF_S = 2.0
 # One account's exchange that does not answer at the start keeps nobody from protecting the others.
 GATEWAY_AWAITED_S = 10.0
 SPOOL_GROUP = 200
-_EVENTS = {
-    SupervisionKind.ACTOR_CRASHED: EventType.ACTOR_CRASHED,
-    SupervisionKind.ACTOR_HUNG: EventType.ACTOR_HUNG,
-    SupervisionKind.ACTOR_RESTARTED: EventType.ACTOR_RESTARTED,
-    SupervisionKind.ACTOR_POISONED: EventType.ACTOR_CRASHED,
-    SupervisionKind.ACTOR_ESCALATED: EventType.ACTOR_ESCALATED,
-    SupervisionKind.GROUP_ESCALATED: EventType.ACTOR_ESCALATED,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """One account as the tree needs it: how to reach it, under which term, and what is shared about it."""
-
-    name: str
-    access: AccountAccess
-    lock: AccountLock
-    lease: Lease
-    first_incarnation: int = 0
-    instruments: dict[str, Instrument] = field(default_factory=dict)
-    standing: Standing = field(default_factory=Standing)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """What the tree stands on: made by main before it, and closed by main after it.
-
-    `remembered`: the open positions as this machine knows them, where the database could not be had at the start.
-    """
-
-    settings: Settings
-    version: str
-    started_at: datetime
-    clock: SystemClock
-    conninfo: str
-    instance: str
-    database: EmbeddedPostgres | None
-    exchanges: dict[str, PaperLauncher]
-    accounts: tuple[Account, ...]
-    reader: Reader
-    spool: Spool
-    book: LocalBook
-    attachment: Attachment
-    remembered: tuple[Position, ...] | None
-    request_stop: Callable[[str, int], None]
-    load_settings: Callable[[], Settings]
 
 
 class Tree:
@@ -163,23 +105,52 @@ class Tree:
             tell=self.write,
         )
         self.root: GuardedRef[Supervisor] | None = None
+        self._given_up = False
+        self._reports = FallReports(self.recorder, self.directory, ground.clock)
         self._rosters = {account.name: Roster() for account in ground.accounts}
         self._owners_wiring = {account.name: self._owner_wiring(account) for account in ground.accounts}
 
-    def start(self) -> None:
-        """Load the book, then start everybody in order. Raises StartFailedError, DatabaseAway."""
+    def start(self, unless: Callable[[], bool] | None = None) -> None:
+        """Load the book, then start everybody in order, `unless` says not to. Raises StartFailedError, DatabaseAway."""
         if self._ground.remembered is None:
             self._replay_spool()  # else the journal does, once the database may be written
         self._load_book()
-        self.root = start_root(
-            messages.ROOT,
-            roster=Roster(self._specs()),
-            directory=self.directory,
-            clock=self._ground.clock,
-            report_down=self._root_down,
-            chaos=self._settings.chaos.enabled,
-            observer=self._observe,
+        try:
+            self.root = start_root(
+                messages.ROOT,
+                roster=Roster(self._specs()),
+                directory=self.directory,
+                clock=self._ground.clock,
+                report_down=self._root_down,
+                chaos=self._settings.chaos.enabled,
+                observer=self._reports,
+                unless=unless,
+            )
+        except StartFailedError:
+            self._given_up = unless is not None and unless()
+            raise
+
+    @property
+    def sound(self) -> bool:
+        """Whether it can be stopped in order: nothing was left in the middle of its start, and its root lives."""
+        return not self._given_up and (self.root is None or supervisor_alive(self.root))
+
+    def watch(self, every_s: float) -> RootWatch:
+        """Who looks after the root. Raises RuntimeError before `start`."""
+        if self.root is None:
+            raise RuntimeError("the tree has not been started")
+        hang_after_s = self._settings.supervision.hang_after_s
+        return RootWatch(
+            self.root, self.directory, self._ground.clock, every_s=every_s, hang_after_s=hang_after_s
         )
+
+    def flush(self, seconds: float) -> bool:
+        """Have the journal write what it has, and end; for a tree that cannot be stopped any more. False: not in time.
+
+        Without it nothing of value is lost: what was sent is durable, and a start asks the exchange.
+        """
+        ref = self.directory.ref(messages.JOURNAL)
+        return ref is None or stop_and_wait(guarded(ref), seconds)
 
     def stop(self, seconds: float = 30.0) -> bool:
         """Stop everybody in reverse order; protective orders stay on the exchange. False if it was not done in time."""
@@ -243,9 +214,9 @@ class Tree:
     # Children.
 
     def _specs(self) -> Iterable[ChildSpec]:
-        yield self._spec(messages.JOURNAL, journal.Journal, self._journal(), shutdown_s=10, hang_after_s=15)
-        yield self._spec(messages.NOTIFIER, notifier.Notifier, self._notifier(), hang_after_s=30)
-        yield self._spec(messages.WARDEN, warden.Warden, self._warden(), hang_after_s=60)
+        yield self._spec(messages.JOURNAL, journal.Journal, self._journal(), shutdown_s=10)
+        yield self._spec(messages.NOTIFIER, notifier.Notifier, self._notifier())
+        yield self._spec(messages.WARDEN, warden.Warden, self._warden())
         for account in self._ground.accounts:
             yield self._spec(
                 messages.gateway(account.name),
@@ -256,7 +227,7 @@ class Tree:
                 awaited_s=GATEWAY_AWAITED_S,
             )
         # Between the gateways, which know the markets, and the reconcilers, which tell it that an account was read.
-        yield self._spec(messages.ENTRY_DESK, entry_desk.EntryDesk, self._entry_desk(), hang_after_s=15)
+        yield self._spec(messages.ENTRY_DESK, entry_desk.EntryDesk, self._entry_desk())
         for account in self._ground.accounts:
             yield from self._account_specs(account)
         feed = self._signal_feed()
@@ -290,7 +261,6 @@ class Tree:
         *,
         start_s: float = 20.0,
         shutdown_s: float = 6.0,
-        hang_after_s: float | None = None,
         max_backoff_s: float | None = None,
         awaited_s: float | None = None,
     ) -> ChildSpec:
@@ -304,7 +274,7 @@ class Tree:
             factory=factory,
             start_s=start_s,
             shutdown_s=shutdown_s,
-            hang_after_s=supervision.hang_after_s if hang_after_s is None else hang_after_s,
+            hang_after_s=supervision.hang_after_s,
             base_backoff_s=supervision.base_backoff_s,
             max_backoff_s=supervision.max_backoff_s if max_backoff_s is None else max_backoff_s,
             essential=awaited_s is None,
@@ -313,7 +283,7 @@ class Tree:
 
     def _positions(self, account: str) -> Callable[[ActorContext], Any]:
         roster = self._rosters[account]
-        return lambda context: Supervisor.start(context, roster=roster, observer=self._observe, stop_together=True)
+        return lambda context: Supervisor.start(context, roster=roster, observer=self._reports, stop_together=True)
 
     # What each is given.
 
@@ -475,18 +445,6 @@ class Tree:
         return self._settings.service.state_dir
 
     # Supervision.
-
-    def _observe(self, seen: SupervisionEvent) -> None:
-        """Called in a supervisor's thread: every fall and restart is journalled."""
-        event = _EVENTS.get(seen.kind)
-        if event is None:
-            return
-        data = {"name": seen.name, "epoch": seen.incarnation, "restarts": seen.restarts, "error": seen.error}
-        told = plain_event(
-            event, self._ground.clock.now(), data, error=seen.error, stack_trace=seen.traceback
-        )
-        record = self.recorder.record(self._ground.clock.now(), events=[told])
-        self.directory.tell(messages.JOURNAL, Write(record=record))
 
     def _root_down(self, down: Down) -> None:
         """Nothing watches the tree any more: end, so that a new process is started."""

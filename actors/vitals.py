@@ -20,6 +20,7 @@ class Vitals:
         "incarnation",
         "last_beat",
         "name",
+        "patience_s",
         "settled",
         "started",
         "thread",
@@ -36,6 +37,8 @@ class Vitals:
         """End of the last handler."""
         self.beat = 0
         """Grows at each begin and end of a handler."""
+        self.patience_s = 0.0
+        """How long what it does just now may take by its own bound (a statement, an fsync), where that is longer."""
         self.doing: str | None = None
         """Type of the message in the last handler, or "started"."""
         self.started = False
@@ -45,15 +48,17 @@ class Vitals:
         self.settled = threading.Event()
         """Set when `started()` returned or the actor died, whichever is first."""
 
-    def begin(self, doing: str, now: float) -> None:
-        """A handler begins."""
+    def begin(self, doing: str, now: float, patience_s: float = 0.0) -> None:
+        """A handler begins, or says in the middle that it gets on, and how long its next step may take."""
         self.doing = doing
+        self.patience_s = patience_s
         self.busy_since = now
         self.beat += 1
 
     def end(self, now: float) -> None:
         """A handler ended."""
         self.busy_since = None
+        self.patience_s = 0.0
         self.last_beat = now
         self.beat += 1
 

@@ -2,16 +2,18 @@
 
 Rules of this file:
 - It judges and reports, once for each incarnation; the supervisor acts.
-- It tolerates its own lateness: if it was not woken in time, the machine (or the GIL) stood still, and nobody is
-  judged by the time that passed.
+- It tolerates its own lateness: if it was not woken in time, the machine (or the GIL) stood still for everybody. Of the
+  time between two looks no more counts than a look may be late, so that a pause hangs nobody, and a machine that is
+  always late still finds who hangs.
 - A handler that runs is judged by how long it has run; an idle actor by how long it leaves a ping unread.
+- Who could not be judged in time by the next look is judged by this one: a limit is kept, not passed by a period.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from loguru import logger
@@ -21,7 +23,28 @@ from actors.refs import GuardedRef
 from actors.supervision import ChildSpec, DownReason, Overdue, Ping
 
 LATE_S = 0.25
-"""A round that comes later than this is a pause of the machine."""
+"""What a round comes later than this was a pause of the machine."""
+
+
+class Stillness:
+    """How long somebody has not moved, by the looks of one who may himself have stood still."""
+
+    __slots__ = ("_beat", "seconds")
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self._beat = -1
+        self.seconds = 0.0
+
+    def look(self, beat: int, since: float | None, now: float, step_s: float) -> float:
+        """`since`: what is under way began then; None: nothing is. `step_s`: what counts of the time since the last."""
+        if since is None:
+            self._beat, self.seconds = -1, 0.0
+        elif beat != self._beat:
+            self._beat, self.seconds = beat, min(max(now - since, 0.0), step_s)
+        else:
+            self.seconds += step_s
+        return self.seconds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,6 +53,7 @@ class _Watched:
     spec: ChildSpec
     pinged_at: float | None = None
     pinged_beat: int = -1
+    stillness: Stillness = field(default_factory=Stillness)
 
 
 class Watchdog:
@@ -51,7 +75,6 @@ class Watchdog:
         self._ping_after_s = ping_after_s
         self._watched: dict[str, _Watched] = {}
         self._looked_at = clock.monotonic()
-        self._resumed_at = self._looked_at
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watchdog:{name}", daemon=True)
 
@@ -74,32 +97,35 @@ class Watchdog:
     def look(self) -> None:
         """Judge everybody once; called by the thread, or by a test with a virtual clock."""
         now = self._clock.monotonic()
-        if now - self._looked_at > self._period_s + LATE_S:
-            self._resumed_at = now
+        step_s = min(now - self._looked_at, self._period_s + LATE_S)
         self._looked_at = now
         for name, watched in list(self._watched.items()):
-            finding = self._judge(watched, now)
+            finding = self._judge(watched, now, step_s)
             if finding is not None and self._watched.get(name) is watched:
                 self.forget(name)
                 self._report(finding)
 
-    def _judge(self, watched: _Watched, now: float) -> Overdue | None:
+    def _judge(self, watched: _Watched, now: float, step_s: float) -> Overdue | None:
         vitals = watched.ref.vitals
-        beat, busy_since = vitals.beat, vitals.busy_since
+        beat, busy_since, patience_s = vitals.beat, vitals.busy_since, vitals.patience_s
         if vitals.thread is None or not vitals.thread.is_alive():
             return self._finding(watched, DownReason.VANISHED, 0.0, beat)
         since = busy_since
         if since is None and watched.pinged_beat == beat:
             since = watched.pinged_at
         limit = watched.spec.hang_after_s if vitals.started else watched.spec.start_s
+        seconds = watched.stillness.look(beat, since, now, step_s)
         if since is not None:
-            seconds = now - max(since, self._resumed_at)
-            hung = limit is not None and seconds > limit
+            hung = limit is not None and seconds > self._in_time(max(limit, patience_s))
             return self._finding(watched, DownReason.HUNG, seconds, beat) if hung else None
         if vitals.started and now - vitals.last_beat >= self._ping_after_s and watched.ref.is_alive():
             watched.pinged_at, watched.pinged_beat = now, beat
             watched.ref.tell(Ping())
         return None
+
+    def _in_time(self, limit: float) -> float:
+        """From when on the next look would be too late."""
+        return limit - min(self._period_s, limit / 4)
 
     def _finding(self, watched: _Watched, reason: DownReason, seconds: float, beat: int) -> Overdue:
         vitals = watched.ref.vitals
@@ -116,5 +142,5 @@ class Watchdog:
         while not self._ended.wait(self._period_s):
             try:
                 self.look()
-            except Exception as error:  # noqa: BLE001 - one strange child must not end the watch over the others
+            except BaseException as error:  # noqa: BLE001 - one strange child must not end the watch over the others
                 logger.opt(exception=error).error("WATCHDOG_FAILED name={} error={!r}", self._thread.name, repr(error))

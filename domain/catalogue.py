@@ -154,7 +154,11 @@ class EventType(StrEnum):
     ACTOR_CRASHED = "actor_crashed"
     ACTOR_RESTARTED = "actor_restarted"
     ACTOR_HUNG = "actor_hung"
+    ACTOR_POISONED = "actor_poisoned"
     ACTOR_ESCALATED = "actor_escalated"
+    ACTOR_STEADY = "actor_steady"
+    GROUP_ESCALATED = "group_escalated"
+    GROUP_STEADY = "group_steady"
     EXCHANGE_RESTARTED = "exchange_restarted"
 
 
@@ -220,6 +224,8 @@ _SEVERITIES = {
         EventType.ORPHAN_CANCELLED,
         EventType.STREAM_LOST,
         EventType.ACTOR_RESTARTED,
+        EventType.ACTOR_STEADY,
+        EventType.GROUP_STEADY,
         EventType.ENTRIES_PAUSED,
         EventType.SETTINGS_REFUSED,
         EventType.SYMBOL_SETTINGS_REFUSED,
@@ -239,7 +245,9 @@ _SEVERITIES = {
         EventType.STARTED_WITHOUT_DATABASE,
         EventType.ACCOUNT_REFUSED,
         EventType.VENUE_BANNED,
+        EventType.ACTOR_POISONED,
         EventType.ACTOR_ESCALATED,
+        EventType.GROUP_ESCALATED,
     ),
 }
 CATALOGUE: dict[EventType, Entry] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from psycopg.errors import ReadOnlySqlTransaction
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x686F6C6466617374  # "holdfast" in ASCII: one number for all versions of this program
+CONNECT_LIMIT_S = 10.0  # two seconds for each address that a host's name may have
 _GRACE_S = 1.0  # what a server that is only slow gets to say that it cancelled the statement
 _INSTANCE_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -37,9 +38,13 @@ class Connection(psycopg.Connection[Any]):
     help then, and on a local socket the kernel never says so either. `answer_limit_s` holds for each statement."""
 
     answer_limit_s: float = 6.0
+    pulse: Callable[[float], object] | None = None
+    """Told before each wait how long it may take at most: its caller is slow then, and does not hang."""
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
         began = time.monotonic()
+        if self.pulse is not None:
+            self.pulse(self.answer_limit_s + _GRACE_S)
         try:
             return super().wait(gen, interval, self.answer_limit_s if timeout is None else timeout)
         except psycopg.OperationalError as fault:

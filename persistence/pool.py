@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from persistence.database import Connection, DatabaseAway, away, connect
+from persistence.database import CONNECT_LIMIT_S, Connection, DatabaseAway, away, connect
 
 _SIZE = 2
 _WAIT_S = 2.0
@@ -25,10 +25,20 @@ Parameters = Sequence[object] | Mapping[str, object]
 class ReadPool:
     """Runs queries that change nothing, two at a time. Connects with the first one; thread-safe."""
 
-    def __init__(self, conninfo: str, away_because: Callable[[], str | None] = lambda: None) -> None:
-        """`away_because`: why nothing may be read yet; None: it may."""
+    def __init__(
+        self,
+        conninfo: str,
+        away_because: Callable[[], str | None] = lambda: None,
+        *,
+        pulse: Callable[[float], object] = lambda _limit_s: None,
+    ) -> None:
+        """`away_because`: why nothing may be read yet; None: it may.
+
+        `pulse` is told before each wait, in the thread that waits, how long it may take.
+        """
         self._conninfo = conninfo
         self._away_because = away_because
+        self._pulse = pulse
         self._places = threading.BoundedSemaphore(_SIZE)
         self._mutex = threading.Lock()
         self._idle: list[Connection] = []
@@ -43,6 +53,7 @@ class ReadPool:
         reason = self._away_because()
         if reason is not None:
             raise DatabaseAway(reason)
+        self._pulse(2 * _WAIT_S)
         if not self._places.acquire(timeout=_WAIT_S):
             raise DatabaseAway(f"all {_SIZE} reading connections are busy for {_WAIT_S:g} s")
         try:
@@ -73,7 +84,10 @@ class ReadPool:
                 self._close_idle()
         if self._closed:
             raise DatabaseAway("the reader is closed")
-        return self._ask_on(connect(self._conninfo, "reader"), query, parameters)
+        self._pulse(CONNECT_LIMIT_S)
+        fresh = connect(self._conninfo, "reader")
+        fresh.pulse = self._pulse
+        return self._ask_on(fresh, query, parameters)
 
     def _ask_on(self, conn: Connection, query: str, parameters: Parameters) -> list[Row]:
         try:

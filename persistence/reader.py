@@ -28,9 +28,15 @@ _POSITION_COLUMNS = (
 class Reader:
     """Questions to the database. Every method raises DatabaseAway when it cannot answer now. Thread-safe."""
 
-    def __init__(self, conninfo: str, away_because: Callable[[], str | None] = lambda: None) -> None:
-        """`away_because`: see `ReadPool`."""
-        self.pool = ReadPool(conninfo, away_because)
+    def __init__(
+        self,
+        conninfo: str,
+        away_because: Callable[[], str | None] = lambda: None,
+        *,
+        pulse: Callable[[float], object] = lambda _limit_s: None,
+    ) -> None:
+        """`away_because`, `pulse`: see `ReadPool`."""
+        self.pool = ReadPool(conninfo, away_because, pulse=pulse)
 
     def close(self) -> None:
         """Close the connections; the reader cannot be used afterwards."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -19,7 +19,7 @@ import psycopg
 from domain.records import Record
 from persistence import rows
 from persistence.codec import to_json
-from persistence.database import Connection, DatabaseAway, away, connect
+from persistence.database import CONNECT_LIMIT_S, Connection, DatabaseAway, away, connect
 from persistence.rows import Row
 from persistence.statements import STATEMENTS
 
@@ -37,9 +37,19 @@ class RefusedRecord:
 class Writer:
     """Writes through one connection of its own, opened when needed and again after it was lost. Thread-safe."""
 
-    def __init__(self, conninfo: str, *, statement_timeout_ms: int = 5_000) -> None:
-        """A server that does not answer a statement is given up one second after `statement_timeout_ms`."""
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        statement_timeout_ms: int = 5_000,
+        pulse: Callable[[float], object] = lambda _limit_s: None,
+    ) -> None:
+        """A server that does not answer a statement is given up one second after `statement_timeout_ms`.
+
+        `pulse` is told before each wait how long it may take.
+        """
         self._conninfo = conninfo
+        self._pulse = pulse
         self._statement_timeout_ms = statement_timeout_ms
         self._conn: Connection | None = None
         self._mutex = threading.Lock()
@@ -89,7 +99,9 @@ class Writer:
 
     def _transact(self, records: Sequence[Record]) -> None:
         if self._conn is None:
+            self._pulse(CONNECT_LIMIT_S)
             self._conn = connect(self._conninfo, "writer", statement_timeout_ms=self._statement_timeout_ms)
+            self._conn.pulse = self._pulse
         conn = self._conn
         try:
             with away(), conn.transaction():

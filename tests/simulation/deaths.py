@@ -55,8 +55,7 @@ MOMENTS = (
     Step.SETTLING,
     Step.TRIGGERED,
 )
-# Longer than each may hang before it is replaced (`actors.tree`).
-HANGS_S: Mapping[str, float] = {"journal": 20.0, "entry desk": 20.0, "notifier": 35.0, "warden": 65.0}
+# Longer than anybody may hang before it is replaced.
 HANG_S = 6.0
 AFTERWARDS_S = 9.0
 SEARCHED_S = 6.0
@@ -124,7 +123,7 @@ def _script(world: World, death: Death) -> list[str]:
     if not fallen and death.moment in (Step.EXITING, Step.SETTLING):
         workload.wish(Wish.CLOSE, SYMBOL)
         fallen = _look_for(world, death)
-    world.pass_time(HANGS_S.get(death.kind, HANG_S) + AFTERWARDS_S)
+    world.pass_time(HANG_S + AFTERWARDS_S)
     liveness.every_position_has_its_stop(world, strangers=True)
     liveness.nothing_is_left_over(world)
     liveness.memory_is_whole(world)
@@ -160,7 +159,7 @@ def _strike(world: World, death: Death) -> list[str]:
     name = messages.position(owner) if death.kind == OWNER and owner is not None else KINDS[death.kind]
     how: Any = _Fatal() if death.how == "BaseException" else death.how
     world.network.disturb(None, "an actor died")
-    process.tree.directory.tell(name, Crash(how=how, hang_s=HANGS_S.get(death.kind, HANG_S)))
+    process.tree.directory.tell(name, Crash(how=how, hang_s=HANG_S))
     return [name]
 
 

@@ -15,10 +15,10 @@ from typing import Any, cast
 from actors import account_feed, gateway, market_feed, signal_feed
 from actors.attachment import Attachment
 from actors.clock import Callback, Cancellable, SteadyTime
+from actors.foundation import Account, Ground
 from actors.lease import Lease
-from actors.root import healthy
-from actors.service import EXIT_FAILED, WATCH_EVERY_S
-from actors.tree import Account, Ground, Tree
+from actors.service import WATCH_EVERY_S
+from actors.tree import Tree
 from adapters.exchange.access import AccountAccess
 from config.settings import Settings
 from domain.lease import successor_waits
@@ -134,9 +134,12 @@ class Process:
             self._end(f"start failed: {type(error).__name__}: {error}")
             return
         tree = self.tree
+        watch = tree.watch(WATCH_EVERY_S) if tree is not None else None
         while not self._ending.wait(WATCH_EVERY_S):
-            if tree is None or tree.root is None or not healthy(tree.root, tree.directory, self.clock):
-                self.request_stop("the actor tree cannot heal itself", EXIT_FAILED)
+            wrong = watch.wrong() if watch is not None else "there is no tree"
+            if wrong is not None:
+                self._end(f"at once: {wrong}")
+                return
         if tree is not None:
             tree.stop()
         self._end(self._asked or "")

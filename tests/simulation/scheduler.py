@@ -65,7 +65,7 @@ class Timer:
 class Fiber:
     """What a thread is in production: it runs until it waits."""
 
-    __slots__ = ("_greenlet", "done", "host", "joiners", "name", "queued", "scheduler")
+    __slots__ = ("_greenlet", "done", "host", "joiners", "name", "queued", "scheduler", "thread")
 
     def __init__(self, scheduler: Scheduler, host: Host, target: Callable[[], object], name: str) -> None:
         self.scheduler = scheduler
@@ -74,6 +74,7 @@ class Fiber:
         self.queued = False
         self.done = False
         self.joiners: list[Fiber] = []
+        self.thread: object = None
         self._greenlet = greenlet(lambda: self._live(target), parent=scheduler.hub)
         host.fibers[self] = None
 

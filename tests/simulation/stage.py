@@ -38,7 +38,7 @@ def set_up(
     scheduler: Scheduler,
     host: Callable[[], Host],
     *,
-    writer: Callable[[str], object],
+    writer: Callable[..., object],
     aside: Callable[[object], object],
     signals: Callable[[str, str, object], object],
     load_open: Callable[..., object],

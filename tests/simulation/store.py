@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from actors.guard import patience
 from domain.identity import Epoch, PositionId, parse_client_id
 from domain.position.state import Position
 from domain.records import AlertChange, Event, OrderChange, Record, SignalOutcome, StoredSignal
@@ -107,6 +108,7 @@ class Access:
         if not self.host.alive:
             raise DatabaseAway("the process is dead")
         now, database = self.scheduler.now, self.database
+        patience(GIVEN_UP_S + 1.0)
         if now < database.away_until:
             if self.scheduler.current is not None and database.hangs:
                 self.scheduler.sleep(min(GIVEN_UP_S, (database.away_until - now) / 1e6 + 0.001))

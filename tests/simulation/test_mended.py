@@ -60,7 +60,7 @@ def test_a_book_is_read_after_the_spool_is_written() -> None:
         process.tree.directory.tell(messages.JOURNAL, Crash(how="hang", hang_s=50.0))
         world.pass_time(0.1)
         workload.wish(Wish.OPEN_BY_HAND, SYMBOL)
-        world.pass_time(2.0)
+        world.pass_time(1.2)
         assert world.exchange.quantity(SYMBOL)
         assert world.disk.spooled
         world.kill_process()

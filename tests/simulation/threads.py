@@ -90,6 +90,7 @@ class SimulatedThread:
     def start(self) -> None:
         """Begin."""
         self._fiber = self._scheduler.spawn(self._host, self._target, self.name)
+        self._fiber.thread = self
 
     def is_alive(self) -> bool:
         """Whether it began and has not ended."""
@@ -192,6 +193,7 @@ def threading_of(scheduler: Scheduler, host: Callable[[], Host], after: After | 
         Lock=threading.Lock,
         RLock=threading.RLock,
         stack_size=threading.stack_size,
+        current_thread=lambda: None if scheduler.current is None else scheduler.current.thread,
     )
 
 

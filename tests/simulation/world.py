@@ -99,7 +99,7 @@ class World:
         with set_up(
             self.scheduler,
             self._host,
-            writer=lambda _conninfo: StoreWriter(self._process_of(self._host()).access),
+            writer=lambda _conninfo, **_: StoreWriter(self._process_of(self._host()).access),
             aside=lambda _directory: MemorySpool(self.scheduler, self._host(), self.disk.aside),
             signals=self._signal_client,
             load_open=_load_open,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def test_it_hears_the_three_words(systemd: socket.socket) -> None:
-    manager = ServiceManager.of({"NOTIFY_SOCKET": systemd.getsockname()})
+    manager = ServiceManager.of({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "10000000"})
     manager.ready("mode paper")
     manager.alive()
     manager.stopping("asked to")
@@ -36,15 +37,38 @@ def test_an_abstract_name_is_understood() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.settimeout(5)
         listening.bind("\0holdfast-notify-test")
-        ServiceManager("@holdfast-notify-test").alive()
+        ServiceManager("@holdfast-notify-test", 10).alive()
         assert listening.recv(1000) == b"WATCHDOG=1"
 
 
 def test_nobody_to_tell_and_nobody_who_listens_are_no_errors(tmp_path: Path) -> None:
     ServiceManager.of({}).alive()
-    deaf = ServiceManager(str(tmp_path / "nobody"))
+    deaf = ServiceManager(str(tmp_path / "nobody"), 10)
     deaf.alive()
     deaf.alive()
+
+
+@pytest.mark.parametrize(
+    ("environ", "every_s"),
+    [
+        ({}, 0.5),
+        ({"WATCHDOG_USEC": "10000000"}, 0.5),
+        ({"WATCHDOG_USEC": "1000000"}, 0.25),
+        ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid())}, 0.25),
+        ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, 0.5),
+        ({"WATCHDOG_USEC": "0"}, 0.5),
+        ({"WATCHDOG_USEC": "soon"}, 0.5),
+    ],
+)
+def test_it_looks_as_often_as_systemd_wants_to_hear(environ: dict[str, str], every_s: float) -> None:
+    assert ServiceManager.of(environ).watch_every_s(0.5) == every_s
+
+
+def test_who_keeps_no_watch_is_told_nothing(systemd: socket.socket) -> None:
+    manager = ServiceManager.of({"NOTIFY_SOCKET": systemd.getsockname()})
+    manager.alive()
+    manager.stopping("asked to")
+    assert systemd.recv(1000).startswith(b"STOPPING=1")
 
 
 def test_the_unit_file_says_what_the_service_does() -> None:

@@ -17,8 +17,9 @@ import pytest
 from loguru import logger
 
 from actors import messages
+from actors.foundation import Account, Ground
 from actors.messages import ReconcileNow
-from actors.tree import Account, Ground, Tree
+from actors.tree import Tree
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.symbols import UnknownSymbol
 from config import log

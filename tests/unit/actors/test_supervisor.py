@@ -13,9 +13,9 @@ from actors.children import ChildExistsError, UnknownChildError
 from actors.clock import VirtualClock
 from actors.directory import Directory, Unavailable
 from actors.guard import ActorContext
-from actors.refs import StartFailedError, guarded
+from actors.refs import StartFailedError, await_started, guarded
 from actors.restarts import Roster
-from actors.root import census, healthy, supervisor_alive
+from actors.root import RootWatch, census, supervisor_alive
 from actors.supervision import (
     ChildSpec,
     ChildState,
@@ -26,11 +26,10 @@ from actors.supervision import (
     Restart,
     StartChild,
     StopChild,
-    Strategy,
     SupervisionKind,
 )
 from actors.supervisor import Supervisor
-from tests.unit.actors.conftest import Tree
+from tests.unit.actors.conftest import Lab, Tree
 from tests.unit.actors.specimens import WAIT_S, Block, Finish, Note, Raise, Send, Snapshot, Specimen
 
 STARTED = SupervisionKind.ACTOR_STARTED
@@ -191,9 +190,6 @@ def test_ordered_crash_of_a_child(tree: Tree, how: Any) -> None:
         (Restart.TRANSIENT, "finish", False),
         (Restart.TRANSIENT, "stop", True),
         (Restart.TRANSIENT, "crash", True),
-        (Restart.TEMPORARY, "finish", False),
-        (Restart.TEMPORARY, "stop", False),
-        (Restart.TEMPORARY, "crash", False),
     ],
 )
 def test_restart_types(tree: Tree, restart: Restart, death: str, again: bool) -> None:
@@ -299,48 +295,28 @@ def test_many_children_falling_is_a_group_escalation(tree: Tree) -> None:
     assert [(event.kind, event.name) for event in tree.escalations] == [(SupervisionKind.GROUP_ESCALATED, "p3")]
 
 
-def test_rest_for_one_restarts_those_behind_in_order(tree: Tree) -> None:
-    tree.start(*(tree.spec(name) for name in "abcd"), strategy=Strategy.REST_FOR_ONE)
-    tree.journal.read_all()
-    tree.directory.tell("b", boom())
-    for name in "bcd":
-        assert tree.wait_for(RESTARTED, name).incarnation == 2
-    assert tree.journal.read_all() == [
-        ("d", 1, "stopping"),
-        ("c", 1, "stopping"),
-        ("b", 2, "started"),
-        ("c", 2, "started"),
-        ("d", 2, "started"),
-    ]
-
-
-def test_rest_for_one_waits_for_the_elder_and_drops_the_temporary(directory: Directory, virtual: VirtualClock) -> None:
+def test_a_crash_loop_is_told_when_it_begins_and_when_it_is_over(directory: Directory, virtual: VirtualClock) -> None:
     tree = Tree(directory, virtual)
-    tree.start(
-        tree.spec("a"), tree.spec("b", restart=Restart.TEMPORARY), tree.spec("c"), strategy=Strategy.REST_FOR_ONE
-    )
-    tree.journal.start_errors["a"] = [RuntimeError("not yet")]
-    tree.directory.tell("a", boom())
-    assert tree.wait_for(CRASHED, "a").incarnation == 1
-    delay = tree.wait_for(CRASHED, "a").delay_s
-    assert delay
-    reports = tree.directory.ask("root", ListChildren(), WAIT_S)
-    assert [(r.name, r.state) for r in reports] == [("a", ChildState.WAITING), ("c", ChildState.WAITING)]
-    virtual.advance(delay)
-    assert tree.wait_for(RESTARTED, "c").incarnation == 2
+    spec = tree.spec("a", intensity=1, period_s=30.0, max_backoff_s=2.0, reset_after_s=60.0)
+    tree.start(spec, group_intensity=1, group_period_s=30.0)
+    for incarnation in (2, 3, 4):
+        tree.directory.tell("a", boom(f"boom {incarnation}"))
+        crash = tree.wait_for(CRASHED, "a")
+        directory.ask("root", ListChildren(), WAIT_S)  # its handler is over, the timer is set
+        virtual.advance(crash.delay_s or 0.0)
+        assert tree.wait_for(RESTARTED, "a").incarnation == incarnation
+    assert [event.kind for event in tree.escalations] == [
+        SupervisionKind.ACTOR_ESCALATED,
+        SupervisionKind.GROUP_ESCALATED,
+    ]
+    virtual.advance(29.0)
+    directory.ask("root", ListChildren(), WAIT_S)
+    assert tree.all_events() == []
+    virtual.advance(31.5)
+    assert tree.wait_for(SupervisionKind.GROUP_STEADY, "a").incarnation == 4
+    assert tree.wait_for(SupervisionKind.ACTOR_STEADY, "a").incarnation == 4
+    assert len(tree.escalations) == 2
     tree.stop()
-
-
-def test_rest_for_one_abandons_who_does_not_stop_and_keeps_its_messages(tree: Tree) -> None:
-    tree.start(tree.spec("a"), tree.spec("b", shutdown_s=0.05), strategy=Strategy.REST_FOR_ONE)
-    tree.directory.tell("b", Block(gate="g"))
-    tree.journal.gates.wait_entered("g")
-    tree.directory.tell("b", Note(text="unread"))
-    tree.directory.tell("a", boom())
-    assert tree.wait_for(HUNG, "b").incarnation == 1
-    tree.wait_for(RESTARTED, "b")
-    assert tree.directory.ask("b", Note(text="after"), WAIT_S) == "after"
-    assert [line[1:] for line in tree.journal.read_all() if line[0] == "b"][-2:] == [(2, "unread"), (2, "after")]
 
 
 # Hanging.
@@ -617,16 +593,33 @@ def test_supervisor_survives_what_it_cannot_handle(tree: Tree, log_lines: list[s
     assert sum(line.startswith("ACTOR_ERROR name=root epoch=1") for line in log_lines) == 2
 
 
-def test_health_of_the_root(tree: Tree) -> None:
+def test_the_root_is_watched(tree: Tree) -> None:
     ref = tree.start(tree.spec("a", shutdown_s=0.05, hang_after_s=0.05))
+    watch = RootWatch(ref, tree.directory, tree.clock, every_s=1.0, hang_after_s=5.0, max_abandoned=0)
     assert supervisor_alive(ref)
-    assert healthy(ref, tree.directory, tree.clock)
+    assert watch.wrong() is None
     tree.directory.tell("a", Block(gate="g"))
     tree.wait_for(RESTARTED, "a")
-    assert not healthy(ref, tree.directory, tree.clock, max_abandoned=0)
+    assert watch.wrong() == "1 hung threads were left behind: a"
     ref.stop(timeout=WAIT_S)
     assert not supervisor_alive(ref)
-    assert not healthy(ref, tree.directory, tree.clock)
+    assert watch.wrong() == "the root supervisor is dead: None"
+
+
+def test_a_hung_root_is_found_out_and_a_paused_machine_is_not(directory: Directory, virtual: VirtualClock) -> None:
+    lab = Lab(directory, virtual)
+    ref = lab.start("root")
+    await_started(ref, WAIT_S)
+    watch = RootWatch(ref, directory, virtual, every_s=0.5, hang_after_s=2.0)
+    ref.tell(Block(gate="g"))
+    lab.journal.gates.wait_entered("g")
+    for seconds in (0.5, 0.5, 60.0):
+        virtual.advance(seconds)
+        assert watch.wrong() is None
+    virtual.advance(0.5)
+    assert watch.wrong() == "the root supervisor hangs for 2.2 s in Block"
+    lab.journal.gates.open_all()
+    ref.stop(block=False)
 
 
 def test_dead_root_can_be_built_again_from_its_roster(tree: Tree) -> None:

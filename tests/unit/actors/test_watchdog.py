@@ -54,13 +54,14 @@ def watch(directory: Directory, virtual: VirtualClock) -> Iterator[Watch]:
 
 
 def test_busy_beyond_its_limit_is_hung_and_said_once(watch: Watch) -> None:
+    """Within its limit, not a period after it (LAWS L4)."""
     watch.block()
-    watch.pass_time(5.0)
+    watch.pass_time(4.75)
     assert watch.found == []
     watch.pass_time(0.25)
     (finding,) = watch.found
     assert (finding.name, finding.incarnation, finding.reason, finding.doing) == ("a", 1, DownReason.HUNG, "Block")
-    assert finding.seconds == 5.25
+    assert finding.seconds == 5.0
     watch.pass_time(10)
     assert len(watch.found) == 1
 
@@ -71,9 +72,47 @@ def test_pause_of_the_machine_hangs_nobody(watch: Watch) -> None:
     watch.clock.advance(60.0)
     watch.dog.look()
     assert watch.found == []
-    watch.pass_time(5.0)
+    watch.pass_time(0.25)
     assert watch.found == []
     watch.pass_time(0.25)
+    assert [finding.seconds for finding in watch.found] == [5.0]
+
+
+def test_a_machine_that_is_always_late_still_finds_who_hangs(watch: Watch) -> None:
+    """Each look that came late forgave everything before it: on a loaded machine a hang was never found."""
+    watch.block()
+    for _ in range(11):
+        watch.clock.advance(1.0)
+        watch.dog.look()
+    assert [finding.reason for finding in watch.found] == [DownReason.HUNG]
+
+
+def test_many_pauses_hang_nobody_who_moves_between_them(watch: Watch) -> None:
+    for _ in range(30):
+        watch.clock.advance(3.0)
+        watch.dog.look()
+        assert watch.ref.ask(Ping(), timeout=WAIT_S) is True
+    assert watch.found == []
+
+
+def test_a_step_with_a_bound_of_its_own_is_given_that_time_and_no_more(watch: Watch) -> None:
+    """A statement of a slow database: as slow as that, and no hang."""
+    watch.block()
+    vitals = watch.ref.vitals
+    for _ in range(3):
+        vitals.begin("Block", watch.clock.monotonic(), patience_s=8.0)
+        watch.pass_time(7.5)
+    assert watch.found == []
+    watch.pass_time(0.5)
+    assert [finding.seconds for finding in watch.found] == [8.0]
+
+
+def test_patience_ends_with_its_handler(watch: Watch) -> None:
+    vitals = watch.ref.vitals
+    vitals.begin("Note", watch.clock.monotonic(), patience_s=60.0)
+    vitals.end(watch.clock.monotonic())
+    watch.block()
+    watch.pass_time(5.0)
     assert len(watch.found) == 1
 
 
