@@ -309,10 +309,10 @@ def test_a_crash_loop_is_told_when_it_begins_and_when_it_is_over(directory: Dire
         SupervisionKind.ACTOR_ESCALATED,
         SupervisionKind.GROUP_ESCALATED,
     ]
-    virtual.advance(29.0)
+    virtual.advance(27.5)
     directory.ask("root", ListChildren(), WAIT_S)
     assert tree.all_events() == []
-    virtual.advance(31.5)
+    virtual.advance(33.0)
     assert tree.wait_for(SupervisionKind.GROUP_STEADY, "a").incarnation == 4
     assert tree.wait_for(SupervisionKind.ACTOR_STEADY, "a").incarnation == 4
     assert len(tree.escalations) == 2
