@@ -133,6 +133,7 @@ def test_what_is_below_is_closed_whatever_the_tree_does() -> None:
 
     class Broken:
         root: Any = None
+        sound = True
         owners = None
 
     service._tree = Broken()  # type: ignore[assignment]
