@@ -167,7 +167,7 @@ def execute(base: Path, exchange: str) -> list[Death]:
                     ):
                         executioner.kill(kinds, how)
                 for kinds in HANGS[exchange]:
-                    executioner.kill([kind for kind in kinds if quick(kind)], "hang")
+                    executioner.kill(kinds, "hang")
             settled(service, watch, (OWNED, *MARKETS), market.sent)
             judged(service, market.sent)
             shown = service.ctl("actors")
