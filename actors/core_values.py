@@ -44,6 +44,8 @@ def entry_rules(settings: Settings) -> Rules:
         daily_loss_usd=settings.risk.daily_loss_usd,
         margin_reserve_pct=settings.risk.margin_reserve_pct,
         balance_good_s=max(BALANCE_GOOD_S, READINGS_MISSED * settings.reconciler.interval_s),
+        spread_pct=entries.spread_pct,
+        spread_warns=entries.spread_action == "warn",
         sessions=entries.sessions,
         stop_list=frozenset(entries.stop_list),
         allow_list=frozenset(entries.allow_list),

@@ -38,6 +38,7 @@ from actors.messages import (
     OpenByHand,
     PauseEntries,
     PositionEnded,
+    QuoteHeard,
     Reconciled,
     ReconcileNow,
     ResumeEntries,
@@ -47,6 +48,7 @@ from actors.messages import (
     Write,
 )
 from actors.openings import Openings
+from actors.quotes import Quotes
 from actors.recording import log, plain_event
 from actors.reporting import ReportingActor
 from actors.signal_answers import SignalAnswers
@@ -80,7 +82,8 @@ class EntryDesk(ReportingActor):
         self._intake = Intake()
         self._gate = EntryGate(wiring.accounts)
         self._volatility = Volatility(self)
-        self._judgement = Judgement(wiring, self._intake, self._volatility.atr)
+        self._quotes = Quotes(self)
+        self._judgement = Judgement(wiring, self._intake, self._volatility.atr, self._quotes.quote)
         self._closings = Closings(self, wiring.owners)
         self._openings = Openings(self, wiring)
         self._grants = Grants(self, self._gate, self._judgement, self._openings, self._volatility)
@@ -125,8 +128,10 @@ class EntryDesk(ReportingActor):
                 self._turn()
             case MarkCandles():
                 self._volatility.hear(message)
-                self._waves.soon()
-                self._turn()
+                self._taken_up()
+            case QuoteHeard():
+                self._quotes.hear(message)
+                self._taken_up()
             case PositionEnded(position=position):
                 self._ended(position)
             case DatabaseIs(up=up):
@@ -145,6 +150,11 @@ class EntryDesk(ReportingActor):
         return None
 
     # Turns.
+
+    def _taken_up(self) -> None:
+        """What some signal waits for may be known now."""
+        self._waves.soon()
+        self._turn()
 
     def _turn(self) -> None:
         """One slice of what is to be done, then make room for whoever waits in the mailbox."""

@@ -18,9 +18,9 @@ from actors.standing import Standing, slots_needed
 from actors.symbol_lists import Spellings, as_spelled
 from adapters.exchange.symbols import SymbolNames
 from domain.entries import margin
-from domain.entries.checks import judge
+from domain.entries.checks import CHECKS, judge, wide
 from domain.entries.signal import Signal
-from domain.entries.situation import Grant, Refusal, Rules, Situation, Wish
+from domain.entries.situation import Grant, Quote, Refusal, Rules, Situation, Wish
 from domain.entries.sizing import Asked, Stops, balance_of, grant
 from domain.entries.terms import Terms
 from domain.entries.waves import WaveRules
@@ -68,15 +68,21 @@ class Wiring:
 
 Atr = Callable[[Wish, AtrRules, Decimal, Decimal | None], Decimal | Refusal | None]
 
+Ask = Callable[[Wish], Quote | Refusal | None]
+
 
 class Judgement:
     """Used by the desk's thread alone."""
 
-    def __init__(self, wiring: Wiring, intake: Intake, atr: Atr) -> None:
-        """`intake` knows what was acted on and may not be in the database yet. `atr`: see `Volatility.atr`."""
+    def __init__(self, wiring: Wiring, intake: Intake, atr: Atr, quote: Ask) -> None:
+        """`intake` knows what was acted on and may not be in the database yet.
+
+        `atr`: see `Volatility.atr`; `quote`: see `Quotes.quote`.
+        """
         self._wiring = wiring
         self._intake = intake
         self._atr = atr
+        self._quote = quote
 
     def symbols(self, account: str) -> SymbolNames:
         """How the account's venue spells its instruments."""
@@ -106,18 +112,23 @@ class Judgement:
         asked: Asked,
         goals: Collection[TakeProfit] | None = None,
     ) -> Grant | Refusal | None:
-        """What to open, or why not; None: the market's ATR is being asked for. Raises DatabaseAway."""
+        """What to open, or why not; None: the market's ATR, or bid and ask, are asked for. Raises DatabaseAway."""
         goals = terms.take_profits if goals is None else goals
         rules = self._as_spelled(terms.rules, wish.account)
         situation = self._situation(wish, terms, closed_because, last_order_at, now, goals)
         findings = judge(wish, rules, situation)
-        if findings[-1][1] is None:  # whoever is refused anyway needs no size, which may have to be asked for
+        if findings[-1][1] is None:  # whoever is refused anyway needs neither size nor spread, which may be asked for
             situation = replace(situation, granted=self._granted(wish, terms, situation.mark_price, asked, now))
+            findings += judge(wish, rules, situation, len(findings))
+        if findings[-1][1] is None and situation.granted is not None and rules.spread_pct > 0:
+            situation = replace(situation, quote=self._quote(wish))
             findings += judge(wish, rules, situation, len(findings))
         for name, found in findings:
             _guard(name, wish, found)
-        refused = findings[-1][1]
-        return situation.granted if refused is None else refused
+        refused, granted = findings[-1][1], situation.granted
+        if refused is not None or len(findings) < len(CHECKS):
+            return refused
+        return replace(granted, warning=wide(wish, rules, situation)) if isinstance(granted, Grant) else granted
 
     def closed_by(self, account: str, symbol: str, signal: Signal) -> PositionId | None:
         """The position that another signal with this close's key has closed already. Raises DatabaseAway."""

@@ -27,6 +27,7 @@ from actors.guard import ActorContext
 from actors.loop import EventLoop
 from actors.messages import (
     AskMarkCandles,
+    AskQuote,
     AskSnapshot,
     AskTradedCandles,
     CancelOrphan,
@@ -36,6 +37,7 @@ from actors.messages import (
     GatewayStarted,
     LockIs,
     Perform,
+    QuoteHeard,
     SnapshotFailed,
     SnapshotTaken,
 )
@@ -79,8 +81,10 @@ from persistence.spool import SpoolFull
 __all__ = ["Gateway", "Wiring"]
 
 DURABLE_WITHIN_S = 0.05
-SNAPSHOT_WEIGHT = 90
+SNAPSHOT_WEIGHT = 85
 QUESTION_WEIGHT = 5
+QUOTE_WEIGHT = 2
+FUNDS_APART_S = 25.0  # readings that follow one another to make sure of something are not about money
 DISK_WITHIN_S = 1.0
 MARK_WITHIN_S = 0.5
 PROOF_AFTER_S = 3.0
@@ -141,6 +145,7 @@ class RequestDesk:
         self._client = wiring.open_client()
         self._turns = Turns(wiring.account, actor.clock)
         self._placing: set[ClientOrderId] = set()
+        self._funds_read_at: float | None = None
         self.upkeep = Upkeep(
             wiring.account,
             self._client,
@@ -191,8 +196,13 @@ class RequestDesk:
                 self._queue(_priority(message), lambda: self._perform(message), _weight(message))
             case AskSnapshot(reply_to=reply_to):
                 self._queue(Priority.QUERY, lambda: self._snapshot(reply_to), SNAPSHOT_WEIGHT)
+                if self._funds_read_at is None or self._actor.clock.monotonic() > self._funds_read_at + FUNDS_APART_S:
+                    self._funds_read_at = self._actor.clock.monotonic()
+                    self._queue(Priority.QUERY, self._read_funds, QUESTION_WEIGHT)
             case AskMarkCandles():
                 self._queue(Priority.QUERY, lambda: self._candles_asked.mark(message), MARK_CANDLES_WEIGHT)
+            case AskQuote():
+                self._queue(Priority.QUERY, lambda: self._quote(message), QUOTE_WEIGHT)
             case AskTradedCandles():
                 self._queue(Priority.QUERY, lambda: self._candles_asked.traded(message), weight_of(message))
             case CancelOrphan(ref=ref):
@@ -393,10 +403,22 @@ class RequestDesk:
         highs = [c.high if c.opened_at >= opened_at else c.close for c in candles]
         return CandlesHeard(low=min(lows), high=max(highs))
 
+    async def _quote(self, ask: AskQuote) -> None:
+        answer = QuoteHeard(account=self._wiring.account, symbol=ask.symbol)
+        try:
+            answer = replace(answer, quote=await self._client.quote(ask.symbol))
+        except VenueFailure as failure:
+            self._note_failure(failure.reason, failure.retry_after_s, failure.code)
+            answer = replace(answer, error=str(failure))
+        except Exception as error:
+            self._actor.tell(ask.reply_to, replace(answer, error=f"{type(error).__name__}: {error}"))
+            raise
+        self._actor.tell(ask.reply_to, answer)
+
     async def _snapshot(self, reply_to: str) -> None:
         try:
             held = [(p.symbol, p.side) for p in self._wiring.owners.all(self._wiring.account)]
-            snapshot, _ = await asyncio.gather(self._client.snapshot(held), self._read_funds())
+            snapshot = await self._client.snapshot(held)
         except VenueFailure as failure:
             self._note_failure(failure.reason, failure.retry_after_s, failure.code)
             self._actor.tell(reply_to, SnapshotFailed(text=str(failure)))
@@ -411,7 +433,7 @@ class RequestDesk:
         self._actor.tell(reply_to, SnapshotTaken(snapshot=snapshot))
 
     async def _read_funds(self) -> None:
-        """With each reading of the account; one that fails leaves what was known, which grows old."""
+        """Beside a reading of the account, which must not wait for it; after a failure what was known grows old."""
         read_at = self._actor.clock.now()
         try:
             balance = await self._client.balance()

@@ -14,6 +14,7 @@ from actors.entry_judgement import Judgement
 from actors.openings import Openings
 from actors.reporting import ReportingActor
 from actors.volatility import Volatility
+from domain.catalogue import EventType
 from domain.entries.situation import Grant, Refusal, Wish
 from domain.entries.sizing import Asked
 from domain.entries.terms import Terms
@@ -42,11 +43,15 @@ class Grants:
         asked: Asked = AS_SET,
         goals: Collection[TakeProfit] | None = None,
     ) -> Grant | Refusal | None:
-        """The size, or which check refuses it; None while the market's ATR is being asked for. Raises DatabaseAway."""
+        """The size, or which check refuses it; None while something is being asked for. Raises DatabaseAway."""
         closed = self._gate.closed_because(wish.account)
         last = self._gate.last_order_at(wish.account, wish.instrument.base)
         now = self._desk.clock.now()
-        return self._judgement.consider(wish, terms, closed, last, now, asked, goals)
+        granted = self._judgement.consider(wish, terms, closed, last, now, asked, goals)
+        if isinstance(granted, Grant) and granted.warning is not None:
+            said = {"code": granted.warning.code, "signal_key": wish.key, **granted.warning.figures}
+            self._desk.report(EventType.SPREAD_WIDE, said, symbol=wish.symbol, account=wish.account)
+        return granted
 
     def plan(self, wish: Wish, granted: Grant, terms: Terms) -> Plan | Refusal | None:
         """What the position will live by, or why it cannot; None while the market's ATR is being asked for."""

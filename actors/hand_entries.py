@@ -91,7 +91,7 @@ class HandEntries:
     def _plan(self, wish: Wish, terms: Terms, granted: Grant | None, order: OpenByHand) -> Plan | EntriesRefused:
         planned = None if granted is None else self._grants.plan(wish, granted, terms)
         if planned is None:
-            return EntriesRefused(code=NOT_YET, figures={"reason": "the candles for the ATR are being asked for"})
+            return EntriesRefused(code=NOT_YET, figures={"reason": "the venue is being asked about the market"})
         if isinstance(planned, Refusal):
             return EntriesRefused(code=planned.code, figures=planned.figures)
         plan = replace(

@@ -14,6 +14,7 @@ from typing import ClassVar, Self
 
 from actors.ticket import Ticket
 from domain.entries.signal import Signal
+from domain.entries.situation import Quote
 from domain.identity import PositionId
 from domain.instrument import Instrument, PositionSide
 from domain.market.atr import Candle
@@ -171,6 +172,24 @@ class MarkCandles:
     account: str
     symbol: str
     candles: tuple[Candle, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskQuote:
+    """From the entry desk to a gateway: a symbol's bid and ask of now, for `reply_to`."""
+
+    symbol: str
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteHeard:
+    """From a gateway: bid and ask, or why there are none."""
+
+    account: str
+    symbol: str
+    quote: Quote | None = None
     error: str | None = None
 
 

@@ -116,6 +116,9 @@ class Standing:
     def found(self, facts: AccountFacts, findings: tuple[Finding, ...], margin_mode: MarginMode | None) -> None:
         """The account was read and judged by an expected margin mode."""
         self.facts, self.findings, self._margin_mode = facts, findings, margin_mode
+        read_at, wallet, equity, free = facts.read_at, facts.wallet, facts.total, facts.free
+        if read_at is not None and wallet is not None and equity is not None and free is not None:
+            self.funds_read(Funds(wallet=wallet, equity=equity, free=free, read_at=read_at))
 
     def seen(self, snapshot: AccountSnapshot, owned: Iterable[PositionId]) -> None:
         """A complete reading. Counts the conditional orders that no position of ours accounts for: a human's, a former

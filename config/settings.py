@@ -163,8 +163,8 @@ class Entries(Section):
     max_positions: Annotated[Whole, Field(ge=1), HOT] = 50
     max_exposure_usd: Annotated[PositiveOrOff, HOT] = Decimal(0)
     max_symbol_usd: Annotated[PositiveOrOff, HOT] = Decimal(0)
-    spread_pct: Annotated[Percent, Later(comes_with="the spread check")] = Decimal("0.1")
-    spread_action: Annotated[Literal["refuse", "warn"], Later(comes_with="the spread check")] = "refuse"
+    spread_pct: Annotated[PercentOrOff, HOT] = Decimal("0.1")
+    spread_action: Annotated[Literal["refuse", "warn"], HOT] = "refuse"
     slippage_pct: Annotated[Percent, Later(comes_with="the slippage bound")] = Decimal("0.5")
     sessions: Annotated[tuple[tuple[Hour, Hour], ...], HOT] = ((0, HOURS_A_DAY),)
     stop_list: Annotated[tuple[SymbolName, ...], HOT] = ()

@@ -79,6 +79,7 @@ class AccountFacts:
     conditional_limit: int | None = None
     held: frozenset[str] | None = None
     currency: str | None = None
+    wallet: Decimal | None = None
     total: Decimal | None = None
     free: Decimal | None = None
     unread: tuple[Unread, ...] = ()

@@ -126,6 +126,7 @@ class EventType(StrEnum):
     INTENT_SPOOLED = "intent_spooled"
     PRICE_STALE = "price_stale"
     PRICE_FRESH = "price_fresh"
+    SPREAD_WIDE = "spread_wide"
 
     RECONCILE_STARTED = "reconcile_started"
     RECONCILE_FINDING = "reconcile_finding"
@@ -219,6 +220,7 @@ _SEVERITIES = {
         EventType.INSTRUMENT_CHANGED,
         EventType.INTENT_SPOOLED,
         EventType.PRICE_STALE,
+        EventType.SPREAD_WIDE,
         EventType.RECONCILE_FINDING,
         EventType.RECONCILE_FAILED,
         EventType.ORPHAN_CANCELLED,

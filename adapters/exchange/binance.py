@@ -22,6 +22,7 @@ from adapters.exchange.error_codes import BINANCE
 from adapters.exchange.instances import config, direct
 from adapters.exchange.interface import Balance, Candle, MarkPrice, Usage
 from adapters.exchange.venue import CANDLE_SPANS, BadReply, Capabilities, exact
+from domain.entries.situation import Quote
 from domain.identity import OrderKind
 from domain.instrument import Instrument
 from domain.orders import Fill, OrderIntent, OrderRef, OrderReport, PositionReport, Source, TriggerBy
@@ -188,6 +189,10 @@ class BinanceVenue:
     async def mark_price(self, api: Any, symbol: str) -> MarkPrice:
         """GET /fapi/v1/premiumIndex."""
         return raw.read(parse.premium_index, await api.fapiPublicGetPremiumIndex({"symbol": symbol}))
+
+    async def quote(self, api: Any, symbol: str) -> Quote:
+        """GET /fapi/v1/ticker/bookTicker."""
+        return raw.read(parse.quote, await api.fapiPublicGetTickerBookTicker({"symbol": symbol}))
 
     async def mark_candles(self, api: Any, symbol: str, since: datetime, until: datetime) -> tuple[Candle, ...]:
         """GET /fapi/v1/markPriceKlines, pages followed; the last candle is the one under way."""

@@ -125,6 +125,7 @@ def balance(row: raw.Row) -> AccountFacts:
     money = parse.balance(row)
     return AccountFacts(
         currency=money.currency,
+        wallet=money.wallet,
         total=money.total,
         free=money.free,
         held=frozenset(each["symbol"] for each in row.get("positions", ()) if raw.money(each, "positionAmt")),

@@ -25,6 +25,7 @@ from adapters.exchange.rows import (
     respelled,
     side,
 )
+from domain.entries.situation import Quote
 from domain.instrument import Instrument, PositionSide
 from domain.orders import Fill, OrderReport, OrderStatus, PositionReport, Source, resolve_status
 
@@ -221,6 +222,11 @@ def wallet_event(event: Row) -> WalletReport | None:
 def premium_index(row: Row) -> MarkPrice:
     """The mark price of a symbol."""
     return MarkPrice(symbol=row["symbol"], price=positive(row, "markPrice"), at=instant(row["time"]))
+
+
+def quote(row: Row) -> Quote:
+    """Bid and ask of a bookTicker."""
+    return Quote(bid=money(row, "bidPrice"), ask=money(row, "askPrice"))
 
 
 def candle(row: list[Any]) -> Candle:

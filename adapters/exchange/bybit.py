@@ -24,6 +24,7 @@ from adapters.exchange.interface import Balance, Candle, MarkPrice, Usage
 from adapters.exchange.pages import whole_list
 from adapters.exchange.rows import Row, instant, read, stamp
 from adapters.exchange.venue import BadReply, Capabilities, NoSuchOrder, attached_id, exact
+from domain.entries.situation import Quote
 from domain.identity import OrderKind
 from domain.instrument import Instrument, PositionSide
 from domain.orders import Fill, OrderIntent, OrderRef, OrderReport, PositionReport, Source, TriggerBy
@@ -188,11 +189,20 @@ class BybitVenue:
 
     async def mark_price(self, api: Any, symbol: str) -> MarkPrice:
         """GET /v5/market/tickers of one symbol."""
+        row, at = await self._ticker(api, symbol)
+        return read(parse.ticker, row, at)
+
+    async def quote(self, api: Any, symbol: str) -> Quote:
+        """GET /v5/market/tickers of one symbol."""
+        row, _ = await self._ticker(api, symbol)
+        return read(parse.quote, row)
+
+    async def _ticker(self, api: Any, symbol: str) -> tuple[Any, datetime]:
         reply = await api.publicGetV5MarketTickers({**_LINEAR, "symbol": symbol})
         rows, _ = read(parse.listed, reply)
         if len(rows) != 1:
             raise BadReply(f"tickers of {symbol}: {len(rows)} rows in the reply, there must be 1")
-        return read(parse.ticker, rows[0], instant(read(parse.server_time_ms, reply)))
+        return rows[0], instant(read(parse.server_time_ms, reply))
 
     async def mark_candles(self, api: Any, symbol: str, since: datetime, until: datetime) -> tuple[Candle, ...]:
         """GET /v5/market/mark-price-kline, newest first; the last candle is the one under way."""

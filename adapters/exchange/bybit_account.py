@@ -67,7 +67,7 @@ async def _dead_man(api: Any) -> AccountFacts:
 async def _balance(api: Any) -> AccountFacts:
     """GET /v5/account/wallet-balance."""
     found = read(parse.balance, await api.privateGetV5AccountWalletBalance({"accountType": "UNIFIED", "coin": "USDT"}))
-    return AccountFacts(currency=found.currency, total=found.total, free=found.free)
+    return AccountFacts(currency=found.currency, wallet=found.wallet, total=found.total, free=found.free)
 
 
 def key(reply: Row) -> AccountFacts:

@@ -26,6 +26,7 @@ from adapters.exchange.rows import (
     side,
 )
 from adapters.exchange.venue import BadReply, NoSuchOrder, attached_id
+from domain.entries.situation import Quote
 from domain.instrument import MONEY, Instrument, PositionSide, Side
 from domain.orders import Fill, OrderReport, OrderStatus, PositionReport, Source, resolve_status
 
@@ -327,6 +328,11 @@ def wallet(account: Row) -> Balance | None:
 def ticker(row: Row, at: datetime) -> MarkPrice:
     """The mark price in a row of tickers."""
     return MarkPrice(symbol=row["symbol"], price=price(row, "markPrice"), at=at)
+
+
+def quote(row: Row) -> Quote:
+    """Bid and ask in a row of tickers; a side that nobody is on is empty."""
+    return Quote(bid=optional_money(row, "bid1Price") or ZERO, ask=optional_money(row, "ask1Price") or ZERO)
 
 
 def candle(row: list[str]) -> Candle:

@@ -27,6 +27,7 @@ from adapters.exchange.outcomes import ClassifiedFailure, Verdict, classify
 from adapters.exchange.transport import Receipt, open_session, receipt
 from adapters.exchange.venue import CANDLE_SPANS, MOST_CANDLES, Capabilities, Venue, insanity, row_of_side
 from domain.accounts import AccountFacts
+from domain.entries.situation import Quote
 from domain.instrument import Instrument, PositionSide
 from domain.orders import (
     Accepted,
@@ -202,6 +203,10 @@ class CcxtTradingClient:
     async def mark_price(self, symbol: str) -> MarkPrice:
         """The mark price now. Raises VenueFailure."""
         return await self._ask(lambda api: self._venue.mark_price(api, symbol))
+
+    async def quote(self, symbol: str) -> Quote:
+        """Bid and ask now. Raises VenueFailure."""
+        return await self._ask(lambda api: self._venue.quote(api, symbol))
 
     async def mark_candles(self, symbol: str, since: datetime) -> tuple[Candle, ...]:
         """One-minute candles of the mark price from the minute of `since` on. Raises VenueFailure."""

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from domain.accounts import AccountFacts
+from domain.entries.situation import Quote
 from domain.instrument import Instrument, PositionSide
 from domain.orders import (
     AccountSnapshot,
@@ -185,6 +186,10 @@ class TradingClient(Protocol):
 
     async def mark_price(self, symbol: str) -> MarkPrice:
         """The mark price now. Raises VenueFailure."""
+        ...
+
+    async def quote(self, symbol: str) -> Quote:
+        """Bid and ask now. Raises VenueFailure."""
         ...
 
     async def mark_candles(self, symbol: str, since: datetime) -> tuple[Candle, ...]:

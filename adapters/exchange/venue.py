@@ -17,6 +17,7 @@ from adapters.exchange.access import AccountAccess
 from adapters.exchange.error_codes import Codes
 from adapters.exchange.interface import Balance, Candle, MarkPrice, Usage
 from domain.accounts import AccountFacts
+from domain.entries.situation import Quote
 from domain.identity import MAX_CLIENT_ID, OrderKind
 from domain.instrument import Instrument, PositionSide
 from domain.orders import Fill, OrderIntent, OrderRef, OrderReport, PositionReport, TriggerBy
@@ -136,6 +137,10 @@ class Venue(Protocol):
 
     async def mark_price(self, api: Any, symbol: str) -> MarkPrice:
         """The mark price now."""
+        ...
+
+    async def quote(self, api: Any, symbol: str) -> Quote:
+        """Bid and ask now."""
         ...
 
     async def mark_candles(self, api: Any, symbol: str, since: datetime, until: datetime) -> tuple[Candle, ...]:

@@ -13,7 +13,7 @@ from decimal import Decimal, localcontext
 
 from domain.accounts import SLOTS_IN_RESERVE
 from domain.entries import margin
-from domain.entries.situation import Grant, Refusal, Rules, Situation, Slots, Wish
+from domain.entries.situation import Grant, Quote, Refusal, Rules, Situation, Slots, Wish
 from domain.entries.sizing import balance_of
 from domain.instrument import MONEY, percent_of
 
@@ -212,6 +212,29 @@ def safe_from_liquidation(wish: Wish, rules: Rules, now: Situation) -> Refusal |
     return Refusal(code="stop_beyond_liquidation", figures=figures)
 
 
+def narrow(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
+    """Bid and ask lie near each other, where a wide spread is to refuse (SYSTEM A7)."""
+    return None if rules.spread_warns else wide(wish, rules, now)
+
+
+def wide(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
+    """What is wrong with bid and ask: too far apart, or not to be had."""
+    quote = now.quote
+    if rules.spread_pct <= 0:
+        return None
+    if not isinstance(quote, Quote):
+        return quote or Refusal(code="no_bid_ask", figures={"symbol": wish.symbol})
+    figures = {"symbol": wish.symbol, "bid": str(quote.bid), "ask": str(quote.ask)}
+    if not 0 < quote.bid <= quote.ask:
+        return Refusal(code="no_bid_ask", figures=figures)
+    with localcontext(MONEY):
+        spread = (quote.ask - quote.bid) / (quote.ask + quote.bid) * 200
+    if spread <= rules.spread_pct:
+        return None
+    figures |= {"spread_pct": f"{spread:.4f}", "limit_pct": str(rules.spread_pct)}
+    return Refusal(code="spread_too_wide", figures=figures)
+
+
 def _granted(now: Situation) -> Grant:
     """The size, which `sized` has let pass."""
     if not isinstance(now.granted, Grant):
@@ -248,17 +271,21 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("exposure", small_enough),
     ("margin", funded),
     ("liquidation", safe_from_liquidation),
+    ("spread", narrow),
 )
 
 
 def judge(wish: Wish, rules: Rules, now: Situation, made: int = 0) -> tuple[tuple[str, Refusal | None], ...]:
     """Each check by name with its finding, up to and including the first that refuses; the first `made` are left out.
 
-    Without a size (`Situation.granted`), as it is not known yet, the last is the one before the sizing.
+    What is not known yet is not judged: without a size (`granted`) the last is the one before the sizing, without bid
+    and ask (`quote`), where they matter, the one before the spread.
     """
     findings: list[tuple[str, Refusal | None]] = []
     for name, check in CHECKS[made:]:
         if check is sized and now.granted is None:
+            break
+        if check is narrow and now.quote is None and rules.spread_pct > 0:
             break
         found = check(wish, rules, now)
         findings.append((name, found))

@@ -39,6 +39,7 @@ class Rules:
     """The settings that entries live by. Money in quote currency; a limit of 0 is none.
 
     `margin_reserve_pct`: per cent of the equity that stay free. `balance_good_s`: how old a balance may be.
+    `spread_pct`: widest between bid and ask, in per cent of their middle; `spread_warns`: a wider one refuses nothing.
     """
 
     max_age_s: float
@@ -49,6 +50,8 @@ class Rules:
     daily_loss_usd: Decimal
     margin_reserve_pct: Decimal
     balance_good_s: float
+    spread_pct: Decimal
+    spread_warns: bool
     sessions: tuple[tuple[int, int], ...]
     stop_list: frozenset[str]
     allow_list: frozenset[str]
@@ -70,7 +73,8 @@ class Grant:
     """What an entry may be: `quantity` in base units, worth `usd` at the mark, its first stop where `stop_price` is.
 
     `wanted_usd`: what it was to be worth before it was fitted to the venue's step and minimum.
-    `stop_pct`: the distance of that stop from the entry price, where the sizing or an operator has set one.
+    `stop_pct`: the distance of that stop from the entry price, where the sizing or an operator has set one. `warning`:
+    what speaks against it, and by the settings refuses nothing.
     """
 
     quantity: Decimal
@@ -78,6 +82,15 @@ class Grant:
     wanted_usd: Decimal
     stop_price: Decimal
     stop_pct: Decimal | None = None
+    warning: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """The best prices of one moment."""
+
+    bid: Decimal
+    ask: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +99,8 @@ class Situation:
 
     `granted`: what the sizing makes of the wish; None: that is not known yet, and only the checks before it are made.
     `symbol_usd`: value of the account's positions on the symbol. `bound_usd`: margin that entries need of which the
-    reading of the balance does not know yet. `realized_today`: after fees, since midnight UTC.
+    reading of the balance does not know yet. `realized_today`: after fees, since midnight UTC. `quote`: bid and ask of
+    this moment, or why they cannot be had; None: not asked for yet.
     """
 
     now: datetime
@@ -106,4 +120,5 @@ class Situation:
     excluded: bool = False
     slots: Slots | None = None
     funds: Funds | None = None
+    quote: Quote | Refusal | None = None
     margin: Margin = field(default_factory=Margin)

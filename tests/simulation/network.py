@@ -31,6 +31,7 @@ from adapters.exchange.interface import (
 )
 from adapters.paper_exchange.orders import Price
 from domain.accounts import AccountFacts, MarginMode
+from domain.entries.situation import Quote
 from domain.identity import OrderKind
 from domain.instrument import Instrument, PositionSide
 from domain.orders import (
@@ -321,7 +322,15 @@ class SimulatedClient:
 
     async def account_facts(self) -> AccountFacts:
         """An account as it should be."""
-        return AccountFacts(hedge_mode=False, margin_mode=MarginMode.CROSS)
+        book = self._network.exchange.engine.book
+        return AccountFacts(
+            read_at=self._clock(),
+            hedge_mode=False,
+            margin_mode=MarginMode.CROSS,
+            wallet=book.wallet,
+            total=book.margin_balance(),
+            free=book.available(),
+        )
 
     def _instruments(self) -> Mapping[str, Instrument]:
         contracts = self._network.exchange.engine.contracts
@@ -451,14 +460,18 @@ class SimulatedClient:
 
     async def balance(self) -> Balance:
         """Margin balance. Raises VenueFailure."""
-        book = self._network.exchange.engine.book
-        wallet, total, free = await self._ask(None, lambda: (book.wallet, book.margin_balance(), book.available()))
+        wallet, total, free = await self._ask(None, self._network.exchange.money)
         return Balance(currency="USDT", wallet=wallet, total=total, free=free)
 
     async def mark_price(self, symbol: str) -> MarkPrice:
         """The mark price now. Raises VenueFailure."""
         price = await self._ask(symbol, lambda: self._network.exchange.engine.book.prices[symbol])
         return MarkPrice(symbol=symbol, price=price.mark, at=reports.instant(price.time))
+
+    async def quote(self, symbol: str) -> Quote:
+        """Bid and ask now. Raises VenueFailure."""
+        bid, ask = await self._ask(symbol, lambda: self._network.exchange.best_prices(symbol))
+        return Quote(bid=bid, ask=ask)
 
     async def mark_candles(self, symbol: str, since: datetime) -> tuple[Candle, ...]:
         """One-minute candles of the mark price. Raises VenueFailure."""

@@ -154,7 +154,7 @@ class LoseFirstStops(Nth):
     def strikes(self, fault: Fault, symbol: str | None = None) -> bool:
         """See `Faults`."""
         asked = fault is Fault.REQUEST_LOST and self.step_of(symbol) is Step.FIRST_STOP
-        if asked and self.struck.total() < self._most:
+        if asked and self.struck[Fault.REQUEST_LOST, Step.FIRST_STOP] < self._most:
             self.count(fault, symbol)
             return True
         return False
@@ -169,7 +169,7 @@ def test_a_first_stop_that_gets_lost_is_joined_by_another_at_once() -> None:
 
     world = live(script, LoseFirstStops(1))
     verdict = world.exchange.judge.verdict()
-    assert world.faults.struck.total() == 1
+    assert world.faults.struck[Fault.REQUEST_LOST, Step.FIRST_STOP] == 1
     assert verdict.clean, verdict.breaches
     (interval,) = verdict.measures.intervals
     assert interval.length < 2_000

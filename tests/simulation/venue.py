@@ -229,6 +229,17 @@ class SimulatedExchange:
             and fill.time >= since_ms
         )  # fmt: skip
 
+    def money(self) -> tuple[Decimal, Decimal, Decimal]:
+        """GET /account: wallet, margin balance, what is free."""
+        self._question("/fapi/v3/account", {})
+        book = self.engine.book
+        return book.wallet, book.margin_balance(), book.available()
+
+    def best_prices(self, symbol: str) -> tuple[Decimal, Decimal]:
+        """GET /ticker/bookTicker."""
+        self._question("/fapi/v1/ticker/bookTicker", {"symbol": symbol})
+        return self.engine.fill_price(symbol, EngineSide.SELL), self.engine.fill_price(symbol, EngineSide.BUY)
+
     def marks_since(self, symbol: str, since_ms: int) -> tuple[tuple[int, Decimal, Decimal, Decimal, Decimal], ...]:
         """GET /markPriceKlines: (opened at, open, high, low, close) of each minute from that of `since_ms` on."""
         self._question("/fapi/v1/markPriceKlines", {"symbol": symbol})

@@ -99,6 +99,8 @@ class Workload:
             uid=UID,
         )
         self._ask(messages.ENTRY_DESK, order)
+        # As the admin does: the first answer may be that bid and ask are still being asked for.
+        self._world.scheduler.after(POLL_S, lambda: self._ask(messages.ENTRY_DESK, order))
 
     def _close(self, symbol: str, fraction: Decimal) -> None:
         self._operate(symbol, CloseWanted(reason=CloseReason.OPERATOR, fraction=fraction), "position.close")

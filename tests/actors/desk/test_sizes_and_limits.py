@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from actors import messages
-from actors.messages import AskMarkCandles, MarkCandles
+from actors.entry_desk import NOT_YET
+from actors.messages import AskMarkCandles, AskQuote, MarkCandles, QuoteHeard
 from actors.standing import Standing
 from domain.accounts import AccountFacts, MarginMode
 from domain.entries.funds import Funds
+from domain.entries.situation import Quote
 from domain.entries.sizing import Method, Sizing
 from domain.market.atr import AtrRules
 from tests.actors.desk.scene import D, Scene
@@ -100,3 +102,59 @@ def test_what_was_lost_today_is_read_from_the_book(scene: Scene, lost: Any, outc
     )
     scene.store(signal())
     assert scene.outcome("1")["outcome"] == outcome
+
+
+def answered(scene: Scene, bid: str | None, ask: str | None) -> None:
+    """The gateway's answer to the desk's next question about bid and ask."""
+    asked = scene.heard[GATEWAY].wait(AskQuote)
+    scene.heard[GATEWAY].clear()
+    quote = None if bid is None or ask is None else Quote(bid=D(bid), ask=D(ask))
+    error = "timed out" if quote is None else None
+    scene.stage.tell(asked.reply_to, QuoteHeard(account="main", symbol=asked.symbol, quote=quote, error=error))
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "outcome"),
+    [("49980", "50020", "opened"), ("49900", "50020", "spread_too_wide"), (None, None, "no_bid_ask")],
+)
+def test_an_entry_waits_for_bid_and_ask_and_is_judged_by_them(
+    scene: Scene, bid: str | None, ask: str | None, outcome: str
+) -> None:
+    scene.desk(rules={"spread_pct": D("0.1")})
+    scene.store(signal())
+    answered(scene, bid, ask)
+    row = scene.outcome("1")
+    assert row["outcome"] == outcome
+    if outcome == "spread_too_wide":
+        assert row["outcome_figures"] == {
+            "symbol": "BTCUSDT", "bid": "49900", "ask": "50020", "spread_pct": "0.2402", "limit_pct": "0.1",
+        }  # fmt: skip
+    if outcome == "no_bid_ask":
+        assert row["outcome_figures"] == {"symbol": "BTCUSDT", "error": "timed out"}
+
+
+@pytest.mark.parametrize(("bid", "ask", "code"), [("49900", "50020", "spread_too_wide"), (None, None, "no_bid_ask")])
+def test_where_a_wide_spread_only_warns_the_entry_goes_on(
+    scene: Scene, lines: list[str], bid: str | None, ask: str | None, code: str
+) -> None:
+    scene.desk(rules={"spread_pct": D("0.1"), "spread_warns": True})
+    scene.store(signal())
+    answered(scene, bid, ask)
+    assert scene.outcome("1")["outcome"] == "opened"
+    (said,) = [line for line in lines if "SPREAD_WIDE" in line]
+    assert said.startswith("WARNING SPREAD_WIDE")
+    assert f"code={code}" in said
+
+
+def test_who_is_refused_anyway_costs_no_question(scene: Scene) -> None:
+    scene.desk(rules={"spread_pct": D("0.1"), "max_exposure_usd": D(10)})
+    scene.store(signal())
+    assert scene.outcome("1")["outcome"] == "too_much_exposure"
+    assert scene.heard[GATEWAY].of(AskQuote) == []
+
+
+def test_an_operator_is_told_once_bid_and_ask_are_known(scene: Scene) -> None:
+    scene.desk(rules={"spread_pct": D("0.1")})
+    assert scene.by_hand().code == NOT_YET
+    answered(scene, "49980", "50020")
+    assert scene.by_hand().symbol == "BTCUSDT"

@@ -13,6 +13,7 @@ from typing import Any
 
 from adapters.exchange.interface import Allowance, Balance, Candle, Holding, MarkPrice
 from domain.accounts import AccountFacts
+from domain.entries.situation import Quote
 from domain.identity import ClientOrderId, Epoch, OrderKind, PositionId, mint_client_id
 from domain.instrument import Instrument, PositionSide
 from domain.orders import (
@@ -130,6 +131,10 @@ class ScriptedClient:
         known = MarkPrice(symbol=symbol, price=MARK, at=datetime.now(UTC))
         price: MarkPrice = await self._do("mark", symbol, known)
         return price
+
+    async def quote(self, symbol: str) -> Quote:
+        found: Quote = await self._do("quote", symbol, Quote(bid=MARK - 1, ask=MARK + 1))
+        return found
 
     async def mark_candles(self, symbol: str, since: datetime) -> tuple[Candle, ...]:
         found: tuple[Candle, ...] = await self._do("candles", symbol, ())

@@ -15,15 +15,18 @@ from hypothesis import strategies as st
 from actors import messages
 from actors.guard import abandon
 from actors.messages import (
+    AskQuote,
     AskSnapshot,
     CancelOrphan,
     GatewayStarted,
+    QuoteHeard,
     SnapshotFailed,
     SnapshotTaken,
 )
 from actors.refs import guarded
 from adapters.exchange.interface import VenueFailure
 from domain.catalogue import EventType
+from domain.entries.situation import Quote
 from domain.identity import OrderKind
 from domain.instrument import PositionSide
 from domain.orders import (
@@ -42,7 +45,7 @@ from domain.position.inputs import (
     QuestionFailed,
 )
 from tests.actors.order_path.gateway_bench import NAME, Bench, hang, waiting_ticket
-from tests.actors.order_path.scripted import Owner, ScriptedClient, ref_of
+from tests.actors.order_path.scripted import MARK, Owner, ScriptedClient, ref_of
 from tests.actors.order_path.stage import until
 from tests.persistence.samples import BTC
 
@@ -121,21 +124,42 @@ def test_a_snapshot_goes_to_who_asked(bench: Bench) -> None:
     assert bench.reconciler.wait(SnapshotTaken).snapshot.account == "main"
 
 
-def test_the_money_is_read_with_the_account_and_a_failure_leaves_what_was_known(bench: Bench) -> None:
-    bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))
-    bench.reconciler.wait(SnapshotTaken)
-    first = bench.standing.funds
-    assert first is not None
-    assert [str(each) for each in (first.wallet, first.equity, first.free)] == ["1", "1", "1"]
+def test_the_money_is_read_beside_the_account_and_not_again_at_once(bench: Bench) -> None:
+    for _ in range(2):
+        bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))
+    bench.reconciler.count(SnapshotTaken, 2)
+    until(lambda: bench.standing.funds is not None, what="the balance")
+    funds = bench.standing.funds
+    assert funds is not None
+    assert [str(each) for each in (funds.wallet, funds.equity, funds.free)] == ["1", "1", "1"]
+    assert [call for call, _ in bench.client.calls].count("balance") == 1
 
+
+def test_a_reading_does_not_wait_for_the_money(bench: Bench, lines: list[str]) -> None:
     async def away(_: object) -> None:
         raise VenueFailure(RejectReason.TRANSIENT, "1", "no", certain=True)
 
     bench.client.script["balance"] = away
-    bench.reconciler.clear()
     bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))
     bench.reconciler.wait(SnapshotTaken)
-    assert bench.standing.funds == first
+    until(lambda: any("BALANCE_UNREAD" in line for line in lines), what="the warning")
+    assert bench.standing.funds is None
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_bid_and_ask_go_to_who_asked(bench: Bench, fails: bool) -> None:
+    async def away(_: object) -> None:
+        raise VenueFailure(RejectReason.TRANSIENT, "1", "no", certain=True)
+
+    if fails:
+        bench.client.script["quote"] = away
+    bench.stage.tell(NAME, AskQuote(symbol=BTC.symbol, reply_to=messages.reconciler("main")))
+    heard = bench.reconciler.wait(QuoteHeard)
+    assert (heard.account, heard.symbol) == ("main", BTC.symbol)
+    if fails:
+        assert (heard.quote, heard.error is not None) == (None, True)
+    else:
+        assert (heard.quote, heard.error) == (Quote(bid=MARK - 1, ask=MARK + 1), None)
 
 
 def test_a_reading_asks_for_what_we_hold_and_a_position_for_its_own_side(bench: Bench) -> None:

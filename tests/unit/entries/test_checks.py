@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from domain.entries.checks import CHECKS, judge
 from domain.entries.funds import Funds
 from domain.entries.margin import Bracket, Margin
-from domain.entries.situation import Grant, Refusal, Rules, Situation, Slots, Wish
+from domain.entries.situation import Grant, Quote, Refusal, Rules, Situation, Slots, Wish
 from domain.instrument import PositionSide
 from tests.unit.domain.samples import BTC
 
@@ -38,6 +38,8 @@ RULES = Rules(
     daily_loss_usd=D(100),
     margin_reserve_pct=D(10),
     balance_good_s=90,
+    spread_pct=D("0.1"),
+    spread_warns=False,
     sessions=((8, 12), (12, 13)),
     stop_list=frozenset({"DOGEUSDT"}),
     allow_list=frozenset(),
@@ -65,9 +67,11 @@ NOW = Situation(
     granted=granted(),
     funds=FUNDS,
     margin=ISOLATED,
+    quote=Quote(bid=D("49975.1"), ask=D("50025.1")),
 )
 ORDER = ["entries_open", "age", "idempotency", "lists", "trading", "session", "daily_loss", "position", "cooldown",
-         "max_positions", "conditional_slots", "price", "sizing", "exposure", "margin", "liquidation"]  # fmt: skip
+         "max_positions", "conditional_slots", "price", "sizing", "exposure", "margin", "liquidation",
+         "spread"]  # fmt: skip
 
 
 def ago(**span: float) -> datetime:
@@ -246,6 +250,31 @@ CASES: list[tuple[str, str, dict[str, object], dict[str, Any], dict[str, Any], d
             "margin": replace(ISOLATED, isolated=False, brackets=()),
         },
         {"now": {"granted": granted(stop=25_000), "margin": replace(ISOLATED, isolated=False, brackets=())}},
+    ),
+    (  # 50.01 of 50 000.005 are 0.10002 %
+        "spread", "spread_too_wide",
+        {"symbol": "BTCUSDT", "bid": "49975", "ask": "50025.01", "spread_pct": "0.1000", "limit_pct": "0.1"},
+        {}, {}, {"quote": Quote(bid=D(49_975), ask=D("50025.01"))},
+        {"now": {"quote": Quote(bid=D(49_975), ask=D(50_025))}},
+    ),
+    (
+        "spread", "spread_too_wide",
+        {"symbol": "BTCUSDT", "bid": "1", "ask": "3", "spread_pct": "100.0000", "limit_pct": "0.1"},
+        {}, {}, {"quote": Quote(bid=D(1), ask=D(3))},
+        {"rules": {"spread_warns": True}, "now": {"quote": Quote(bid=D(1), ask=D(3))}},
+    ),
+    (
+        "spread", "no_bid_ask", {"symbol": "BTCUSDT", "bid": "0", "ask": "3"},
+        {}, {}, {"quote": Quote(bid=D(0), ask=D(3))}, {"rules": {"spread_pct": D(0)}, "now": {"quote": None}},
+    ),
+    (
+        "spread", "no_bid_ask", {"symbol": "BTCUSDT", "bid": "3", "ask": "2"},
+        {}, {}, {"quote": Quote(bid=D(3), ask=D(2))}, {"now": {"quote": Quote(bid=D(3), ask=D(3))}},
+    ),
+    (
+        "spread", "no_bid_ask", {"error": "timed out"},
+        {}, {}, {"quote": Refusal(code="no_bid_ask", figures={"error": "timed out"})},
+        {"rules": {"spread_warns": True}, "now": {"quote": Refusal(code="no_bid_ask")}},
     ),
     (
         "conditional_slots", "no_conditional_slots",
