@@ -126,12 +126,8 @@ class EntryDesk(ReportingActor):
                 self._read(account)
             case Tick():
                 self._turn()
-            case MarkCandles():
-                self._volatility.hear(message)
-                self._taken_up()
-            case QuoteHeard():
-                self._quotes.hear(message)
-                self._taken_up()
+            case MarkCandles() | QuoteHeard():
+                self._market_said(message)
             case PositionEnded(position=position):
                 self._ended(position)
             case DatabaseIs(up=up):
@@ -151,8 +147,12 @@ class EntryDesk(ReportingActor):
 
     # Turns.
 
-    def _taken_up(self) -> None:
+    def _market_said(self, answer: MarkCandles | QuoteHeard) -> None:
         """What some signal waits for may be known now."""
+        if isinstance(answer, QuoteHeard):
+            self._quotes.hear(answer)
+        else:
+            self._volatility.hear(answer)
         self._waves.soon()
         self._turn()
 
