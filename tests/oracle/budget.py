@@ -15,6 +15,7 @@ from tests.oracle.facts import Asked
 from tests.oracle.law import Ears, Law
 from tests.oracle.measures import Measures
 
+MANY_STARTS = 3
 _MINUTE_MS = 60_000
 _TEN_SECONDS_MS = 10_000
 _FIVE_SECONDS_MS = 5_000
@@ -40,7 +41,10 @@ _WEIGHTS = {
 
 
 class Budget(Law):
-    """S15. Requests stay under half of the venue's limits."""
+    """S15. Requests stay under half of the venue's limits.
+
+    Excuse: our process was started over and over; each start reads the account, and knows nothing of the ones before.
+    """
 
     name = "S15"
 
@@ -76,6 +80,10 @@ class Budget(Law):
     def _tell(self, ask: Ask, text: str) -> None:
         if ask.line.t - self._told > _MINUTE_MS:
             self._told = ask.line.t
+            starts = self.court.starts_within(ask.line.t - _MINUTE_MS, ask.line.t)
+            if starts >= MANY_STARTS:
+                self.court.excuse(self.name, f"our process was started {starts} times within the minute")
+                return
             self.breach(ask.line.t, "all", text, ask.line)
 
 

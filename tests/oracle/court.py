@@ -18,6 +18,7 @@ GRACE_MS = 5_000
 """After an outsider's act the laws hold again within this (LAWS, 'Safety')."""
 RETURN_GRACE_MS = 10_000
 """After the exchange answers again (LAWS L1)."""
+PROCESS_DOWN = "our process was down"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Absence:
 
     since: int
     until: int
-    why: str = "our process was down"
+    why: str = PROCESS_DOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,10 @@ class Court:
     def away_at(self, at: int) -> str | None:
         """Why we could hear no prices at this time, or may not have heard one since; None if we could."""
         return next((why for since, over, why in self._absences if since <= at < over), None)
+
+    def starts_within(self, since: int, until: int) -> int:
+        """How often our process was started in this time, as far as the judge was told."""
+        return sum(since <= absence.until <= until for absence in self.terms.absences if absence.why == PROCESS_DOWN)
 
     def remind(self, at: int, act: Callable[[int], None]) -> None:
         """Call `act` with the time once the timeline has passed `at`."""

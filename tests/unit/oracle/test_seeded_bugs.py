@@ -141,6 +141,16 @@ def test_stop_on_the_wrong_side_is_excused_while_no_mark_can_be_known_and_an_abs
     assert "S13" in far.verdict(started).broken()
 
 
+@pytest.mark.parametrize(("starts", "excused"), [(3, True), (2, False)])
+def test_budget_is_excused_by_many_starts_within_its_minute(starts: int, excused: bool) -> None:
+    x = TinyExchange()
+    bugs_of_conduct.s15_polling(x)
+    told = tuple(Absence(since=START + n, until=START + n + 1) for n in range(starts))
+    verdict = x.verdict(Terms(absences=told))
+    assert verdict.clean is excused
+    assert (("S15", f"our process was started {starts} times within the minute") in verdict.excuses) is excused
+
+
 def test_old_epoch_on_the_wire_at_a_take_over_is_excused_within_the_receive_window() -> None:
     x = TinyExchange()
     stop = opened(x)
