@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actors.control import positions, reading, running, settings, status
+from actors.control import positions, reading, running, settings, status, symbols
 from actors.control.answering import Answering, Wiring
 from actors.directory import Unanswered, Unavailable
 from actors.guard import ActorContext
@@ -69,6 +69,9 @@ METHODS: dict[str, Method] = {
     "actors": reading.actors,
     "actors.kill": running.kill,
     "events": reading.events,
+    "symbol.get": symbols.get,
+    "symbol.set": symbols.change,
+    "alerts_audit": symbols.audit,
     "settings.reload": settings.reload,
     "log.level": settings.log_level,
     "shutdown": running.shutdown,

@@ -46,7 +46,7 @@ class Wiring:
     marks: Marks
     spool: Spool
     recorder: Recorder
-    leverage: int
+    leverage: Callable[[str], int]
     max_stop_distance_pct: Decimal
     dry_run: bool
 
@@ -62,7 +62,7 @@ class Admission:
         self._upkeep = upkeep
         self._epochs: dict[PositionId, Epoch] = {}
         self._entries_closed: dict[str, str] = {}
-        self._leverage_set: set[str] = set()
+        self._leverage_set: dict[str, int] = {}
         self._withholding = False
 
     def claim(self, fence: Fence) -> None:
@@ -199,15 +199,16 @@ class Admission:
 
     async def prepare(self, intent: OrderIntent) -> Rejected | None:
         """Leverage, once a symbol, on a symbol without a position (DESIGN 3, 'Hands off'). Raises VenueFailure."""
-        leverage, symbol = self._wiring.leverage, intent.symbol
-        if leverage <= 0 or symbol in self._leverage_set:
+        symbol = intent.symbol
+        leverage = self._wiring.leverage(symbol)
+        if leverage <= 0 or self._leverage_set.get(symbol) == leverage:
             return None
         if not await self._is_held(symbol):
             await self._client.set_leverage(symbol, leverage)
         elif self._wiring.standing.leverage(symbol) != leverage:
             text = f"leverage {leverage} is not set on {symbol}: a position is open there"
             return self.rejected(intent, RejectReason.OTHER, text)
-        self._leverage_set.add(symbol)
+        self._leverage_set[symbol] = leverage
         return None
 
     async def _is_held(self, symbol: str) -> bool:

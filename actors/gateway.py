@@ -319,7 +319,7 @@ class RequestDesk:
             return await self._admission.prepare(intent)
         except VenueFailure as failure:
             self._note_failure(failure.reason, failure.retry_after_s, failure.code)
-            text = f"leverage {self._wiring.leverage} could not be set: {failure.text}"
+            text = f"leverage {self._wiring.leverage(intent.symbol)} could not be set: {failure.text}"
             return self._admission.rejected(intent, failure.reason, text)
 
     async def _find(self, ref: OrderRef) -> Answer:

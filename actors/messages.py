@@ -33,6 +33,7 @@ ENTRY_DESK = "entry_desk"
 SIGNAL_FEED = "signal_feed"
 ADMIN = "admin"
 WARDEN = "warden"
+SYMBOL_KEEPER = "symbol_keeper"
 ROOT = "root"
 
 
@@ -428,6 +429,15 @@ class OperatorInput:
     urgent: ClassVar[bool] = True
     input: object
     method: str
+    uid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetSymbol:
+    """Asked of the keeper of per-symbol settings by the admin: these keys of a symbol, None for as it is by default."""
+
+    symbol: str
+    values: Mapping[str, object]
     uid: int
 
 

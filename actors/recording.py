@@ -12,7 +12,7 @@ from loguru import logger
 
 from domain.catalogue import CATALOGUE, EventType, Happening, Severity
 from domain.position.state import Position
-from domain.records import AlertChange, Event, OrderChange, Record, SignalOutcome, StoredSignal, Trade
+from domain.records import AlertChange, Event, OrderChange, Record, SignalOutcome, StoredSignal, SymbolChange, Trade
 
 _LEVELS = {severity: severity.name for severity in Severity}
 
@@ -37,6 +37,7 @@ class Recorder:
         outcomes: tuple[SignalOutcome, ...] = (),
         alerts: tuple[AlertChange, ...] = (),
         facts: Mapping[str, object] | None = None,
+        symbols: tuple[SymbolChange, ...] = (),
     ) -> Record:
         """One transaction. Every event that asks for a human gets its row in the outbox within it."""
         kept = tuple(events)
@@ -57,6 +58,7 @@ class Recorder:
             outcomes=outcomes,
             alerts=alerts + raised,
             facts=facts,
+            symbols=symbols,
         )
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors import messages
-from actors.core_values import terms_of
 from actors.directory import Directory
 from actors.messages import ReconcileNow
 from actors.owners import Owners
@@ -27,7 +26,7 @@ from domain.position.inputs import RulesChanged
 SETTLES_S = 0.3
 
 Tell = Callable[[EventType, dict[str, object]], None]
-Merge = Callable[[Terms, str], Terms]
+TermsOf = Callable[[Settings, str, str], Terms]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +45,16 @@ class Reloading:
         in_force: SettingsInForce,
         *,
         load: Callable[[], Settings],
-        for_symbol: Merge,
+        terms: TermsOf,
         set_log_level: Callable[[Log], None],
         owners: Owners,
         directory: Directory,
         tell: Tell,
     ) -> None:
-        """`load` reads file and environment anew, or raises SettingsError; `for_symbol` lays a symbol's own on top."""
+        """`load` reads file and environment anew, or raises SettingsError; `terms` are those of account and symbol."""
         self._in_force = in_force
         self._load = load
-        self._for_symbol = for_symbol
+        self._terms = terms
         self._set_log_level = set_log_level
         self._owners = owners
         self._directory = directory
@@ -115,8 +114,8 @@ class Reloading:
         for account in after.accounts:
             self._directory.tell(messages.reconciler(account), ReconcileNow(reason="settings reloaded"))
         for position in self._owners.all():
-            old = self._for_symbol(terms_of(before, position.account), position.symbol)
-            new = self._for_symbol(terms_of(after, position.account), position.symbol)
+            old = self._terms(before, position.account, position.symbol)
+            new = self._terms(after, position.account, position.symbol)
             tell_owner(self._directory, position.id, old, new)
 
 

@@ -173,7 +173,7 @@ class Service:
             self._reload_asked.clear()
             # Refused settings have been told as an event, and the old ones stay: the service goes on.
             with suppress(SettingsError):
-                tree.reloading.reload("SIGHUP")
+                tree.ruling.reloading.reload("SIGHUP")
 
     def stop(self, what_stays: Callable[[Tree], str]) -> None:
         """Take everything down in order; positions and stops stay where they are, and the log says so."""

@@ -13,6 +13,7 @@
     │   └── account_feed   orders, fills, positions as the venue pushes them
     ├── signal_feed        signals in
     ├── strategy/…         for each account, where it is enabled: the built-in signals
+    ├── symbol_keeper      what is set for single symbols
     └── admin              the control socket
 """
 
@@ -37,10 +38,11 @@ from actors import (
     reconciler,
     signal_feed,
     strategy,
+    symbol_keeper,
     warden,
 )
 from actors import position as owner
-from actors.core_values import terms_of, wave_rules_of
+from actors.core_values import wave_rules_of
 from actors.directory import Directory
 from actors.fall_reports import FallReports
 from actors.foundation import Account, Ground
@@ -50,20 +52,16 @@ from actors.messages import Write
 from actors.owners import Owners
 from actors.recording import Recorder, log, plain_event
 from actors.refs import GuardedRef, StartFailedError, guarded, stop_and_wait
-from actors.reloading import Reloading
 from actors.restarts import Roster
 from actors.root import RootWatch, start_root, stop_root, supervisor_alive
+from actors.ruling import Ruling
 from actors.standing import expected_of
 from actors.supervision import ChildSpec, Down
 from actors.supervisor import Supervisor
-from actors.symbol_lists import Spellings
 from adapters.channels.log_channel import LogChannel
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading, venue_rules
 from adapters.signals.demo_source import DemoSource
-from config.in_force import SettingsInForce
-from config.log import change_level
 from domain.catalogue import EventType
-from domain.entries.terms import Terms
 from domain.position.state import Position
 from persistence.positions import load_open
 from persistence.writer import Writer
@@ -85,24 +83,20 @@ class Tree:
         """Nothing runs before `start`."""
         self._ground = ground
         self._settings = ground.settings
-        self.in_force = SettingsInForce(ground.settings)
         self.directory = Directory()
         self.recorder = Recorder(ground.started_at)
         accounts = ground.settings.accounts.items()
         self.owners = Owners(frozenset(name for name, account in accounts if account.hedge_mode))
         self.marks = Marks()
-        self.spellings = Spellings(
+        self.ruling = Ruling(
+            ground.settings,
+            ground.load_settings,
             {account.name: account.instruments for account in ground.accounts},
-            lambda: self.in_force.now.symbols.aliases,
-        )
-        self.reloading = Reloading(
-            self.in_force,
-            load=ground.load_settings,
-            for_symbol=lambda terms, _symbol: terms,
-            set_log_level=change_level,
-            owners=self.owners,
-            directory=self.directory,
-            tell=self.write,
+            ground.reader,
+            ground.clock,
+            self.owners,
+            self.directory,
+            self.write,
         )
         self.root: GuardedRef[Supervisor] | None = None
         self._given_up = False
@@ -226,6 +220,8 @@ class Tree:
                 max_backoff_s=GATEWAY_BACKOFF_S,
                 awaited_s=GATEWAY_AWAITED_S,
             )
+        keeper = self.ruling.keeper(self.recorder, self._ground.conninfo)
+        yield self._spec(messages.SYMBOL_KEEPER, symbol_keeper.SymbolKeeper, keeper)
         # Between the gateways, which know the markets, and the reconcilers, which tell it that an account was read.
         yield self._spec(messages.ENTRY_DESK, entry_desk.EntryDesk, self._entry_desk())
         for account in self._ground.accounts:
@@ -317,7 +313,7 @@ class Tree:
         return gateway.Wiring(
             account=account.name,
             open_client=lambda: open_trading(account.access, self._ground.clock.now),
-            expected=lambda: expected_of(self.in_force.now, account.name, account.access, account.instruments),
+            expected=lambda: expected_of(self.ruling.in_force.now, account.name, account.access, account.instruments),
             standing=account.standing,
             lease=account.lease,
             instruments=account.instruments,
@@ -325,7 +321,7 @@ class Tree:
             marks=self.marks,
             spool=self._ground.spool,
             recorder=self.recorder,
-            leverage=self._settings.accounts[account.name].leverage,
+            leverage=lambda symbol: self.ruling.symbols.leverage(account.name, symbol),
             max_stop_distance_pct=FARTHEST_STOP_PCT,
             dry_run=self._settings.service.dry_run,
         )
@@ -359,18 +355,14 @@ class Tree:
         return reconciler.Wiring(
             account=account.name,
             instance=self._ground.instance,
-            interval_s=lambda: self.in_force.now.reconciler.interval_s,
+            interval_s=lambda: self.ruling.in_force.now.reconciler.interval_s,
             untracked=settings.untracked_policy(account.name),
-            exclude=lambda: frozenset(self.in_force.now.accounts[account.name].exclude),
+            exclude=lambda: frozenset(self.ruling.in_force.now.accounts[account.name].exclude),
             instruments=account.instruments,
-            spellings=self.spellings,
+            spellings=self.ruling.spellings,
             owners=self.owners,
             recorder=self.recorder,
         )
-
-    def _terms(self, account: str, _symbol: str) -> Terms:
-        """By what the desk decides on a symbol, now."""
-        return terms_of(self.in_force.now, account)
 
     def _entry_desk(self) -> entry_desk.Wiring:
         return entry_desk.Wiring(
@@ -385,12 +377,12 @@ class Tree:
                 )
                 for account in self._ground.accounts
             },
-            spellings=self.spellings,
+            spellings=self.ruling.spellings,
             owners=self.owners,
             marks=self.marks,
             reader=self._ground.reader,
             recorder=self.recorder,
-            terms=self._terms,
+            terms=self.ruling.symbols.terms,
             dry_run=self._settings.service.dry_run,
             waves=wave_rules_of(self._settings),
         )
@@ -430,14 +422,13 @@ class Tree:
             started_at=self._ground.started_at,
             accounts={account.name: account.access.exchange for account in self._ground.accounts},
             instruments={account.name: account.instruments for account in self._ground.accounts},
-            spellings=self.spellings,
             owners=self.owners,
             marks=self.marks,
             reader=self._ground.reader,
             recorder=self.recorder,
             terms={account.name: account.lock.term for account in self._ground.accounts},
             request_stop=lambda reason: self._ground.request_stop(reason, 0),
-            reloading=self.reloading,
+            ruling=self.ruling,
         )
 
     @property

@@ -159,7 +159,7 @@ class Crowd:
             account=account, open_client=lambda: Venue(mine, self.watch, self._directory), expected=lambda: expected,
             standing=Standing(), lease=held_lease(self.clock), instruments={}, owners=self._owners, marks=self._marks,
             spool=self._spool,
-            recorder=self._recorder, leverage=0, max_stop_distance_pct=Decimal(60), dry_run=False,
+            recorder=self._recorder, leverage=lambda _symbol: 0, max_stop_distance_pct=Decimal(60), dry_run=False,
         )  # fmt: skip
         feed = market_feed.Wiring(
             account=account, open_stream=lambda: self.prices[account], symbols=lambda: tuple(mine),

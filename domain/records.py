@@ -121,8 +121,17 @@ class AlertChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolChange:
+    """What is set for one symbol from now on: the whole row of the table."""
+
+    symbol: str
+    row: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One transaction. Its parts are written in the order: signals, position, orders, trades, events, alerts, facts."""
+    """One transaction. Its parts are written in the order: signals, position, orders, trades, events, alerts, facts,
+    symbols."""
 
     record_id: str
     at: datetime
@@ -134,3 +143,4 @@ class Record:
     outcomes: tuple[SignalOutcome, ...] = ()
     alerts: tuple[AlertChange, ...] = ()
     facts: Mapping[str, object] | None = None
+    symbols: tuple[SymbolChange, ...] = ()

@@ -183,6 +183,19 @@ class Reader:
         """The latest alerts, newest first."""
         return self.pool.rows("SELECT * FROM monitoring.alerts ORDER BY id DESC LIMIT %s", (limit,))
 
+    def symbol_settings(self) -> list[Row]:
+        """All that is set for single symbols."""
+        return self.pool.rows("SELECT * FROM monitoring.symbol_settings ORDER BY symbol")
+
+    def last_alerts(self, symbols: Sequence[str]) -> dict[str, datetime]:
+        """When an alert on each symbol was raised last; absent: never."""
+        found = self.pool.rows(
+            "SELECT symbol, (SELECT raised_at FROM monitoring.alerts a WHERE a.symbol = wanted.symbol "
+            "ORDER BY id DESC LIMIT 1) AS at FROM unnest(%s::text[]) AS wanted (symbol)",
+            (list(symbols),),
+        )
+        return {row["symbol"]: row["at"] for row in found if row["at"] is not None}
+
     def fact(self, key: str) -> Any:
         """What was last written under `key`; None when nothing was."""
         row = self.pool.row("SELECT value FROM monitoring.service_facts WHERE key = %s", (key,))

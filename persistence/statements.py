@@ -44,6 +44,10 @@ _EVENT = (
     "exchange", "error_message", "stack_trace", "created_at",
 )  # fmt: skip
 _ALERT = ("alert_id", "severity", "type", "text", "correlation_id", "position_id", "symbol", "raised_at")
+_SYMBOL = (
+    "symbol", "alert_enabled", "buy_alert_enabled", "sell_alert_enabled", "trade_enabled", "min_trade_usd",
+    "cooldown_seconds", "leverage", "protection_overrides", "trailing_overrides",
+)  # fmt: skip
 _LOG = ("record_id", "recorded_at", "duration_ms", "row_count")
 
 
@@ -124,6 +128,9 @@ STATEMENTS: Mapping[str, bytes] = MappingProxyType(
             "alerts": _insert("monitoring.alerts", _ALERT) + " ON CONFLICT (alert_id) DO NOTHING",
             "alert news": _WRITE_ALERT_NEWS,
             "facts": _WRITE_FACTS,
+            "symbols": f"INSERT INTO monitoring.symbol_settings ({', '.join(_SYMBOL)}) SELECT {', '.join(_SYMBOL)} "
+            "FROM jsonb_populate_recordset(NULL::monitoring.symbol_settings, %s::jsonb) "
+            f"ON CONFLICT (symbol) DO UPDATE SET {_replace(_SYMBOL[1:])}",
             "log": _insert("monitoring.transaction_log", _LOG),
         }.items()
     }

@@ -121,6 +121,17 @@ class Writer:
             self._conn = None
 
 
+def commit(conninfo: str, record: Record, pulse: Callable[[float], object] = lambda _limit_s: None) -> None:
+    """Write one record on a connection of its own, beside the journal. Raises DatabaseAway, ValueError: refused."""
+    writer = Writer(conninfo, pulse=pulse)
+    try:
+        refused = writer.write([record])
+    finally:
+        writer.close()
+    if refused:
+        raise ValueError(f"record {record.record_id} is refused by the database: {refused[0].cause}")
+
+
 def _write_group(conn: Connection, records: Sequence[Record]) -> None:
     began = time.perf_counter()
     ids = [record.record_id for record in records]
@@ -163,6 +174,8 @@ def _batches(records: Sequence[Record]) -> Iterator[tuple[str, list[Row]]]:
         yield "alert news", batch
     facts = {key: value for record in records for key, value in (record.facts or {}).items()}
     yield "facts", [{"key": key, "value": value} for key, value in facts.items()]
+    symbols = {change.symbol: dict(change.row) for record in records for change in record.symbols}
+    yield "symbols", list(symbols.values())
 
 
 def _base(record: Record) -> str | None:
@@ -197,7 +210,7 @@ def _rounds(batch: Iterable[Row], key: str) -> list[list[Row]]:
 
 def _size(record: Record) -> int:
     parts = (record.signals, record.orders, record.trades, record.events, record.outcomes, record.alerts)
-    return sum(len(part) for part in parts) + len(record.facts or {}) + (2 if record.position else 0)
+    return sum(len(part) for part in (*parts, record.symbols)) + len(record.facts or {}) + (2 if record.position else 0)
 
 
 def _refused(record: Record, fault: Exception) -> RefusedRecord:

@@ -18,9 +18,8 @@ from actors.marks import Marks
 from actors.messages import EntriesState
 from actors.owners import Owners
 from actors.recording import Recorder
-from actors.reloading import Reloading
 from actors.reporting import ReportingActor
-from actors.symbol_lists import Spellings
+from actors.ruling import Ruling
 from actors.views import position_view
 from adapters.admin.parameters import refused
 from adapters.admin.protocol import INVALID_PARAMS, AdminError
@@ -46,14 +45,13 @@ class Wiring:
     started_at: datetime
     accounts: Mapping[str, str]
     instruments: Mapping[str, Mapping[str, Instrument]]
-    spellings: Spellings
     owners: Owners
     marks: Marks
     reader: Reader
     recorder: Recorder
     terms: Mapping[str, int]
     request_stop: Callable[[str], None]
-    reloading: Reloading
+    ruling: Ruling
 
 
 class Answering(ReportingActor):
@@ -92,6 +90,6 @@ class Answering(ReportingActor):
     def canonical(self, symbol: str) -> str:
         """The symbol by any spelling, of whichever account knows it."""
         try:
-            return self.wiring.spellings.anywhere().canonical(symbol)
+            return self.wiring.ruling.spellings.anywhere().canonical(symbol)
         except UnknownSymbol as unknown:
             raise AdminError(INVALID_PARAMS, str(unknown), {"parameter": "symbol", "value": symbol}) from unknown

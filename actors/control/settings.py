@@ -16,7 +16,7 @@ def reload(house: Answering, params: Parameters, caller: Caller) -> object:
     """The settings file and the environment, anew: what changed, and what of it waits for a restart."""
     params.done()
     try:
-        done = house.wiring.reloading.reload(f"uid {caller.uid}")
+        done = house.wiring.ruling.reloading.reload(f"uid {caller.uid}")
     except SettingsError as error:
         data = {"problems": [str(problem) for problem in error.problems]}
         raise AdminError(REFUSED, f"settings.reload refused, the old settings stay: {error}", data) from error
@@ -32,5 +32,5 @@ def log_level(house: Answering, params: Parameters, caller: Caller) -> object:
     """How much is logged, until the next reload or start."""
     level = required("level", params.choice("level", *get_args(Level)))
     params.done()
-    house.wiring.reloading.set_log_level(cast("Level", level), f"uid {caller.uid}")
+    house.wiring.ruling.reloading.set_log_level(cast("Level", level), f"uid {caller.uid}")
     return {"level": level}

@@ -53,6 +53,24 @@ METHODS = (
         line="break an actor on purpose (chaos.enabled only)",
         positional="name",
     ),
+    Method(
+        name="symbol.get",
+        usage="SYMBOL",
+        line="what holds for one symbol, each value with its source",
+        positional="symbol",
+    ),
+    Method(
+        name="symbol.set",
+        usage="SYMBOL key=value|default ...",
+        line="set it for one symbol, at once (trade_enabled, leverage, trailing.callback_pct, ...)",
+        positional="symbol",
+    ),
+    Method(
+        name="alerts_audit",
+        usage="[SYMBOL]",
+        line="alerts, trading and limits of each symbol, and where they come from",
+        positional="symbol",
+    ),
     Method(name="settings.reload", usage="", line="read the settings file anew: hot keys at once, others are named"),
     Method(
         name="log.level",

@@ -115,6 +115,12 @@ class Parameters:
             raise refused(name, value, rule)
         return moment.astimezone(UTC)
 
+    def rest(self, *names: str) -> dict[str, str]:
+        """Whatever else was given, by name, as text; each must be one of `names`."""
+        found = {name: self.text(name) for name in names if name in self._left}
+        self._known += [name for name in names if name not in self._known]
+        return {name: text for name, text in found.items() if text is not None}
+
     def done(self) -> None:
         """To be called last: refuses what no one has asked for."""
         for name, value in self._left.items():

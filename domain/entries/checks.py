@@ -67,6 +67,13 @@ def allowed(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     return None
 
 
+def enabled(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
+    """Nobody has switched the symbol off in the database (SYSTEM D7)."""
+    if rules.trade_enabled:
+        return None
+    return Refusal(code="trade_disabled", figures={"symbol": wish.symbol, "trade_enabled": False, "source": "db"})
+
+
 def trading(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     """The venue trades the symbol."""
     return None if wish.instrument.trading else Refusal(code="symbol_not_trading", figures={"symbol": wish.symbol})
@@ -154,6 +161,16 @@ def solvent(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
 def sized(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     """There is a size for it (SYSTEM A6). The checks after this one judge that size."""
     return now.granted if isinstance(now.granted, Refusal) else None
+
+
+def worth_it(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
+    """The position is worth what the database sets for the symbol as the least (SYSTEM D7)."""
+    with localcontext(MONEY):
+        notional = _granted(now).quantity * _mark(now)
+    if notional >= rules.min_trade_usd:
+        return None
+    figures = {"notional_usd": f"{notional.normalize():f}", "min_trade_usd": f"{rules.min_trade_usd:f}", "source": "db"}
+    return Refusal(code="below_min_trade", figures=figures)
 
 
 def small_enough(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
@@ -259,6 +276,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("age", fresh),
     ("idempotency", once),
     ("lists", allowed),
+    ("trade_enabled", enabled),
     ("trading", trading),
     ("session", in_session),
     ("daily_loss", solvent),
@@ -268,6 +286,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("conditional_slots", room_for_stops),
     ("price", priced),
     ("sizing", sized),
+    ("min_trade", worth_it),
     ("exposure", small_enough),
     ("margin", funded),
     ("liquidation", safe_from_liquidation),

@@ -40,6 +40,7 @@ class Rules:
 
     `margin_reserve_pct`: per cent of the equity that stay free. `balance_good_s`: how old a balance may be.
     `spread_pct`: widest between bid and ask, in per cent of their middle; `spread_warns`: a wider one refuses nothing.
+    `trade_enabled`, `min_trade_usd`: set for the symbol alone, in the database.
     """
 
     max_age_s: float
@@ -55,6 +56,8 @@ class Rules:
     sessions: tuple[tuple[int, int], ...]
     stop_list: frozenset[str]
     allow_list: frozenset[str]
+    trade_enabled: bool = True
+    min_trade_usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ One value, taken once for each wish and handed on: a reload in the middle of a d
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from domain.entries.situation import Rules
 from domain.entries.sizing import Sizing
@@ -25,3 +26,8 @@ class Terms:
     atr: AtrRules = field(default_factory=AtrRules)
     exclude: frozenset[str] = frozenset()
     leverage: int = 0
+
+    def for_symbol(self, *, trade_enabled: bool, min_trade_usd: Decimal | None) -> Terms:
+        """With the rules that only a single symbol can have."""
+        rules = replace(self.rules, trade_enabled=trade_enabled, min_trade_usd=min_trade_usd or Decimal(0))
+        return replace(self, rules=rules)

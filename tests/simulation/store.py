@@ -177,6 +177,11 @@ class StoreReader:
         self._access.reach(ANSWER_S)
         return self._access.database.facts.get(key)
 
+    def symbol_settings(self) -> list[dict[str, Any]]:
+        """Nobody sets anything for single symbols here."""
+        self._access.reach(ANSWER_S)
+        return []
+
     def signal(self, signal_id: str) -> dict[str, Any] | None:
         """One signal and what became of it."""
         self._access.reach(ANSWER_S)

@@ -220,14 +220,14 @@ def test_every_hot_key_has_a_row_that_shows_its_effect() -> None:
 def test_a_hot_key_takes_effect_without_a_restart(house: House, told: list[tuple[str, Any]], row: Row) -> None:
     assert row.look(house) == row.before
     set_key(house.file, row.key, row.value)
-    done = house.tree.reloading.reload("a test")
+    done = house.tree.ruling.reloading.reload("a test")
     assert row.look(house) == row.after
     assert ([change.key for change in done.changed], done.needs_restart) == ([row.key], ())
     (event,) = events(told)
     assert (event.type, event.data["changed"][0]["key"]) == (EventType.SETTINGS_RELOADED, row.key)
     assert (messages.reconciler("main"), ReconcileNow(reason="settings reloaded")) in told
     del house.file[row.key.split(".")[0]]
-    house.tree.reloading.reload("a test")
+    house.tree.ruling.reloading.reload("a test")
     assert row.look(house) == row.before
 
 
@@ -236,7 +236,7 @@ def test_other_keys_are_named_and_wait_for_a_restart(house: House, told: list[tu
     set_key(house.file, "accounts.main.secret", "hush-hush")
     set_key(house.file, "admin.max_clients", 3)
     set_key(house.file, "entries.max_positions", 2)
-    done = house.tree.reloading.reload("a test")
+    done = house.tree.ruling.reloading.reload("a test")
     assert [change.key for change in done.changed] == ["entries.max_positions"]
     waiting = {change.key: (change.old, change.new) for change in done.needs_restart}
     secret = ("***", "***")
@@ -244,8 +244,8 @@ def test_other_keys_are_named_and_wait_for_a_restart(house: House, told: list[tu
     keys = {"accounts.main.leverage": leverage, "accounts.main.secret": secret, "admin.max_clients": clients}
     assert waiting == keys
     assert "hush" not in str(events(told))
-    assert house.tree.in_force.now.admin.max_clients == 64
-    assert house.tree.in_force.now.entries.max_positions == 2
+    assert house.tree.ruling.in_force.now.admin.max_clients == 64
+    assert house.tree.ruling.in_force.now.entries.max_positions == 2
 
 
 def test_accounts_that_come_and_go_wait_for_a_restart() -> None:
@@ -262,11 +262,11 @@ def test_refused_settings_change_nothing_and_are_told(house: House, told: list[t
     def broken() -> Settings:
         raise SettingsError((Problem(source="settings.toml", key="entries.max_positions", value="0", rule="too few"),))
 
-    house.tree.reloading._load = broken
-    before = house.tree.in_force.now
+    house.tree.ruling.reloading._load = broken
+    before = house.tree.ruling.in_force.now
     with pytest.raises(SettingsError):
-        house.tree.reloading.reload("a test")
-    assert house.tree.in_force.now is before
+        house.tree.ruling.reloading.reload("a test")
+    assert house.tree.ruling.in_force.now is before
     (event,) = events(told)
     assert event.type is EventType.SETTINGS_REFUSED
     assert event.severity.alerts
@@ -276,10 +276,10 @@ def test_refused_settings_change_nothing_and_are_told(house: House, told: list[t
 def test_a_file_that_is_being_written_is_refused(house: House, told: list[tuple[str, Any]]) -> None:
     """Its first half may be valid by itself, and would set everything in the second half to its default."""
     halves = iter([settings_of({}), settings_of({"entries": {"max_positions": 2}})])
-    house.tree.reloading._load = lambda: next(halves)
+    house.tree.ruling.reloading._load = lambda: next(halves)
     with pytest.raises(SettingsError, match="being written"):
-        house.tree.reloading.reload("a test")
-    assert house.tree.in_force.now.entries.max_positions == 50
+        house.tree.ruling.reloading.reload("a test")
+    assert house.tree.ruling.in_force.now.entries.max_positions == 50
 
 
 def test_open_positions_hear_of_changed_protection_only(house: House, told: list[tuple[str, Any]]) -> None:
@@ -287,19 +287,19 @@ def test_open_positions_hear_of_changed_protection_only(house: House, told: list
     place = house.tree.owners.place_of(talk.position)
     house.tree.owners.claim(place, talk.position)
     set_key(house.file, "entries.max_positions", 2)
-    house.tree.reloading.reload("a test")
+    house.tree.ruling.reloading.reload("a test")
     assert not [m for _, m in told if isinstance(m, RulesChanged)]
     set_key(house.file, "protection.stop_pct", D(1))
-    house.tree.reloading.reload("a test")
+    house.tree.ruling.reloading.reload("a test")
     ((name, heard),) = [(n, m) for n, m in told if isinstance(m, RulesChanged)]
     assert name == messages.position(talk.position.id)
     assert (heard.old_protection.stop_pct, heard.protection.stop_pct) == (D(2), D(1))
 
 
 def test_the_log_level_by_hand_holds_until_the_next_reload(house: House, told: list[tuple[str, Any]]) -> None:
-    house.tree.reloading.set_log_level("DEBUG", "a test")
+    house.tree.ruling.reloading.set_log_level("DEBUG", "a test")
     assert _is_logged("DEBUG")
     assert events(told)[0].data["changed"] == [{"key": "log.level", "old": "INFO", "new": "DEBUG"}]
-    house.tree.reloading.reload("a test")
+    house.tree.ruling.reloading.reload("a test")
     assert not _is_logged("DEBUG")
     assert _is_logged("INFO")

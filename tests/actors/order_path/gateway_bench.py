@@ -82,7 +82,7 @@ class Bench:
             marks=self.marks,
             spool=self.spool,
             recorder=self.stage.recorder,
-            leverage=leverage,
+            leverage=lambda _symbol: leverage,
             max_stop_distance_pct=Decimal(60),
             dry_run=dry_run,
         )

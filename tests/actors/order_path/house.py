@@ -162,7 +162,7 @@ class House:
             marks=self.marks,
             spool=self.spool,
             recorder=stage.recorder,
-            leverage=0,
+            leverage=lambda _symbol: 0,
             max_stop_distance_pct=Decimal(60),
             dry_run=False,
         )

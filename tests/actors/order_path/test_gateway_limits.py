@@ -71,7 +71,7 @@ class Wire:
             marks=marks,
             spool=self.spool,
             recorder=self.stage.recorder,
-            leverage=0,
+            leverage=lambda _symbol: 0,
             max_stop_distance_pct=Decimal(60),
             dry_run=False,
         )

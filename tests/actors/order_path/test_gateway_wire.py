@@ -48,7 +48,7 @@ def stage(exchange: Exchange, tmp_path: Path) -> Iterator[Stage]:
         instruments={},
         marks=marks,
         spool=spool,
-        leverage=0,
+        leverage=lambda _symbol: 0,
         max_stop_distance_pct=Decimal(60),
         dry_run=False,
         **shared,

@@ -1,0 +1,165 @@
+"""Per-symbol settings over a real database: changed by an operator, by SQL, while it is away, nonsense in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from actors import messages
+from actors.messages import SetSymbol, Tick, Write
+from actors.owners import Place
+from actors.symbol_book import FRESH_S, SymbolBook, laid_over
+from actors.symbol_keeper import SymbolKeeper, Wiring
+from actors.symbol_lists import Spellings
+from config.in_force import SettingsInForce
+from config.settings import Settings
+from config.symbol_settings import WrongSymbolSetting
+from domain.catalogue import EventType
+from domain.position.inputs import RulesChanged
+from persistence.database import DatabaseAway
+from persistence.embedded import EmbeddedPostgres
+from persistence.reader import Reader
+from tests.actors.desk.scene import PRICES, D, instrument
+from tests.actors.order_path.stage import Heard, Stage
+from tests.unit.domain.conversation import protected
+
+SETTINGS = Settings.model_validate({"accounts": {"main": {"exchange": "binanceusdm"}}})
+
+
+class Keeping:
+    """A keeper over a database; the journal and one position are ears."""
+
+    def __init__(self, stage: Stage, conninfo: str) -> None:
+        self.stage = stage
+        self.conninfo = conninfo
+        self.reader = Reader(conninfo)
+        self.in_force = SettingsInForce(SETTINGS)
+        spellings = Spellings({"main": {s: instrument(s) for s in PRICES}}, dict)
+        self.book = SymbolBook(self.reader, self.in_force, spellings, stage.clock)
+        self.journal = stage.ear(messages.JOURNAL)
+        talk, _ = protected()
+        self.position = talk.position
+        stage.owners.claim(Place("main", talk.position.symbol), talk.position)
+        self.owner: Heard = stage.ear(messages.position(talk.position.id))
+        wiring = Wiring(
+            book=self.book,
+            in_force=self.in_force,
+            owners=stage.owners,
+            directory=stage.directory,
+            recorder=stage.recorder,
+            conninfo=conninfo,
+        )
+        stage.add(messages.SYMBOL_KEEPER, lambda context: SymbolKeeper.start(context, wiring))
+        stage.start()
+
+    def set(self, symbol: str = "BTCUSDT", **values: object) -> Any:
+        named = {key.replace("__", "."): value for key, value in values.items()}
+        return self.stage.ask(messages.SYMBOL_KEEPER, SetSymbol(symbol=symbol, values=named, uid=7))
+
+    def sql(self, query: str) -> list[Any]:
+        with psycopg.connect(self.conninfo, autocommit=True) as conn:
+            cursor = conn.execute(query.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def look(self) -> None:
+        self.stage.tell(messages.SYMBOL_KEEPER, Tick())
+
+    def events(self, kind: EventType) -> list[Any]:
+        told = self.journal.of(Write)
+        return [event for message in told for event in message.record.events if event.type is kind]
+
+
+@pytest.fixture
+def keeping(stage: Stage, database: str) -> Any:
+    keeping = Keeping(stage, database)
+    yield keeping
+    keeping.reader.close()
+
+
+def test_an_operators_change_is_in_force_when_it_is_answered_and_written_with_its_event(keeping: Keeping) -> None:
+    keeping.set(trade_enabled=False, min_trade_usd="12.5", trailing__callback_pct="0.3", leverage="3")
+    own = keeping.book.known("BTCUSDT")
+    terms = laid_over(SETTINGS, "main", own)
+    assert (terms.rules.trade_enabled, terms.rules.min_trade_usd) == (False, D("12.5"))
+    assert terms.trailing.callback_pct == D("0.3")
+    assert keeping.book.leverage("main", "BTCUSDT") == 3
+    columns = "symbol, trade_enabled, min_trade_usd, trailing_overrides"
+    (row,) = keeping.sql(f"SELECT {columns} FROM monitoring.symbol_settings")
+    assert row == ("BTCUSDT", False, D("12.5"), {"callback_pct": "0.3"})
+    ((data,),) = keeping.sql("SELECT event_data FROM monitoring.events WHERE event_type = 'symbol_settings_changed'")
+    assert (data["by"], data["new"]["trade_enabled"], data["old"]["trade_enabled"]) == ("uid 7", False, None)
+    keeping.set(trade_enabled=None, min_trade_usd=None, trailing__callback_pct=None, leverage=None)
+    assert laid_over(SETTINGS, "main", keeping.book.known("BTCUSDT")).rules.trade_enabled is True
+
+
+def test_a_wrong_value_changes_nothing(keeping: Keeping) -> None:
+    with pytest.raises(WrongSymbolSetting, match="stop_pct"):
+        keeping.set(trade_enabled=False, protection__stop_pct="-1")
+    assert keeping.sql("SELECT count(*) FROM monitoring.symbol_settings") == [(0,)]
+    assert keeping.sql("SELECT count(*) FROM monitoring.events") == [(0,)]
+
+
+def test_open_positions_hear_of_it_whoever_changed_it(keeping: Keeping) -> None:
+    keeping.set(protection__stop_pct="1")
+    heard = keeping.owner.wait(RulesChanged)
+    assert (heard.old_protection.stop_pct, heard.protection.stop_pct) == (D(2), D(1))
+    keeping.owner.clear()
+    keeping.sql("UPDATE monitoring.symbol_settings SET protection_overrides = '{\"stop_pct\": 0.8}'")
+    keeping.look()
+    assert keeping.owner.wait(RulesChanged).protection.stop_pct == D("0.8")
+    (event,) = keeping.events(EventType.SYMBOL_SETTINGS_CHANGED)
+    assert event.data["by"] == "database"
+
+
+def test_a_change_by_sql_counts_for_the_next_decision(keeping: Keeping, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.symbol_book.FRESH_S", 0)
+    assert FRESH_S <= 1
+    assert keeping.book.terms("main", "BTCUSDT").rules.trade_enabled is True
+    keeping.sql("INSERT INTO monitoring.symbol_settings (symbol, trade_enabled) VALUES ('btc/usdt:usdt', false)")
+    assert keeping.book.terms("main", "BTCUSDT").rules.trade_enabled is False
+    keeping.sql("DELETE FROM monitoring.symbol_settings")
+    assert keeping.book.terms("main", "BTCUSDT").rules.trade_enabled is True
+
+
+def test_nonsense_in_one_row_is_told_once_and_keeps_no_other_from_counting(keeping: Keeping) -> None:
+    keeping.sql(
+        "INSERT INTO monitoring.symbol_settings (symbol, leverage, trade_enabled) VALUES "
+        "('ETHUSDT', -3, NULL), ('NOSUCH', NULL, false), ('BTCUSDT', NULL, false), ('BTC-USDT', NULL, true)"
+    )
+    for _ in range(2):
+        keeping.look()
+    keeping.set("PEPEUSDT", trade_enabled=False)  # behind both looks
+    refused = {event.data["name"]: event.data["error"] for event in keeping.events(EventType.SYMBOL_SETTINGS_REFUSED)}
+    assert len(keeping.events(EventType.SYMBOL_SETTINGS_REFUSED)) == 3
+    assert "leverage = -3" in refused["ETHUSDT"]
+    assert "no such perpetual" in refused["NOSUCH"]
+    assert set(refused) == {"ETHUSDT", "NOSUCH", "BTCUSDT"}, "'BTC-USDT' is read first, and said twice"
+    assert keeping.book.known("PEPEUSDT").trade_enabled is False
+
+
+def test_the_last_reading_stands_while_the_database_is_away(
+    keeping: Keeping, server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.symbol_book.FRESH_S", 0)
+    keeping.set(trade_enabled=False)
+
+    def gone() -> list[Any]:
+        raise DatabaseAway("no route")
+
+    monkeypatch.setattr(keeping.reader, "symbol_settings", gone)
+    assert keeping.book.terms("main", "BTCUSDT").rules.trade_enabled is False
+    assert keeping.book.away == "no route"
+    with pytest.raises(DatabaseAway):
+        keeping.set(trade_enabled=True)
+    assert keeping.book.known("BTCUSDT").trade_enabled is False
+
+
+def test_an_override_that_no_longer_fits_the_settings_is_left_out(keeping: Keeping) -> None:
+    keeping.set(protection__stop_pct="5", trade_enabled=False)
+    narrow = Settings.model_validate(
+        {"accounts": {"main": {"exchange": "binanceusdm"}}, "protection": {"stop_pct": 1, "emergency_stop_pct": 3}}
+    )
+    terms = laid_over(narrow, "main", keeping.book.known("BTCUSDT"))
+    assert (terms.protection.stop_pct, terms.rules.trade_enabled) == (D(1), False)
