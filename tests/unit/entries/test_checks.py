@@ -69,9 +69,9 @@ NOW = Situation(
     margin=ISOLATED,
     quote=Quote(bid=D("49975.1"), ask=D("50025.1")),
 )
-ORDER = ["entries_open", "age", "idempotency", "lists", "trading", "session", "daily_loss", "position", "cooldown",
-         "max_positions", "conditional_slots", "price", "sizing", "exposure", "margin", "liquidation",
-         "spread"]  # fmt: skip
+ORDER = ["entries_open", "age", "idempotency", "lists", "trade_enabled", "trading", "session", "daily_loss",
+         "position", "cooldown", "max_positions", "conditional_slots", "price", "sizing", "min_trade", "exposure",
+         "margin", "liquidation", "spread"]  # fmt: skip
 
 
 def ago(**span: float) -> datetime:
@@ -114,6 +114,14 @@ CASES: list[tuple[str, str, dict[str, object], dict[str, Any], dict[str, Any], d
     (
         "lists", "not_in_allow_list", {"symbol": "BTCUSDT"},
         {}, {"allow_list": frozenset({"ETHUSDT"})}, {}, {"rules": {"allow_list": frozenset({"BTCUSDT"})}},
+    ),
+    (
+        "trade_enabled", "trade_disabled", {"symbol": "BTCUSDT", "trade_enabled": False, "source": "db"},
+        {}, {"trade_enabled": False}, {}, {},
+    ),
+    (
+        "min_trade", "below_min_trade", {"notional_usd": "250", "min_trade_usd": "250.01", "source": "db"},
+        {}, {"min_trade_usd": D("250.01")}, {}, {"rules": {"min_trade_usd": D(250)}},
     ),
     (
         "trading", "symbol_not_trading", {"symbol": "BTCUSDT"},
