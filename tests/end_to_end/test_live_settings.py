@@ -126,7 +126,7 @@ def test_a_bad_file_is_refused_whole_and_the_old_settings_stay(shared: ServicePr
     for said in (str(shared.settings), "risk.margin_reserve_pct = -4", "greater than or equal to 0"):
         assert said in refused.value.message
     event = shared.wait_event("settings_refused")
-    assert (event["severity"], len(event["data"]["problems"])) == ("WARNING", 1)
+    assert (event["severity"], len(event["data"]["problems"])) == ("warning", 1)
     rewrite(lambda text: text[: len(text) // 2] + '\n[protection\nstop_pct = "')
     told = len(shared.events(type="settings_refused"))
     shared.send(signal.SIGHUP)
