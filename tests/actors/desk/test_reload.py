@@ -5,6 +5,7 @@ The wirings are those that the actors got at their start: what they answer after
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -176,7 +177,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         lease=cast("Any", SimpleNamespace(term=1)),
         instruments={symbol: instrument(symbol) for symbol in PRICES},
     )
-    anything: Any = SimpleNamespace(now=lambda: datetime.now(UTC))
+    anything: Any = SimpleNamespace(now=lambda: datetime.now(UTC), monotonic=time.monotonic, symbol_settings=list)
     ground = Ground(
         settings=settings,
         version="0",
