@@ -95,6 +95,8 @@ def rows() -> Iterator[Row]:
     yield Row("entries.sessions", ((8, 9),), rule("sessions"), ((0, 24),), ((8, 9),))
     yield Row("entries.stop_list", (SYMBOL,), rule("stop_list"), frozenset(), {SYMBOL})
     yield Row("entries.allow_list", (SYMBOL,), rule("allow_list"), frozenset(), {SYMBOL})
+    yield Row("entries.spread_pct", D(3), rule("spread_pct"), D("0.1"), D(3))
+    yield Row("entries.spread_action", "warn", rule("spread_warns"), False, True)
     yield Row("entries.max_symbol_usd", D(800), rule("max_symbol_usd"), D(0), D(800))
     yield Row("risk.daily_loss_usd", D(90), rule("daily_loss_usd"), D(0), D(90))
     yield Row("risk.margin_reserve_pct", D(9), rule("margin_reserve_pct"), D(5), D(9))
