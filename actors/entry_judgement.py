@@ -23,6 +23,7 @@ from domain.entries.signal import Signal
 from domain.entries.situation import Grant, Quote, Refusal, Rules, Situation, Wish
 from domain.entries.sizing import Asked, Stops, balance_of, grant
 from domain.entries.terms import Terms
+from domain.entries.trail import trail
 from domain.entries.waves import WaveRules
 from domain.identity import PositionId
 from domain.instrument import Instrument
@@ -83,6 +84,8 @@ class Judgement:
         self._intake = intake
         self._atr = atr
         self._quote = quote
+        self.made: tuple[Mapping[str, object], ...] = ()
+        """The checks of the wish that was considered last, with what each went by."""
 
     def symbols(self, account: str) -> SymbolNames:
         """How the account's venue spells its instruments."""
@@ -123,6 +126,7 @@ class Judgement:
         if findings[-1][1] is None and situation.granted is not None and rules.spread_pct > 0:
             situation = replace(situation, quote=self._quote(wish))
             findings += judge(wish, rules, situation, len(findings))
+        self.made = trail(wish, rules, situation, findings)
         for name, found in findings:
             _guard(name, wish, found)
         refused, granted = findings[-1][1], situation.granted

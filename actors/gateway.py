@@ -283,9 +283,8 @@ class RequestDesk:
             request = await self._with_mark(request, intent)
             durable = await self._durable(request.ticket)
             refusal = self._admission.refusal(request, intent)
-            if refusal is None and not durable and intent.kind is OrderKind.ENTRY:
-                why = "the intent cannot be written anywhere"
-                refusal = self._admission.rejected(intent, RejectReason.ENTRIES_CLOSED, why)
+            if refusal is None and intent.kind is OrderKind.ENTRY:
+                refusal = self._unwritten(request, intent, durable)
         if refusal is None:
             refusal = await self._admission.held_back(request, intent)
         if refusal is not None:
@@ -297,6 +296,15 @@ class RequestDesk:
             if outcome.reason is RejectReason.PRECISION:
                 await self.upkeep.filter_broken()
         return outcome
+
+    def _unwritten(self, request: Perform, intent: OrderIntent, durable: bool) -> Rejected | None:
+        """Why the record of an entry forbids it. What the database refuses is somebody else's already: of two processes
+        that act on one signal only one gets its position written (SYSTEM A4).
+        """
+        why = None if durable else "the intent cannot be written anywhere"
+        if request.ticket is not None and request.ticket.refused:
+            why = "the database refuses the position: see its record_poisoned"
+        return None if why is None else self._admission.rejected(intent, RejectReason.ENTRIES_CLOSED, why)
 
     async def _with_mark(self, request: Perform, intent: OrderIntent) -> Perform:
         """The request with a mark price to judge its trigger by (LAWS S13). Right after a start nobody has heard one:

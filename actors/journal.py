@@ -182,7 +182,7 @@ class Journal(GuardedActor):
         tell = tell or self.tell
         for write in group:
             if write.ticket is not None:
-                write.ticket.settle()
+                write.ticket.settle(refused=write.record.record_id in refused)
             position = write.record.position
             if position is not None and write.record.record_id not in refused:
                 self._wiring.durable(position)

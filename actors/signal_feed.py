@@ -13,7 +13,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from actors.guard import ActorContext
@@ -38,6 +38,7 @@ PACE_S = 0.005
 MAX_SIGNAL = 16_384
 QUOTA = 100
 QUOTA_S = 60.0
+BEHIND = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,9 +185,20 @@ class SignalFeed(ReportingActor):
 
     def _health(self) -> Health:
         if self._down is None:
-            return Health(state="healthy", reason="", since=self._up_since, last_at=self._last_at)
+            doubt = self._doubt()
+            state = "healthy" if doubt is None else "degraded"
+            return Health(state=state, reason=doubt or "", since=self._up_since, last_at=self._last_at)
         state = "degraded" if self._failures <= DEGRADED_AFTER and self._up_since is not None else "down"
         return Health(state=state, reason=self._down, since=self._up_since, last_at=self._last_at)
+
+    def _doubt(self) -> str | None:
+        """What is wrong though the server is connected."""
+        behind = self._signals.behind()
+        if behind > BEHIND:
+            return f"signals wait to be stored since {behind.total_seconds():.0f} s"
+        if self._malformed:
+            return f"{self._malformed} malformed signals or frames within {QUOTA_S:.0f} s"
+        return None
 
 
 def _parsed(raw: object) -> Signal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 
 from actors import messages
 from actors.messages import SignalsStored, Write
@@ -48,6 +49,12 @@ class SignalStore:
         signals = tuple(each.signal for each in received)
         then = (messages.ENTRY_DESK, SignalsStored(signals=signals)) if signals else None
         source.tell(messages.JOURNAL, Write(record=record, ticket=ticket, then=then))
+
+    def behind(self) -> timedelta:
+        """For how long the oldest record that is not durable has been on its way."""
+        self.not_durable()
+        oldest = next(iter(self._writing), None)
+        return timedelta(0) if oldest is None else self._source.clock.now() - oldest.record.at
 
     def not_durable(self) -> int:
         """How many records are not durable yet; from any thread."""

@@ -19,12 +19,18 @@ class Ticket:
         self._before = before
         self._lock = threading.Lock()
         self._settled = False
+        self._refused = False
         self._waiting: list[Callable[[], object]] = []
 
     @property
     def settled(self) -> bool:
         """Whether the record is durable."""
         return self._settled
+
+    @property
+    def refused(self) -> bool:
+        """Whether the database took the record for impossible: what adds risk must not be built on it."""
+        return self._refused
 
     def unsettled(self) -> list[Ticket]:
         """This ticket and those before it that are not durable either, oldest first.
@@ -39,11 +45,15 @@ class Ticket:
             ticket = ticket._before
         return waiting[::-1]
 
-    def settle(self) -> None:
-        """The record is durable: call everybody who waits, in this thread. Twice is once."""
+    def settle(self, *, refused: bool = False) -> None:
+        """The record is durable: call everybody who waits, in this thread. Twice is once.
+
+        `refused`: not in the database, which will never take it, but where it was put aside.
+        """
         with self._lock:
             if self._settled:
                 return
+            self._refused = refused
             self._settled = True
             self._before = None
             waiting, self._waiting = self._waiting, []

@@ -41,6 +41,9 @@ PRICES_KNOWN_AFTER_S = 10.0
 LAGGING = timedelta(seconds=60)
 
 
+Checks = tuple[Mapping[str, object], ...]
+
+
 class WaveDesk:
     """Used by the desk's thread alone."""
 
@@ -139,17 +142,18 @@ class WaveDesk:
         terms = self._wiring.terms(account, symbol)
         granted = self._grants.consider(wish, terms)
         if isinstance(granted, Refusal):
-            return self._refuse(turn, granted, account, symbol)
+            return self._refuse(turn, granted, account, symbol, self._judgement.made)
         unwanted = self._unwanted(turn, wish)
         _guard(turn, wish, unwanted)
+        checks = (*self._judgement.made, _made(turn, unwanted))
         if unwanted is not None:
-            return self._refuse(turn, unwanted, account, symbol)
+            return self._refuse(turn, unwanted, account, symbol, checks)
         plan = None if granted is None else self._grants.plan(wish, granted, terms)
         if granted is None or plan is None:
             return False
         if isinstance(plan, Refusal):
-            return self._refuse(turn, plan, account, symbol)
-        self._open(turn, wish, plan, self._judgement.figures(plan, granted))
+            return self._refuse(turn, plan, account, symbol, checks)
+        self._open(turn, wish, plan, self._judgement.figures(plan, granted), checks)
         return True
 
     def _early(self, account: str, symbol: str) -> bool:
@@ -179,18 +183,20 @@ class WaveDesk:
 
     # Answers.
 
-    def _refuse(self, turn: Turn, refusal: Refusal, account: str | None, symbol: str | None) -> bool:
+    def _refuse(
+        self, turn: Turn, refusal: Refusal, account: str | None, symbol: str | None, checks: Checks = ()
+    ) -> bool:
         if refusal.code == "not_needed":
             self._waves.not_needed(turn)
         else:
             self._waves.refused(turn, refusal.code)
-        self._answers.refuse(turn.signal, refusal, account, symbol, self._story(turn))
+        self._answers.refuse(turn.signal, refusal, account, symbol, self._story(turn, checks))
         return True
 
-    def _open(self, turn: Turn, wish: Wish, plan: Plan, figures: Mapping[str, object]) -> None:
+    def _open(self, turn: Turn, wish: Wish, plan: Plan, figures: Mapping[str, object], checks: Checks) -> None:
         signal, base = turn.signal, wish.instrument.base
         self._waves.opened(turn, base)
-        story = self._story(turn)
+        story = self._story(turn, checks)
         if self._wiring.dry_run:
             self._answers.accept(signal, "dry_run", figures, None, wish.account, wish.symbol, story)
             return
@@ -200,11 +206,12 @@ class WaveDesk:
         self._intake.answered(signal.id, position.id)
         self._intake.acted_on(wish.account, signal.key(wish.symbol), position.id)
 
-    def _story(self, turn: Turn) -> Story:
+    def _story(self, turn: Turn, checks: Checks) -> Story:
         key, rank, of = turn.standing
         tally = self._waves.finished(key)
         return Story(
             ranked=Ranked(account=key.account, wave=key.name, rank=rank, of=of),
+            checks=checks,
             summary=() if tally is None else (self._summary(key, tally),),
         )
 
@@ -274,6 +281,14 @@ def wave_name(signal: Signal) -> str:
 def _may_fail(position: Position) -> bool:
     """Whether nothing of the entry has been filled yet."""
     return position.phase in MAY_FAIL and ledger.exposure(position) <= 0
+
+
+def _made(turn: Turn, found: Refusal | None) -> Mapping[str, object]:
+    """The wave's own check, as the others are told."""
+    place = {"check": "wave", "rank": turn.standing.rank, "of": turn.standing.of}
+    if found is None:
+        return {**place, "result": "passed"}
+    return {**place, "result": "blocked", "code": found.code, **found.figures}
 
 
 def _guard(turn: Turn, wish: Wish, found: Refusal | None) -> None:

@@ -141,7 +141,9 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def launched(folder: Path, exchange: str, latency_ms: int, count: int, **paper: object) -> Iterator[Fleet]:
+def launched(
+    folder: Path, exchange: str, latency_ms: int, count: int, leverage: int = 0, **paper: object
+) -> Iterator[Fleet]:
     """A service on `exchange` with so many markets, ready for entries; leaves no process behind."""
     folder.chmod(0o755)
     tape = folder / "flat.json"
@@ -149,7 +151,7 @@ def launched(folder: Path, exchange: str, latency_ms: int, count: int, **paper: 
     symbols = [f"B{number:04}USDT" for number in range(count)]
     with SignalSource() as source:
         settings: dict[str, dict[str, object]] = {
-            "accounts.main": {"exchange": exchange},
+            "accounts.main": {"exchange": exchange, "leverage": leverage},
             "signals": {"url": source.url, "max_age_s": 10_000_000},
             "entries": {"cooldown_s": 0, "max_positions": count},
             "trailing": {"activation_pct": 1, "breakeven_pct": 0, "callback_pct": 1, "min_interval_s": 0},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors import messages
 from actors.control.answering import ANSWER_S, Answering
+from actors.control.stories import signal_line, signal_story
 from actors.root import census
 from adapters.admin.parameters import Parameters, refused, required
 from adapters.admin.protocol import UNKNOWN_ID, AdminError, Caller
@@ -78,14 +79,16 @@ def signal(house: Answering, params: Parameters, _: Caller) -> object:
     row = house.wiring.reader.signal(signal_id)
     if row is None:
         raise AdminError(UNKNOWN_ID, f"signal {signal_id}: there is no such signal", {"id": signal_id})
-    return row
+    position = None if row["position_id"] is None else house.wiring.reader.position(row["position_id"])
+    return signal_story(row, position)
 
 
 def signals(house: Answering, params: Parameters, _: Caller) -> object:
     limit, symbol = params.whole("limit", least=1, most=1000), params.text("symbol")
     outcome = params.text("outcome")
     params.done()
-    return {"signals": house.wiring.reader.signals(limit=limit or 50, symbol=symbol, outcome=outcome)}
+    rows = house.wiring.reader.signals(limit=limit or 50, symbol=symbol, outcome=outcome)
+    return {"signals": [signal_line(row) for row in rows]}
 
 
 def actors(house: Answering, params: Parameters, _: Caller) -> object:

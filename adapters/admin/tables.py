@@ -36,6 +36,18 @@ POSITION_COLUMNS = (
     ("unprotected s", "unprotected_seconds"),
     ("opened", "opened_at"),
 )
+SIGNAL_COLUMNS = (
+    ("received", "received_at"),
+    ("id", "id"),
+    ("action", "recommended_action"),
+    ("symbol", "pair_symbol"),
+    ("wave", "wave_name"),
+    ("rank", "wave_rank"),
+    ("of", "wave_size"),
+    ("outcome", "outcome"),
+    ("position", "position_id"),
+    ("why", "why"),
+)
 ACTOR_COLUMNS = (
     ("actor", "name"),
     ("state", "state"),
@@ -87,6 +99,15 @@ def _positions(result: object, now: datetime) -> RenderableType:
     if not rows:
         return Text("no positions")
     return _columns(rows, POSITION_COLUMNS, now)
+
+
+def _signals(result: object, now: datetime) -> RenderableType:
+    rows = result.get("signals") if isinstance(result, Mapping) else None
+    if not isinstance(rows, list):
+        return _anything(result, now)
+    if not rows:
+        return Text("no signals")
+    return _columns(rows, SIGNAL_COLUMNS, now)
 
 
 def _actors(result: object, now: datetime) -> RenderableType:
@@ -211,5 +232,6 @@ _RENDERERS: Mapping[str, Callable[[object, datetime], RenderableType]] = {
     "status": _status,
     "positions": _positions,
     "actors": _actors,
+    "signals": _signals,
     "events": _events,
 }

@@ -23,6 +23,9 @@ MAX_DEPTH = 16
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 30.0
+# A server that is gone without a word is noticed after both together.
+PING_EVERY_S = 10.0
+PONG_WITHIN_S = 10.0
 
 
 class NotReady(Exception):
@@ -89,8 +92,8 @@ class SignalClient:
                     additional_headers=headers,
                     max_size=MAX_FRAME,
                     open_timeout=10,
-                    ping_interval=10,
-                    ping_timeout=10,
+                    ping_interval=PING_EVERY_S,
+                    ping_timeout=PONG_WITHIN_S,
                     close_timeout=2,
                 ) as connection:
                     await connection.send(hello)

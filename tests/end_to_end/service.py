@@ -41,7 +41,7 @@ Sections = Mapping[str, Mapping[str, Any]]
 QUIET: Sections = {
     "service": {"mode": "paper"},
     "accounts.main": {"exchange": "binanceusdm"},
-    "entries": {"cooldown_s": 0, "wave_window_s": 0},
+    "entries": {"cooldown_s": 0, "wave_window_s": 0, "max_per_wave": 1000},
     "trailing": {"min_interval_s": 0.2},
     "reconciler": {"interval_s": 10},
     "strategy": {"enabled": False},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http
 import json
 import threading
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 Script = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
 
@@ -17,8 +19,11 @@ Script = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
 class RudeSource:
     """Runs `script(connection, hello)` for each client, on a loop of its own thread. Hellos and headers are kept."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, token: str | None = None) -> None:
+        """`token`: what a client has to show; anybody else gets 401."""
         self._script = script
+        self._token = token
+        self.turned_away = 0
         self.hellos: list[dict[str, Any]] = []
         self.tokens: list[str | None] = []
         self._greeted = threading.Condition()
@@ -50,7 +55,16 @@ class RudeSource:
         self._loop.close()
 
     async def _open(self) -> None:
-        self._server = await serve(self._serve, "127.0.0.1", 0, max_size=None)
+        self._server = await serve(
+            self._serve, "127.0.0.1", 0, max_size=None, process_request=self._admit, ping_interval=None,
+            close_timeout=1,
+        )
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self._token is None or request.headers.get("Authorization") == f"Bearer {self._token}":
+            return None
+        self.turned_away += 1
+        return connection.respond(http.HTTPStatus.UNAUTHORIZED, "who are you?\n")
 
     async def _close(self) -> None:
         assert self._server is not None

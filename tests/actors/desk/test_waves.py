@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from actors import messages
+from actors.control.stories import signal_story, why
 from actors.messages import PositionEnded, Reconciled, SignalsStored, Write
+from domain.entries.checks import CHECKS
 from domain.entries.waves import WaveRules
 from domain.position.inputs import CloseWanted
 from domain.position.state import CloseReason, Phase, Position
@@ -142,6 +144,27 @@ def test_waves_of_two_accounts_and_two_names_are_apart(scene: Scene) -> None:
     assert set(answers(scene, "m", "s", "other", "none").values()) == {"opened"}
     named = scene.outcome("none")
     assert named["wave_name"] == f"{named['created_at']:%Y-%m-%dT%H:%M}"
+
+
+def test_the_story_of_a_signal_tells_each_check_with_its_figures(scene: Scene) -> None:
+    on(scene, places=2)
+    scene.store(of_wave("taken", "BTCUSDT", 90), of_wave("twin", "BTCBUSD", 80))
+    taken, twin = scene.outcome("taken"), scene.outcome("twin")
+    made = {check["check"]: check for check in taken["checks"]}
+    assert list(made) == [*(name for name, _ in CHECKS), "wave"], "in the order in which they were made"
+    assert {check["result"] for check in taken["checks"]} == {"passed"}
+    assert made["price"]["mark_price"] == "50000"
+    assert made["sizing"]["quantity"] == "0.005"
+    assert (made["max_positions"]["open_positions"], made["wave"]["rank"]) == (0, 1)
+    last = twin["checks"][-1]
+    assert (last["check"], last["result"], last["code"], last["base"]) == ("cooldown", "blocked", "cooldown", "BTC")
+    assert last["seconds_remaining"] > 290
+    story = signal_story(taken, scene.reader.position(taken["position_id"]))
+    assert str(story["why"]).startswith("opened a position (")
+    assert "quantity 0.005" in str(story["why"])
+    assert why(twin).startswith("refused: cooldown (")
+    assert isinstance(story["position"], dict)
+    assert story["position"]["status"] == "pending_entry"
 
 
 # Restarts.

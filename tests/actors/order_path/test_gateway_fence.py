@@ -159,6 +159,19 @@ def test_with_neither_journal_nor_disk_only_protection_leaves(bench: Bench, monk
     assert until(lambda: len(bench.events(EventType.RECORD_POISONED)) == 2)
 
 
+def test_an_entry_whose_record_the_database_refuses_never_leaves(bench: Bench) -> None:
+    """Two processes around a take-over act on one signal: the second one's position is refused by its unique key."""
+    tickets = [waiting_ticket(), waiting_ticket()]
+    entry = bench.place(OrderKind.ENTRY, ticket=tickets[0])
+    stop = bench.place(OrderKind.STOP, ticket=tickets[1])
+    for ticket in tickets:
+        ticket.settle(refused=True)
+    refused = bench.outcome(entry)
+    assert (refused.reason, "refuses the position" in refused.text) == (RejectReason.ENTRIES_CLOSED, True)
+    assert isinstance(bench.outcome(stop), Accepted), "what protects leaves all the same"
+    assert bench.sent() == [stop.client_id]
+
+
 def test_a_disk_that_hangs_does_not_keep_a_stop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.gateway.DISK_WITHIN_S", 0.1)
     release = threading.Event()

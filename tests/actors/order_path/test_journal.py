@@ -171,6 +171,7 @@ def test_poison_is_put_aside_and_the_rest_commits(bench: Bench, rows: Query) -> 
     tickets = [bench.write(numbered(1)), bench.write(bad, then=(messages.ENTRY_DESK, SignalsStored(signals=())))]
     tickets.append(bench.write(numbered(2), then=(messages.ENTRY_DESK, DatabaseIs(up=True))))
     assert all(settled(ticket) for ticket in tickets)
+    assert [ticket.refused for ticket in tickets] == [False, True, False]
     bench.desk.wait(DatabaseIs)
     assert numbers(rows) == [1, 2]
     assert bench.desk.of(SignalsStored) == []
