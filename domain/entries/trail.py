@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from domain.entries.situation import Grant, Refusal, Rules, Situation, Wish
+from domain.entries.situation import Grant, Quote, Refusal, Rules, Situation, Wish
 
 Figures = dict[str, object]
 
@@ -49,6 +49,8 @@ def _looked_at(name: str, wish: Wish, rules: Rules, now: Situation) -> Figures:
             found = {"exposure_usd": now.exposure_usd, "max_exposure_usd": rules.max_exposure_usd}
         case "margin" if now.funds is not None:
             found = {"free_usd": now.funds.free - now.bound_usd, "equity_usd": now.funds.equity}
+        case "spread" if isinstance(now.quote, Quote):
+            found = {"bid": now.quote.bid, "ask": now.quote.ask, "spread_pct": rules.spread_pct}
     return found
 
 
