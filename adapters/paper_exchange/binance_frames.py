@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from adapters.paper_exchange.binance_rows import Row
+from adapters.paper_exchange.binance_rows import Row, time_in_force
 from adapters.paper_exchange.book import Book
 from adapters.paper_exchange.candles import Candle
 from adapters.paper_exchange.codec import plain
@@ -211,7 +211,7 @@ def _trade_lite_frame(now: int, order: Order, fill: Fill) -> Frame:
         "T": fill.time,
         "s": order.symbol,
         "q": plain(order.quantity),
-        "p": "0",
+        "p": plain(order.price),
         "m": False,
         "c": order.client_order_id,
         "S": order.side.value,
@@ -228,9 +228,9 @@ def _order_frame(now: int, order: Order, execution: str, fill: Fill | None) -> F
         "c": order.client_order_id,
         "S": order.side.value,
         "o": "LIQUIDATION" if order.origin is Origin.LIQUIDATION else order.type.value,
-        "f": "GTC",
+        "f": time_in_force(order),
         "q": plain(order.quantity),
-        "p": "0",
+        "p": plain(order.price),
         "ap": plain(order.avg_price),
         "sp": plain(order.stop_price),
         "x": execution,

@@ -8,7 +8,7 @@ from adapters.paper_exchange.codec import plain
 from adapters.paper_exchange.contracts import Contract
 from adapters.paper_exchange.engine import MatchingEngine
 from adapters.paper_exchange.margin import account_maintenance, liquidation_price, maintenance_margin, money
-from adapters.paper_exchange.orders import ASSET, ZERO, AlgoOrder, AlgoStatus, Fill, Order, Position
+from adapters.paper_exchange.orders import ASSET, ZERO, AlgoOrder, AlgoStatus, Fill, Order, OrderType, Position
 
 Row = dict[str, Any]
 LARGEST_NOTIONAL: Final = "20000000"
@@ -21,13 +21,13 @@ def order_row(order: Order) -> Row:
         "symbol": order.symbol,
         "status": order.status.value,
         "clientOrderId": order.client_order_id,
-        "price": "0.00",
+        "price": plain(order.price) if order.price else "0.00",
         "avgPrice": plain(order.avg_price),
         "origQty": plain(order.quantity),
         "executedQty": plain(order.executed_qty),
         "cumQty": plain(order.executed_qty),
         "cumQuote": plain(order.cum_quote),
-        "timeInForce": "GTC",
+        "timeInForce": time_in_force(order),
         "type": order.type.value,
         "reduceOnly": order.reduce_only,
         "closePosition": order.close_position,
@@ -43,6 +43,11 @@ def order_row(order: Order) -> Row:
         "time": order.time,
         "updateTime": order.update_time,
     }
+
+
+def time_in_force(order: Order) -> str:
+    """A market order is shown as one that would rest."""
+    return "IOC" if order.type is OrderType.LIMIT else "GTC"
 
 
 def algo_row(algo: AlgoOrder) -> Row:
@@ -253,8 +258,8 @@ def symbol_row(contract: Contract) -> Row:
             },
             {"filterType": "POSITION_RISK_CONTROL", "positionControlSide": "NONE"},
         ],
-        "orderTypes": ["MARKET", "STOP_MARKET", "TAKE_PROFIT_MARKET"],
-        "timeInForce": ["GTC"],
+        "orderTypes": ["LIMIT", "MARKET", "STOP_MARKET", "TAKE_PROFIT_MARKET"],
+        "timeInForce": ["GTC", "IOC"],
         "permissionSets": ["GRID", "COPY"],
     }
 

@@ -1,6 +1,7 @@
 """Trading endpoints of Binance USD-M: ordinary orders, conditional ("algo") orders, own trades."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -52,18 +53,20 @@ class Trading:
         }
 
     def place_order(self, params: Params) -> Row:
-        """A market order; conditional types belong to the algo endpoint (VENUES A.1: -4120)."""
+        """A market order, or a limit order that is filled at once or not at all (IOC).
+
+        Conditional types belong to the algo endpoint (VENUES A.1: -4120).
+        """
         symbol, side = self._symbol(params), _side(params)
         asked_type = params.text("type")
         if asked_type in _CONDITIONAL_TYPES:
             raise VenueError(
                 -4120, "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead."
             )
-        if asked_type == "LIMIT":
-            raise not_supported("LIMIT orders")
-        params.choice("type", OrderType, code=-1116, message="Invalid orderType.")
+        kind = params.choice("type", OrderType, code=-1116, message="Invalid orderType.")
+        limit_price = _immediate_limit(params) if kind is OrderType.LIMIT else None
         position_side = self._position_side(params, symbol, side)
-        for unwanted in ("price", "timeInForce", "stopPrice"):
+        for unwanted in ("stopPrice",) if kind is OrderType.LIMIT else ("price", "timeInForce", "stopPrice"):
             if unwanted in params:
                 raise VenueError(-1106, f"Parameter '{unwanted}' sent when not required.")
         asked = MarketRequest(
@@ -73,6 +76,7 @@ class Trading:
             reduce_only=params.flag("reduceOnly"),
             client_order_id=params.client_id("newClientOrderId"),
             position_side=position_side,
+            limit_price=limit_price,
         )
         reply = params.text_or("newOrderRespType", "ACK")
         if reply not in ("ACK", "RESULT"):
@@ -261,6 +265,13 @@ def _change(handler: Callable[[Params], Any]) -> Endpoint:
 
 def _query(handler: Callable[[Params], Any], *, weight: int = 1, without_symbol: int | None = None) -> Endpoint:
     return Endpoint(handler=handler, weight=weight, weight_without_symbol=without_symbol, security=Security.SIGNED)
+
+
+def _immediate_limit(params: Params) -> Decimal:
+    """The price of a limit order, which has to be one that does not rest."""
+    if params.text("timeInForce") != "IOC":
+        raise not_supported("LIMIT orders that rest")
+    return params.number("price")
 
 
 def _side(params: Params) -> Side:

@@ -64,12 +64,16 @@ class Trading:
             self._cancelled(found)
 
     def create(self, params: Params) -> Row:
-        """A market order, or a conditional one that becomes a market order; either may carry a client id once."""
+        """A market order, a limit order that does not rest (IOC), or a conditional one that becomes a market order.
+
+        Each may carry a client id once.
+        """
         params.category()
         symbol = params.symbol(self._exchange.engine.contracts)
         side = _SIDES[params.choice("side", tuple(_SIDES))]
-        if params.choice("orderType", ("Market", "Limit")) == "Limit":
-            raise not_offered("limit orders")
+        limited = params.choice("orderType", ("Market", "Limit")) == "Limit"
+        if limited and (params.text_or("timeInForce", "GTC") != "IOC" or "triggerPrice" in params):
+            raise not_offered("limit orders that rest")
         link = params.link_id()
         if link and by_link(self._exchange.book, link) is not None:
             raise said(110072)
@@ -95,6 +99,7 @@ class Trading:
             position_side=position_side,
             stop_loss=stop_loss,
             take_profit=take_profit,
+            limit_price=params.number("price") if limited else None,
         )
         events = self._exchange.run(lambda at: self._exchange.engine.place_market(at, asked))
         order = next(event for event in events if isinstance(event, Order))

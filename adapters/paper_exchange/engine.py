@@ -56,10 +56,13 @@ class MatchingEngine(Matching):
     # Orders
 
     def place_market(self, now: int, asked: MarketRequest) -> list[Event]:
-        """Accept a market order and fill it, at once or in parts (the rest by `work`)."""
+        """Accept an order and fill it at once or in parts, the rest by `work`; of one with a limit the rest expires."""
         contract, price = self._market_of(asked.symbol)
+        limit = asked.limit_price
         self._check_side(asked.symbol, asked.position_side)
-        contract.check_quantity(asked.quantity, largest=contract.max_market_qty)
+        contract.check_quantity(asked.quantity, largest=contract.max_market_qty if limit is None else contract.max_qty)
+        if limit is not None:
+            contract.check_price(limit)
         if asked.client_order_id and any(
             order.client_order_id == asked.client_order_id for order in self.book.open_orders.values()
         ):
@@ -85,8 +88,12 @@ class MatchingEngine(Matching):
             position_side=asked.position_side,
             stop_loss=asked.stop_loss,
             take_profit=asked.take_profit,
+            limit_price=limit,
         )
-        order = self._execute(now, order, parts(self.rules, contract, order)[0])
+        if limit is None or (limit - self.fill_price(asked.symbol, asked.side)) * asked.side.sign >= 0:
+            order = self._execute(now, order, parts(self.rules, contract, order)[0])
+        if limit is not None and order.status.is_open:
+            order = self._expire(now, order)
         held = self.book.position(asked.symbol, asked.position_side)
         if order.executed_qty and held.quantity * asked.side.sign > 0:
             for kind, leg in zip(_LEGS, legs, strict=True):

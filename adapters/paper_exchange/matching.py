@@ -78,14 +78,16 @@ class Matching:
         algo: AlgoOrder | None = None,
         stop_loss: Attachment | None = None,
         take_profit: Attachment | None = None,
+        limit_price: Decimal | None = None,
     ) -> Order:
         order_id = self.book.last_order_id + 1 if self.book.last_order_id else 8_000_000_001
+        kind = OrderType.MARKET if limit_price is None else OrderType.LIMIT
         order = Order(
             symbol=symbol,
             order_id=order_id,
             client_order_id=client_order_id or f"{_MADE_BY.get(origin, 'web_')}{order_id}",
             side=side,
-            type=OrderType.MARKET,
+            type=kind,
             quantity=quantity,
             reduce_only=reduce_only,
             close_position=algo is not None and algo.close_position,
@@ -95,7 +97,7 @@ class Matching:
             avg_price=ZERO,
             origin=origin,
             algo_id=None if algo is None else algo.algo_id,
-            orig_type=OrderType.MARKET if algo is None else algo.type,
+            orig_type=kind if algo is None else algo.type,
             cum_quote=ZERO,
             stop_price=ZERO if algo is None else algo.trigger_price,
             working_type=WorkingType.CONTRACT_PRICE if algo is None else algo.working_type,
@@ -103,7 +105,13 @@ class Matching:
             update_time=now,
             stop_loss=ZERO if stop_loss is None else stop_loss.trigger_price,
             take_profit=ZERO if take_profit is None else take_profit.trigger_price,
+            price=limit_price or ZERO,
         )
+        self._emit(order)
+        return order
+
+    def _expire(self, now: int, order: Order) -> Order:
+        order = replace(order, status=OrderStatus.EXPIRED, update_time=now)
         self._emit(order)
         return order
 
@@ -118,8 +126,7 @@ class Matching:
             and order.remaining
             and not self.book.reducible(order.symbol, order.side, order.position_side)
         ):
-            order = replace(order, status=OrderStatus.EXPIRED, update_time=now)
-            self._emit(order)
+            order = self._expire(now, order)
         self._expire_with_position(now, order.symbol, order.position_side)
         return order
 
@@ -180,10 +187,7 @@ class Matching:
     def _execute_some(self, now: int, order: Order) -> Order:
         """Fill the smallest part there is; the rest expires."""
         order = self._execute(now, order, min(order.quantity, self.contracts[order.symbol].step))
-        if order.status.is_open:
-            order = replace(order, status=OrderStatus.EXPIRED, update_time=now)
-            self._emit(order)
-        return order
+        return self._expire(now, order) if order.status.is_open else order
 
     def _expire_with_position(self, now: int, symbol: str, position_side: PositionSide) -> None:
         """Close-position and attached conditionals die with the position; plain reduce-only ones stay (VENUES T20)."""

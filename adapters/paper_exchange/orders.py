@@ -46,6 +46,7 @@ class OrderType(StrEnum):
     """Types of ordinary orders."""
 
     MARKET = "MARKET"
+    LIMIT = "LIMIT"
 
 
 class ConditionalType(StrEnum):
@@ -103,7 +104,7 @@ class Origin(StrEnum):
 class Order:
     """An ordinary order after its latest change.
 
-    `stop_loss` and `take_profit` are what it was to attach to the position, 0 for none.
+    `stop_loss` and `take_profit` are what it was to attach to the position, 0 for none; `price` is a limit order's.
     """
 
     symbol: str
@@ -128,6 +129,7 @@ class Order:
     update_time: int
     stop_loss: Decimal = ZERO
     take_profit: Decimal = ZERO
+    price: Decimal = ZERO
 
     @property
     def remaining(self) -> Decimal:

@@ -39,8 +39,9 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketRequest:
-    """A market order as asked for; an empty client id lets the venue make one.
+    """A market order as asked for, or with `limit_price` an immediate-or-cancel limit order; both take what they get.
 
+    An empty client id lets the venue make one.
     `stop_loss` and `take_profit` are attached to the position in the step of the first fill.
     """
 
@@ -53,6 +54,7 @@ class MarketRequest:
     position_side: PositionSide = PositionSide.BOTH
     stop_loss: Attachment | None = None
     take_profit: Attachment | None = None
+    limit_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

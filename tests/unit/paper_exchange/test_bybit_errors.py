@@ -88,6 +88,7 @@ def test_what_is_asked(bybit: BybitVenue) -> None:
     ("path", "params"),
     [
         ("/v5/order/create", _MARKET | {"orderType": "Limit", "price": "60000"}),
+        ("/v5/order/create", _MARKET | {"orderType": "Limit", "price": "60000", "timeInForce": "GTC"}),
         ("/v5/order/create", stop_params(stopLoss="60000")),
         ("/v5/order/create", stop_params(triggerBy="IndexPrice")),
         ("/v5/order/create", _MARKET | {"takeProfit": "66000", "tpOrderType": "Limit"}),
