@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from loguru import logger
 
 from domain.catalogue import CATALOGUE, EventType, Happening, Severity
+from domain.notices import ROUTINE, AlertFlags, told
 from domain.position.state import Position
 from domain.records import AlertChange, Event, OrderChange, Record, SignalOutcome, StoredSignal, SymbolChange, Trade
 
@@ -21,7 +22,11 @@ class Recorder:
     """Mints record ids and builds records. One for a process; thread-safe."""
 
     def __init__(self, started_at: datetime) -> None:
-        """`started_at` keeps the ids of two lives of one process number apart."""
+        """`started_at` keeps the ids of two lives of one process number apart.
+
+        `flags` says which routine notices of a symbol are wanted, None: none. It must not block.
+        """
+        self.flags: Callable[[str], AlertFlags | None] = lambda _symbol: None
         self.run_id = f"{os.getpid()}_{int(started_at.timestamp() * 1000)}"
         self._numbers = itertools.count(1)
 
@@ -39,13 +44,13 @@ class Recorder:
         facts: Mapping[str, object] | None = None,
         symbols: tuple[SymbolChange, ...] = (),
     ) -> Record:
-        """One transaction. Every event that asks for a human gets its row in the outbox within it."""
+        """One transaction. Every event that is told to humans gets its row in the outbox within it."""
         kept = tuple(events)
         number = next(self._numbers)
         raised = tuple(
             _alert(event, f"{self.run_id}-{number}-{place}")
             for place, event in enumerate(kept)
-            if event.severity.alerts
+            if self._told(event, position)
         )
         return Record(
             record_id=f"{self.run_id}-{number}",
@@ -60,6 +65,11 @@ class Recorder:
             facts=facts,
             symbols=symbols,
         )
+
+    def _told(self, event: Event, position: Position | None) -> bool:
+        routine = event.type in ROUTINE and position is not None
+        flags = self.flags(position.symbol) if routine and position is not None else None
+        return told(event.type, event.severity, None if position is None else position.side, flags)
 
 
 def _alert(event: Event, alert_id: str) -> AlertChange:

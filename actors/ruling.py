@@ -19,6 +19,7 @@ from config.in_force import SettingsInForce
 from config.log import change_level
 from config.settings import Settings
 from domain.instrument import Instrument
+from domain.notices import AlertFlags
 from persistence.reader import Reader
 
 
@@ -50,6 +51,17 @@ class Ruling:
             owners=owners,
             directory=directory,
             tell=tell,
+        )
+
+    def alert_flags(self, symbol: str) -> AlertFlags | None:
+        """Which routine notices of a symbol are wanted. Asks nobody."""
+        if not self.in_force.now.notifier.routine:
+            return None
+        own = self.symbols.known(symbol)
+        return AlertFlags(
+            alert=own.alert_enabled is not False,
+            buy=own.buy_alert_enabled is not False,
+            sell=own.sell_alert_enabled is not False,
         )
 
     def keeper(self, recorder: Recorder, conninfo: str) -> KeeperWiring:

@@ -120,7 +120,7 @@ class SymbolBook:
         settings, own = self._in_force.now, self.fresh(symbol)
         terms = laid_over(settings, account, own)
         alert = resolved_or_plain(settings, account, own)["alert_enabled"]
-        logger.debug(
+        logger.info(
             "[ALERT_CONFIG] symbol={} normalized={} alert_enabled={} source={}",
             symbol,
             symbol,

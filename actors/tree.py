@@ -98,6 +98,7 @@ class Tree:
             self.directory,
             self.write,
         )
+        self.recorder.flags = self.ruling.alert_flags
         self.root: GuardedRef[Supervisor] | None = None
         self._given_up = False
         self._reports = FallReports(self.recorder, self.directory, ground.clock)

@@ -290,6 +290,10 @@ class Supervision(Section):
         return self
 
 
+class Notifier(Section):
+    routine: Annotated[Flag, HOT] = False
+
+
 class Admin(Section):
     enabled: Flag = True
     max_clients: Annotated[Whole, Field(ge=1, le=1000)] = 64
@@ -348,7 +352,7 @@ class Settings(Section):
     health: Annotated[Unfurnished, Later(comes_with="the health score")] = Unfurnished()
     aging: Annotated[Unfurnished, Later(comes_with="the exit of aged positions")] = Unfurnished()
     risk: Risk = Risk()
-    notifier: Annotated[Unfurnished, Later(comes_with="channels beside the log")] = Unfurnished()
+    notifier: Notifier = Notifier()
     admin: Admin = Admin()
     web: Annotated[Unfurnished, Later(comes_with="the HTTP endpoints")] = Unfurnished()
     log: Log = Log()

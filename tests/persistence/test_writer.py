@@ -18,8 +18,8 @@ from domain.identity import Epoch, PositionId
 from domain.instrument import PositionSide
 from domain.orders import OrderStatus
 from domain.position.state import Phase
-from domain.records import AlertChange, SignalOutcome
-from persistence.database import DatabaseAway, migrate
+from domain.records import AlertChange, SignalOutcome, SymbolChange
+from persistence.database import DatabaseAway, migrate, migrations
 from persistence.embedded import EmbeddedPostgres
 from persistence.writer import Writer
 from tests.persistence import samples
@@ -282,3 +282,25 @@ def test_a_position_reads_the_same_in_state_and_columns(writer: Writer, rows: An
     assert (trailing["highest_price"], trailing["lowest_price"]) == (None, Decimal("51234.5"))
     row = rows.one("SELECT side, version, state FROM monitoring.positions")
     assert (row["state"]["side"], row["state"]["version"]) == (row["side"], row["version"])
+
+
+def test_the_base_currency_of_orders_written_by_older_programs_is_put_right(writer: Writer, rows: Any) -> None:
+    """They took the whole symbol for it, and the cooldown forgot other pairs of the coin at each restart."""
+    position = samples.position(7)
+    writer.write([record(position=position, orders=(samples.intent(7),))])
+    rows("UPDATE monitoring.orders SET base = symbol RETURNING id")
+    step = next(step for step in migrations() if step.name == "order_base")
+    rows(f"{step.apply.rstrip().removesuffix(';')} RETURNING o.id")
+    assert rows.one("SELECT base FROM monitoring.orders")["base"] == "BTC"
+
+
+def test_what_is_set_for_a_symbol_takes_the_place_of_what_was(writer: Writer, rows: Any) -> None:
+    empty = dict.fromkeys(("alert_enabled", "buy_alert_enabled", "sell_alert_enabled", "leverage"))
+    empty |= dict.fromkeys(("cooldown_seconds", "protection_overrides", "trailing_overrides"))
+    first = {**empty, "symbol": "BTCUSDT", "trade_enabled": False, "min_trade_usd": Decimal("12.50")}
+    then = {**first, "trade_enabled": None, "trailing_overrides": {"callback_pct": "0.3"}}
+    for row in (first, then):
+        writer.write([record(symbols=(SymbolChange(symbol="BTCUSDT", row=row),))])
+    found = rows.one("SELECT * FROM monitoring.symbol_settings")
+    assert (found["trade_enabled"], str(found["min_trade_usd"])) == (None, "12.50")
+    assert found["trailing_overrides"] == {"callback_pct": "0.3"}

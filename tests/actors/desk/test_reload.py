@@ -29,6 +29,7 @@ from config.settings import Section, Settings
 from config.sources import Problem, SettingsError
 from domain.catalogue import EventType
 from domain.entries.sizing import Method
+from domain.notices import AlertFlags
 from domain.orders import TriggerBy
 from domain.position.inputs import RulesChanged
 from tests.actors.desk.scene import PRICES, instrument
@@ -125,6 +126,7 @@ def rows() -> Iterator[Row]:
     yield Row("trailing.steps", (step,), lambda h: len(h.terms.trailing.steps), 0, 1)
     yield Row("trailing.min_step_pct", D("0.2"), trail("min_step_pct"), D("0.05"), D("0.2"))
     yield Row("trailing.min_interval_s", 9.0, trail("min_interval_s"), D("5.0"), D("9.0"))
+    yield Row("notifier.routine", True, lambda h: h.tree.recorder.flags(SYMBOL), None, AlertFlags())
     yield Row("reconciler.interval_s", 4.0, lambda h: h.reconciler.interval_s(), 30.0, 4.0)
     yield Row("log.level", "DEBUG", lambda h: _is_logged("DEBUG"), False, True)
 
