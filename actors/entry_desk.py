@@ -79,7 +79,7 @@ class EntryDesk(ReportingActor):
         """See `Wiring`."""
         super().__init__(context, wiring.recorder)
         self._wiring = wiring
-        self._intake = Intake()
+        self._intake = Intake(told=wiring.told)
         self._gate = EntryGate(wiring.accounts)
         self._volatility = Volatility(self)
         self._quotes = Quotes(self)
@@ -88,7 +88,7 @@ class EntryDesk(ReportingActor):
         self._openings = Openings(self, wiring)
         self._grants = Grants(self, self._gate, self._judgement, self._openings, self._volatility)
         self._hand = HandEntries(self, wiring, self._gate, self._judgement, self._grants, self._openings)
-        answers = SignalAnswers(self, self._intake)
+        answers = SignalAnswers(self, self._intake, wiring.told)
         self._closes = CloseSignals(
             self, wiring, self._gate, self._judgement, self._closings, answers, self._intake
         )

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from loguru import logger
 
-from actors.intake import Intake, as_stored
+from actors.intake import Intake, Told, as_stored
 from actors.marks import Marks
 from actors.owners import Owners
 from actors.position import Wiring as PositionWiring
@@ -65,6 +65,7 @@ class Wiring:
     terms: Callable[[str, str], Terms]
     dry_run: bool
     waves: WaveRules = field(default_factory=WaveRules)
+    told: Told = field(default_factory=Told)
 
 
 Atr = Callable[[Wish, AtrRules, Decimal, Decimal | None], Decimal | Refusal | None]

@@ -20,13 +20,41 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+class Told:
+    """Answers that were handed to the journal: they outlive a desk, whose successor may not find them written yet.
+
+    One for a process. Written by the desk of now alone: a fenced one tells nobody anything.
+    """
+
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        """The last `remembered` of them are known."""
+        self._remembered = remembered
+        self.answers: dict[str, PositionId | None] = {}
+        self.acted_on: dict[tuple[str, str], PositionId] = {}
+
+    def answered(self, signal_id: str, position_id: PositionId | None) -> None:
+        """The record with this signal's answer is the journal's."""
+        self.answers[signal_id] = position_id
+        _forget_oldest(self.answers, self._remembered)
+
+    def opened(self, signal_id: str, place: tuple[str, str], position_id: PositionId) -> None:
+        """The record in which this signal opened a position is the journal's; `place`: account and the signal's key."""
+        self.answered(signal_id, position_id)
+        self.acted_on[place] = position_id
+        _forget_oldest(self.acted_on, self._remembered)
+
+
 class Intake:
     """Used by the desk's thread alone."""
 
-    def __init__(self, in_hand: int = IN_HAND, remembered: int = REMEMBERED) -> None:
-        """At most `in_hand` signals wait; the last `remembered` answers are known without the database."""
+    def __init__(self, in_hand: int = IN_HAND, remembered: int = REMEMBERED, told: Told | None = None) -> None:
+        """At most `in_hand` signals wait; the last `remembered` answers are known without the database.
+
+        `told`: what desks before this one knew.
+        """
         self._in_hand = in_hand
         self._remembered = remembered
+        self._told = told or Told()
         self._waiting: deque[Signal] = deque()
         self._ids: set[str] = set()
         self._answered: dict[str, PositionId | None] = {}
@@ -40,7 +68,7 @@ class Intake:
         """Take signals in their order; returns those that were answered already."""
         doubled: list[Signal] = []
         for signal in signals:
-            if signal.id in self._answered:
+            if signal.id in self._answered or signal.id in self._told.answers:
                 doubled.append(signal)
             elif signal.id not in self._ids and len(self._waiting) < self._in_hand:
                 self._ids.add(signal.id)
@@ -67,7 +95,7 @@ class Intake:
 
     def answer(self, signal_id: str) -> PositionId | None:
         """The position that an answered signal opened or closed."""
-        return self._answered.get(signal_id)
+        return self._answered.get(signal_id, self._told.answers.get(signal_id))
 
     def acted_on(self, account: str, key: str, position_id: PositionId) -> None:
         """Remember that a signal with this key opened or closed a position."""
@@ -76,7 +104,7 @@ class Intake:
 
     def acted_by(self, account: str, key: str) -> PositionId | None:
         """The position of an earlier signal with this key (SYSTEM A4)."""
-        return self._acted_on.get((account, key))
+        return self._acted_on.get((account, key), self._told.acted_on.get((account, key)))
 
 
 def _forget_oldest(known: dict[K, V], limit: int) -> None:

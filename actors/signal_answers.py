@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actors import messages
-from actors.intake import Intake
+from actors.intake import Intake, Told
 from actors.messages import Write
 from actors.recording import log, plain_event
 from actors.reporting import ReportingActor
@@ -38,10 +38,11 @@ NO_STORY = Story()
 class SignalAnswers:
     """Used by the desk's thread alone."""
 
-    def __init__(self, desk: ReportingActor, intake: Intake) -> None:
+    def __init__(self, desk: ReportingActor, intake: Intake, told: Told) -> None:
         """`desk` is who tells the journal."""
         self._desk = desk
         self._intake = intake
+        self._told = told
 
     def refuse(
         self, signal: Signal, refusal: Refusal, account: str | None, symbol: str | None, story: Story = NO_STORY
@@ -90,5 +91,6 @@ class SignalAnswers:
             checks=story.checks,
         )
         record = self._desk.recorder.record(now, events=events, outcomes=(answered,))
-        self._desk.tell(messages.JOURNAL, Write(record=record))
+        if self._desk.tell(messages.JOURNAL, Write(record=record)):
+            self._told.answered(signal.id, position_id)
         self._intake.answered(signal.id, position_id)

@@ -205,6 +205,8 @@ class WaveDesk:
         self._gate.ordered(wish.account, base, position.opened_at)
         self._intake.answered(signal.id, position.id)
         self._intake.acted_on(wish.account, signal.key(wish.symbol), position.id)
+        if not self._desk.fenced:
+            self._wiring.told.opened(signal.id, (wish.account, signal.key(wish.symbol)), position.id)
 
     def _story(self, turn: Turn, checks: Checks) -> Story:
         key, rank, of = turn.standing

@@ -271,3 +271,24 @@ def test_of_two_owners_in_the_store_the_newest_owns() -> None:
         liveness.every_position_has_its_stop(world, strangers=True)
 
     live(script)
+
+
+def test_a_signal_opens_no_second_position_while_the_journal_hangs() -> None:
+    """Its position had come to nothing, the desk died, and nothing of that was in the database yet (S7)."""
+
+    def script(world: World, workload: Workload) -> None:
+        process = world.process
+        assert process is not None
+        assert process.tree is not None
+        workload.wish(Wish.OPEN, SYMBOL)
+        directory = process.tree.directory
+        while not world.database.signals:
+            world.pass_time(0.0005)
+        directory.tell(messages.JOURNAL, Crash(how="hang", hang_s=50.0))
+        world.pass_time(0.5)
+        directory.tell(messages.ENTRY_DESK, Crash(how="exception"))
+        world.pass_time(12.0)
+        positions = [p for p in world.database.positions.values() if p.signal_id is not None]
+        assert [p.phase for p in positions] == [Phase.FAILED]
+
+    live(script, Nth(Fault.ENTRY_REFUSED, 1))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.intake import Intake
+from actors.intake import Intake, Told
 from domain.entries.signal import Action, Signal
 from domain.identity import PositionId
 
@@ -62,3 +62,14 @@ def test_memory_is_bounded() -> None:
         intake.acted_on("main", str(number), PositionId(number))
     assert len(intake.add([signal(str(n)) for n in range(4)])) == 2
     assert [intake.acted_by("main", str(n)) for n in range(4)] == [None, None, 2, 3]
+
+
+def test_what_a_desk_told_the_journal_its_successor_knows() -> None:
+    """The journal hung, the desk died: the signal was unanswered in the database, and opened a second position (S7)."""
+    told = Told(remembered=2)
+    for number, name in enumerate("abc", 1):
+        told.opened(name, ("main", name), PositionId(number))
+    successor = Intake(told=told)
+    assert [each.id for each in successor.add(map(signal, "abcd"))] == ["b", "c"]
+    assert successor.answer("c") == 3
+    assert (successor.acted_by("main", "c"), successor.acted_by("main", "a")) == (3, None)
