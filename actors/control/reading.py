@@ -93,7 +93,8 @@ def signals(house: Answering, params: Parameters, _: Caller) -> object:
 
 def actors(house: Answering, params: Parameters, _: Caller) -> object:
     params.done()
-    found = census(messages.ROOT, house.directory, ANSWER_S)
+    found, now = census(messages.ROOT, house.directory, ANSWER_S), house.clock.monotonic()
+    abandoned = house.directory.abandoned()
     return {
         "actors": [
             {
@@ -109,5 +110,8 @@ def actors(house: Answering, params: Parameters, _: Caller) -> object:
             for each in found
         ],
         "dead_letters": house.directory.dead_letter_counts(),
-        "abandoned": [each.name for each in house.directory.abandoned()],
+        "abandoned": [each.name for each in abandoned],
+        "abandoned_threads": [
+            {"name": each.name, "epoch": each.incarnation, "since_s": round(now - each.since, 1)} for each in abandoned
+        ],
     }

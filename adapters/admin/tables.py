@@ -116,7 +116,28 @@ def _actors(result: object, now: datetime) -> RenderableType:
         return _anything(result, now)
     if not rows:
         return Text("no actors")
-    return _columns(rows, ACTOR_COLUMNS, now)
+    tree = Group(_columns(_indented(rows), ACTOR_COLUMNS, now))
+    abandoned = result.get("abandoned_threads") if isinstance(result, Mapping) else None
+    if _rows(abandoned):
+        tree.renderables.append(_titled("hung threads left behind: fenced, replaced, still there", abandoned, now))
+    letters = result.get("dead_letters") if isinstance(result, Mapping) else None
+    if isinstance(letters, Mapping) and letters:
+        counts = ", ".join(f"{kind} {count}" for kind, count in letters.items())
+        tree.renderables.append(Text(f"\nmessages that reached nobody: {counts}"))
+    return tree
+
+
+def _indented(rows: Sequence[Any]) -> list[Any]:
+    """Each actor under its parent, a step to the right; `rows` come in this order."""
+    depth: dict[object, int] = {}
+    shown = []
+    for row in rows:
+        if not isinstance(row, Mapping):
+            shown.append(row)
+            continue
+        depth[row.get("name")] = level = depth.get(row.get("parent"), -1) + 1
+        shown.append({**row, "name": f"{'  ' * level}{row.get('name')}"})
+    return shown
 
 
 def _events(result: object, now: datetime) -> RenderableType:

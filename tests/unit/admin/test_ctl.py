@@ -215,6 +215,21 @@ def test_tables_of_actors_and_events(monkeypatch: pytest.MonkeyPatch) -> None:
     out = shown("actors", actors, monkeypatch)
     assert "journal" in out
     assert "[red]x" in out
+    tree = {
+        "actors": [
+            {"name": "journal", "parent": "root", "heartbeat_age_s": 0.1},
+            {"name": "positions/main", "parent": "root", "heartbeat_age_s": 0.1},
+            {"name": "position/7", "parent": "positions/main", "heartbeat_age_s": 0.1},
+            {"name": "admin", "parent": "root", "heartbeat_age_s": 0.1},
+        ],
+        "abandoned_threads": [{"name": "gateway/main", "epoch": 3, "since_s": 12.5}],
+        "dead_letters": {"Prices": 4},
+    }
+    lines = [line.rstrip() for line in shown("actors", tree, monkeypatch).splitlines()]
+    names = [line[: len(line) - len(line.lstrip()) + len(line.split()[0])] for line in lines if line.split()]
+    assert names[2:6] == ["journal", "positions/main", "  position/7", "admin"]
+    assert any(line.split() == ["gateway/main", "3", "12.5"] for line in lines)
+    assert lines[-1] == "messages that reached nobody: Prices 4"
     event = {
         "seq": 1,
         "ts": "2026-03-04T11:00:00Z",
