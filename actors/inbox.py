@@ -4,7 +4,8 @@ Rules of this file:
 - It knows nothing of pykka: an envelope is anything with `message` and `reply_to`.
 - A message class may declare `urgent = True` (overtakes), a property `conflate_key` (of two waiting tells with the
   same key one remains, at the place of the older: the newer, or `newer.merge(older)` where the class defines it) and
-  `perishable = True` (for this incarnation only). An ask is never conflated: its sender waits for it.
+  `perishable = True` (for this incarnation only) and `lasting = True` (waits for a successor beyond the limit of a
+  backlog: a record is not lost because its writer is away). An ask is never conflated: its sender waits for it.
 - The order of one sender's messages within a lane is kept.
 - No Python-level lock on the way of an ordinary message: `queue.SimpleQueue` and `deque` are atomic in C (ACTORS 4.2).
 """
@@ -36,8 +37,11 @@ class Traits(NamedTuple):
     conflates: bool
     merges: bool
     perishable: bool
+    lasting: bool
 
 
+LASTING = 50
+"""A bound for what must not be lost: minutes of records of a thousand positions."""
 _TRAITS: dict[type, Traits] = {}
 
 
@@ -51,6 +55,7 @@ def traits_of(message: object) -> Traits:
             conflates=hasattr(kind, "conflate_key"),
             merges=hasattr(kind, "merge"),
             perishable=getattr(kind, "perishable", False) is True,
+            lasting=getattr(kind, "lasting", False) is True,
         )
     return known
 
@@ -179,7 +184,7 @@ class Backlog:
     """Messages for a name whose actor is being restarted; the caller locks."""
 
     def __init__(self, limit: int) -> None:
-        """At most `limit` messages are kept."""
+        """At most `limit` messages are kept, of lasting ones `LASTING` times as many."""
         self._limit = limit
         self._messages: list[object] = []
         self._places: dict[Hashable, int] = {}
@@ -195,7 +200,8 @@ class Backlog:
         if place is not None:
             self._messages[place] = conflated(message, self._messages[place])
             return True
-        if len(self._messages) >= self._limit:
+        limit = self._limit * LASTING if traits_of(message).lasting else self._limit
+        if len(self._messages) >= limit:
             return False
         if key is not None:
             self._places[key] = len(self._messages)

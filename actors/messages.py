@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import ClassVar, Self
 
 from actors.ticket import Ticket
+from adapters.exchange.interface import MarkPrice
 from domain.entries.signal import Signal
 from domain.entries.situation import Quote
 from domain.identity import PositionId
@@ -76,6 +77,7 @@ def position(position_id: PositionId) -> str:
 class Write:
     """To the journal: write this record. `then` names who is told what once it is durable in the database or spool."""
 
+    lasting: ClassVar[bool] = True
     record: Record
     ticket: Ticket | None = None
     then: tuple[str, object] | None = None
@@ -450,10 +452,26 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FromStream:
-    """News that an actor's own stream read on its event loop."""
+    """News that an actor's own stream read on its event loop. Of mark prices one waits for each symbol.
+
+    `passed`: the lowest and the highest of those that came before it and waited too.
+    """
 
     perishable: ClassVar[bool] = True
     news: object
+    passed: tuple[Decimal, Decimal] | None = None
+
+    @property
+    def conflate_key(self) -> Hashable | None:
+        """Mark prices only, and usable ones: whatever else a stream tells is told in full."""
+        mark = self.news
+        return mark.symbol if isinstance(mark, MarkPrice) and mark.price.is_finite() else None
+
+    def merge(self, older: Self) -> Self:
+        """The newer price, and how far it went since the older was sent."""
+        prices = [price for each in (self, older) for price in each.passed or ()]
+        prices += [each.news.price for each in (self, older) if isinstance(each.news, MarkPrice)]
+        return type(self)(news=self.news, passed=(min(prices), max(prices)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,8 @@ FARTHEST_STOP_PCT = Decimal(60)
 WATCHED_SYMBOLS = 50
 # Nothing is protected without a gateway: when the exchange answers again, it must not sleep.
 GATEWAY_BACKOFF_S = 2.0
+# What is written waits for it in memory.
+JOURNAL_BACKOFF_S = 2.0
 # One account's exchange that does not answer at the start keeps nobody from protecting the others.
 GATEWAY_AWAITED_S = 10.0
 SPOOL_GROUP = 200
@@ -209,7 +211,9 @@ class Tree:
     # Children.
 
     def _specs(self) -> Iterable[ChildSpec]:
-        yield self._spec(messages.JOURNAL, journal.Journal, self._journal(), shutdown_s=10)
+        yield self._spec(
+            messages.JOURNAL, journal.Journal, self._journal(), shutdown_s=10, max_backoff_s=JOURNAL_BACKOFF_S
+        )
         yield self._spec(messages.NOTIFIER, notifier.Notifier, self._notifier())
         yield self._spec(messages.WARDEN, warden.Warden, self._warden())
         for account in self._ground.accounts:
