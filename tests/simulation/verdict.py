@@ -15,11 +15,11 @@ from decimal import Decimal
 from domain.catalogue import EventType
 from domain.position.state import Purpose
 from tests.oracle.court import GRACE_MS, Breach
+from tests.oracle.cover import MOST_UNPROTECTED_MS, SEEN_WITHIN_MS
 from tests.oracle.facts import By
 from tests.oracle.ours import identify
 from tests.oracle.reader import AlgoLine, FillLine
 from tests.simulation import reports
-from tests.simulation.faults import Fault
 from tests.simulation.plan import RECONCILE_S
 from tests.simulation.venue import START_MS
 from tests.simulation.world import Violation, World
@@ -81,6 +81,7 @@ def _covered_once(world: World, breach: Breach) -> bool:
     book = world.exchange.judge.book
     return any(
         life.first_cover_at is not None
+        and life.first_cover_at - life.began.t <= SEEN_WITHIN_MS
         and life.key[0] == breach.symbol
         and life.began.t <= breach.at <= (life.ended.t if life.ended is not None else breach.at)
         for life in (*book.past, *book.lives.values())
@@ -174,8 +175,10 @@ def _taken_away(world: World, breach: Breach) -> bool:
 
 def _waiting(world: World, breach: Breach) -> bool:
     """A request that nobody answers is in flight for its sender until it gives up; then it acts."""
+    # A reading of the account that got lost delays nobody's stop: it is the orphans' excuse alone.
+    concerned = (None, breach.symbol) if breach.law == "S6" else (breach.symbol,)
     return any(
-        symbol in (None, breach.symbol) and since <= breach.at <= until + ACT_MS
+        symbol in concerned and since <= breach.at <= until + ACT_MS
         for since, until, symbol in world.network.unanswered
     )
 
@@ -184,7 +187,7 @@ def _bare_before(world: World, breach: Breach) -> bool:
     return any(
         interval.symbol == breach.symbol
         and interval.cause is By.FILL
-        and interval.began < breach.at
+        and 0 < breach.at - interval.began <= MOST_UNPROTECTED_MS
         and (interval.ended == 0 or breach.at <= interval.ended)
         for interval in world.exchange.judge.measures.intervals
     )
@@ -197,10 +200,6 @@ def _outsider_while_away(world: World, breach: Breach) -> bool:
         for begun, over, _ in court._absences
         for at, symbol, why in court._disturbances
     )
-
-
-def _stuck(world: World, _breach: Breach) -> bool:
-    return any(fault is Fault.STOP_STUCK for fault, _ in world.faults.struck)
 
 
 def _orphan_by_fault(world: World, breach: Breach) -> bool:
@@ -271,7 +270,6 @@ _CROSSED = "one of two stops was taken away while our cancel of the other was on
 _HALVES = "two stops covered only together, and a third is not allowed (S5)"
 # Which laws, which words in the breach, what has to be so, and how it is counted. The first that fits is taken.
 _EXCUSES: tuple[tuple[tuple[str, ...], str, Callable[[World, Breach], bool], str], ...] = (
-    (("S6",), "another position", _stuck, "OPEN: a stop stuck in TRIGGERING outlived its position"),
     (("S16",), "", _covered_once, "its entry was covered in time: what happened later is S1's"),
     (("S6",), "accepted without", _of_an_adopted, _GIVEN),
     (("S6",), "an order of another position", _of_an_adopted, _GIVEN),
