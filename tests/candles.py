@@ -1,11 +1,14 @@
-"""Candles for tests: made up from a seed, put together from shorter ones."""
+"""Candles for tests: made up from a seed, put together from shorter ones, read from recordings."""
 
 from __future__ import annotations
 
+import csv
+import json
 import random
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 from adapters.exchange.interface import Candle
 
@@ -58,3 +61,16 @@ def folded(candles: Iterable[Candle], span: timedelta) -> list[Candle]:
         else:
             made.append(Candle(opened_at=begin, open=each.open, high=each.high, low=each.low, close=each.close))
     return made
+
+
+def read_minutes(path: Path) -> list[Candle]:
+    """The one-minute candles of a recorded market that has times: .json or .csv. Raises OSError, ValueError."""
+    if path.suffix == ".json":
+        rows = [(EPOCH + timedelta(milliseconds=row[0]), row[1:5]) for row in json.loads(path.read_text())]
+    elif path.suffix == ".csv":
+        with path.open() as file:
+            lines = [line for line in csv.reader(file) if line[0][0].isdigit()]
+        rows = [(datetime.fromisoformat(line[0]).replace(tzinfo=UTC), line[1:5]) for line in lines]
+    else:
+        raise ValueError(f"{path}: recordings with times are .json or .csv")
+    return [candle(opened_at, prices) for opened_at, prices in rows]

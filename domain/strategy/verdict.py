@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from domain.entries.signal import Action, Signal
 from domain.instrument import PositionSide
 from domain.strategy.harami import Harami, HaramiRules, find_harami
 from domain.strategy.score import agreement, needed_for_agreement, strength
 from domain.strategy.series import Bar, Skipped, closed_run
+
+_SHOWN = Context(prec=8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +95,10 @@ def as_signal(find: Find, origin: Origin, closed_at: datetime, rules: StrategyRu
 def figures(find: Find, rules: StrategyRules) -> dict[str, object]:
     """What decided a find, for whoever asks about its signal later."""
     harami = find.harami
+    measures = {name: getattr(harami, name) for name in ("atr", "first_body", "second_body", "trend")}
     return {
         "pattern": "harami",
         "side": harami.side.value,
         "candle_minutes": rules.candle_minutes,
-        "atr": str(harami.atr),
-        "first_body": str(harami.first_body),
-        "second_body": str(harami.second_body),
-        "trend": str(harami.trend),
+        **{name: f"{_SHOWN.plus(value):f}" for name, value in measures.items()},
     }

@@ -37,6 +37,7 @@ from domain.orders import (
     RejectReason,
     Unknown,
 )
+from tests.candles import EPOCH
 from tests.unit.exchange.listener import Listener
 from tests.unit.exchange.recording_venue import now
 from tests.wire.test_exchange_paper import Paper, Relay
@@ -465,6 +466,10 @@ def test_candles_balance_and_leverage(paper: BybitPaper) -> None:
         candles = await client.mark_candles(SYMBOL, now() - timedelta(minutes=30))
         assert len(candles) >= 2
         assert all(candle.low <= candle.open <= candle.high for candle in candles)
+        span = timedelta(minutes=5)
+        closed_at = now() - (now() - EPOCH) % span
+        closed = await client.closed_candles(SYMBOL, span, 240, closed_at)
+        assert [each.opened_at for each in closed] == [closed_at - n * span for n in range(240, 0, -1)]
         balance = await client.balance()
         assert balance.total > 0
         assert 0 < balance.free <= balance.total

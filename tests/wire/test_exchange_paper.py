@@ -40,6 +40,7 @@ from domain.orders import (
     RejectReason,
     Unknown,
 )
+from tests.candles import EPOCH
 from tests.unit.exchange.listener import Listener
 from tests.unit.exchange.recording_venue import now
 
@@ -356,6 +357,10 @@ def test_candles_balance_and_leverage(paper: Paper) -> None:
         assert len(candles) >= 1
         assert all(bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high for bar in candles)
         assert all(bar.opened_at >= since - timedelta(minutes=1) for bar in candles)
+        span = timedelta(minutes=5)
+        closed_at = now() - (now() - EPOCH) % span
+        closed = await client.closed_candles(SYMBOL, span, 240, closed_at)
+        assert [each.opened_at for each in closed] == [closed_at - n * span for n in range(240, 0, -1)]
         await client.set_leverage(SYMBOL, 10)
         await client.set_leverage(SYMBOL, 10)
 

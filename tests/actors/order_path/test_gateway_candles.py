@@ -1,9 +1,10 @@
-"""The desk's question for candles: each is answered once, with the candles or with what went wrong."""
+"""Questions for candles: each is answered once, with the candles or with what went wrong, and at its price."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from actors import messages
-from actors.messages import AskMarkCandles, MarkCandles
+from actors.candle_questions import weight_of
+from actors.messages import AskMarkCandles, AskTradedCandles, MarkCandles, TradedCandles
 from adapters.exchange.interface import Candle, VenueFailure
 from domain.orders import RejectReason
 from tests.actors.order_path.gateway_bench import NAME, Bench
@@ -60,3 +62,38 @@ def test_a_failure_is_an_answer_too(bench: Bench, error: Exception, said: str) -
     bench.client.script["candles"] = raises(error)
     told = ask(bench)
     assert (told.candles, told.error) == ((), said)
+
+
+TRADED = AskTradedCandles(
+    symbol=BTC.symbol, minutes=5, count=167, closed_at=SINCE, reply_to=messages.reconciler("main")
+)
+
+
+def ask_traded(bench: Bench) -> TradedCandles:
+    bench.stage.tell(NAME, TRADED)
+    return bench.reconciler.wait(TradedCandles)
+
+
+def test_closed_candles_are_asked_for_as_the_strategy_wants_them(bench: Bench) -> None:
+    bench.client.script["closed_candles"] = lambda _: (CANDLE,)
+    told = ask_traded(bench)
+    assert (told.account, told.symbol, told.closed_at) == ("main", BTC.symbol, SINCE)
+    assert (told.candles, told.error) == ((CANDLE,), None)
+    assert bench.client.called("closed_candles") == [(BTC.symbol, timedelta(minutes=5), 167, SINCE)]
+
+
+def test_a_failure_with_closed_candles_is_an_answer_and_a_pause_is_noted(bench: Bench) -> None:
+    refused = VenueFailure(RejectReason.RATE_LIMIT, "429", "slow down", certain=True, retry_after_s=1)
+    bench.client.script["closed_candles"] = raises(refused)
+    told = ask_traded(bench)
+    assert (told.candles, told.error) == ((), "rate_limit code=429 slow down")
+    bench.client.script.clear()
+    bench.reconciler.clear()
+    asked_at = bench.stage.clock.monotonic()
+    assert ask_traded(bench).error is None
+    assert bench.stage.clock.monotonic() - asked_at > 0.5, "questions wait as long as the venue said"
+
+
+@pytest.mark.parametrize(("count", "weight"), [(1, 1), (99, 1), (100, 2), (499, 2), (500, 5), (1000, 5), (1001, 10)])
+def test_a_page_of_candles_is_paid_by_its_length(count: int, weight: int) -> None:
+    assert weight_of(replace(TRADED, count=count)) == weight

@@ -171,5 +171,5 @@ def test_the_longest_names_still_make_an_id_that_the_feed_would_take() -> None:
 
 
 def test_the_figures_that_decided_go_with_it() -> None:
-    shown = figures(FOUND, StrategyRules())
-    assert (shown["atr"], shown["first_body"], shown["second_body"], shown["trend"]) == ("1", "2", "0.5", "4")
+    shown = figures(replace(FOUND, harami=replace(FOUND.harami, atr=D(1) / 3 * 3 + D("1e-20"))), StrategyRules())
+    assert (shown["atr"], shown["first_body"], shown["second_body"], shown["trend"]) == ("1.0000000", "2", "0.5", "4")
