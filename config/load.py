@@ -289,9 +289,13 @@ def _mode_problems(draft: _Draft) -> Iterator[Problem]:
     if draft.get(STANDBY) in (True, 1, "1", "true") and not draft.get(DATABASE_URL):
         draft.refuse(STANDBY, "needs database.url: nobody else reaches the embedded database, so nobody could stand by")
     enabled, symbols = draft.get(("strategy", "enabled")), draft.get(("strategy", "symbols"))
-    if mode in ("testnet", "live") and enabled in (True, 1, "1", "true") and not symbols:
+    if mode in ("testnet", "live") and enabled in (True, 1, "1") and not symbols:
         draft.refuse(("strategy", "symbols"), f"is required in {mode} mode when strategy.enabled is true")
     accounts = draft.get(("accounts",))
+    chosen = draft.get(("strategy", "accounts"))
+    for name in chosen if isinstance(chosen, list) and isinstance(accounts, dict) else ():
+        if name not in accounts:
+            draft.refuse(("strategy", "accounts"), f"{name} is no account of these: {', '.join(accounts)}")
     needs_keys = isinstance(accounts, dict) and mode in ("testnet", "live")
     for name, account in accounts.items() if needs_keys else ():
         if not isinstance(account, dict):

@@ -266,6 +266,55 @@ def test_live_mode_with_keys_and_without_toys_is_accepted(folder: Path) -> None:
     assert "accounts.main.demo = 1: must be false in live mode" in demo
 
 
+@pytest.mark.parametrize(
+    ("mode", "text", "runs"),
+    [
+        ("paper", "", True),
+        ("paper", "enabled = false", False),
+        ("paper", 'accounts = ["other"]', False),
+        ("testnet", "", False),
+        ("live", "", False),
+        ("live", 'symbols = ["BTCUSDT"]', False),
+        ("live", 'enabled = true\nsymbols = ["BTCUSDT"]', True),
+        ("live", 'enabled = true\nsymbols = ["BTCUSDT"]\naccounts = ["other"]', False),
+    ],
+)
+def test_the_strategy_runs_by_itself_in_paper_mode_only(folder: Path, mode: str, text: str, runs: bool) -> None:
+    secrets = {f"HOLDFAST_ACCOUNTS__{name}__{key}": "x" for name in ("MAIN", "OTHER") for key in ("API_KEY", "SECRET")}
+    other = {"HOLDFAST_ACCOUNTS__OTHER__EXCHANGE": "bybit"}
+    whole = f'[service]\nmode = "{mode}"\n[paper]\ndemo_signals = false\n[strategy]\n{text}'
+    assert load(folder, whole, secrets | other).runs_strategy("main") is runs
+
+
+@pytest.mark.parametrize("mode", ["testnet", "live"])
+def test_the_strategy_must_be_told_what_to_trade_with_real_money(folder: Path, mode: str) -> None:
+    text = f'[service]\nmode = "{mode}"\n[strategy]\nenabled = true'
+    assert f"strategy.symbols: is required in {mode} mode when strategy.enabled is true" in refusals(folder, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("candle_minutes = 7", "strategy.candle_minutes = 7: must be one of 1, 3, 5, 15, 30, 60, 120, 240"),
+        ("higher_minutes = 5", "higher_minutes 5 must be 2 to 60 times candle_minutes 5"),
+        ("candle_minutes = 1\nhigher_minutes = 120", "higher_minutes 120 must be 2 to 60 times candle_minutes 1"),
+        ("small_body_pct = 100", "strategy.small_body_pct = 100: must be less than 100"),
+        ('enabled = "maybe"', "strategy.enabled = 'maybe': must be true or false"),
+        ('accounts = ["nobody"]', "strategy.accounts = ['nobody']: nobody is no account of these: main"),
+    ],
+)
+def test_a_strategy_that_cannot_be_is_refused_with_its_rule(folder: Path, text: str, said: str) -> None:
+    assert said in refusals(folder, f"[strategy]\n{text}")
+
+
+def test_the_strategy_is_switched_by_the_environment(folder: Path) -> None:
+    for word, enabled in (("true", True), ("false", False), ("1", True), ("", None)):
+        settings = load(folder, environ={"HOLDFAST_STRATEGY__ENABLED": word})
+        assert settings.strategy.enabled is enabled
+    environ = {"HOLDFAST_STRATEGY__CANDLE_MINUTES": "1", "HOLDFAST_STRATEGY__HIGHER_MINUTES": "15"}
+    assert load(folder, environ=environ).strategy.candle_minutes == 1
+
+
 def test_relative_paths_count_from_the_file_that_names_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
