@@ -22,7 +22,7 @@ PRICES = {"BTCUSDT": Decimal(64_000), "SOLUSDT": Decimal(152)}
 PAST = 240
 START_S = 12
 FRESH_S = 12  # a fifth of a candle
-LATEST_S = 18  # into a minute, so that the delay stays within its limit
+LATEST_S = 17  # into a minute, so that the delay stays within its limit
 TRIES = 3
 
 
