@@ -57,6 +57,7 @@ def started(base: Path, exchange: str) -> tuple[ServiceProcess, datetime]:
             "paper": {"symbols": list(PRICES)},
             "strategy": {"enabled": True, "candle_minutes": 1, "higher_minutes": 3, "delay_s": delay_s},
         }
+        (base / str(attempt)).mkdir()
         service = ServiceProcess(base / str(attempt), settings)
         folder = service.state_dir / "paper" / "main"
         folder.mkdir(parents=True)

@@ -61,6 +61,16 @@ def test_one_that_stays_late_is_skipped_as_late() -> None:
     assert run.faults == 1
 
 
+def test_what_will_not_get_better_is_not_asked_for_again() -> None:
+    run = run_of("YOUNG", "HOLED")
+    run.asks(T0)
+    run.heard("YOUNG", MARKET[5:], T0)
+    run.heard("HOLED", MARKET[:50] + MARKET[51:], T0)
+    assert run.over
+    assert {symbol: each.reason for symbol, each in run.skipped.items()} == {"YOUNG": "short_history", "HOLED": "gap"}
+    assert run.faults == 0
+
+
 def test_a_failure_says_the_last_error() -> None:
     run, now = run_of("A"), T0
     for error in ("first", "second", "third"):

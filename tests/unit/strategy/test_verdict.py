@@ -103,8 +103,11 @@ def test_agreement_of_a_steady_market(step: int, long: int, short: int) -> None:
 
 
 def test_agreement_by_hand() -> None:
-    """Hours that end at 100, then 11 times +2, once -4: a way of 26 for a gain of 18: 50 + 50 x 18/26."""
-    closes = [100, *(100 + 2 * n for n in range(1, HIGHER_CHANGES)), 100 + 2 * (HIGHER_CHANGES - 1) - 4]
+    """Hours that end at 100, then 11 times +2, once -4: a way of 26 for a gain of 18: 50 + 50 x 18/26.
+
+    The hour before those, at 500, does not count any more.
+    """
+    closes = [500, 100, *(100 + 2 * n for n in range(1, HIGHER_CHANGES)), 100 + 2 * (HIGHER_CHANGES - 1) - 4]
     candles = bodies(*((close, close) for close in closes for _ in range(12)))
     assert agreement(PositionSide.LONG, candles, HOUR, BEGIN + len(closes) * HOUR) == D("84.6")
     assert agreement(PositionSide.SHORT, candles, HOUR, BEGIN + len(closes) * HOUR) == D("15.4")
