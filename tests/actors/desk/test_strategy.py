@@ -6,11 +6,15 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from actors import messages
+from actors.clock import SystemClock
 from actors.guard import ActorContext, GuardedActor
-from actors.messages import AskTradedCandles, FeedState, Health, TradedCandles, Write
+from actors.messages import AskTradedCandles, FeedState, Health, Tick, TradedCandles, Write
 from actors.strategy import Strategy, Wiring
 from adapters.exchange.interface import Candle
 from domain.catalogue import EventType, Severity
@@ -139,7 +143,7 @@ def test_each_candle_is_asked_for_once_and_whole(stage: Stage) -> None:
     floor.record(EventType.STRATEGY_RAN)
     assert [ask.symbol for ask in floor.asked] == list(SYMBOLS)
     assert {(ask.minutes, ask.count) for ask in floor.asked} == {(1, RULES.needed)}
-    stage.tell(NAME, messages.Tick())
+    stage.tell(NAME, Tick())
     assert floor.health().state == "healthy"
     assert len(floor.asked) == 2, "the candle has been judged"
 
@@ -178,9 +182,50 @@ def test_a_venue_that_gives_nothing_is_asked_again_and_a_human_told_once(stage: 
     assert floor.health().state == "down"
 
 
+class Jumping(SystemClock):
+    """The machine's clock, which a test sets ahead."""
+
+    ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+@pytest.fixture
+def clock(stage: Stage) -> Jumping:
+    """The clock of everybody on the stage."""
+    assert stage.clock.stop()
+    stage.clock = clock = Jumping()
+    clock.start()
+    return clock
+
+
+def test_each_candle_is_judged_and_a_human_told_at_the_first_failure_only(clock: Jumping, stage: Stage) -> None:
+    floor = Floor(stage, {}, symbols=("NOSUCHUSDT",))
+    runs = [floor.event(EventType.STRATEGY_RAN)]
+    for number in (2, 3):
+        clock.ahead += MINUTE
+        stage.tell(NAME, Tick())
+        runs.append(floor.event(EventType.STRATEGY_RAN, number))
+    candles = [datetime.fromisoformat(str(ran.data["candle"])) for ran in runs]
+    assert [later - earlier for earlier, later in pairwise(candles)] == [MINUTE, MINUTE]
+    assert [ran.severity for ran in runs] == [Severity.WARNING, Severity.INFO, Severity.INFO]
+
+
+def test_a_clock_that_is_set_back_does_not_silence_it(clock: Jumping, stage: Stage) -> None:
+    """A day ahead for one run, then right again: the next candle is not a day away."""
+    clock.ahead = timedelta(days=1)
+    floor = Floor(stage, {}, symbols=("NOSUCHUSDT",))
+    floor.event(EventType.STRATEGY_RAN)
+    clock.ahead = timedelta(0)
+    stage.tell(NAME, Tick())
+    ran = floor.event(EventType.STRATEGY_RAN, 2)
+    assert datetime.fromisoformat(str(ran.data["candle"])) <= clock.now()
+
+
 def test_answers_of_another_run_and_doubled_ones_change_nothing(stage: Stage) -> None:
     def odd(ask: AskTradedCandles) -> TradedCandles:
-        stage.tell(NAME, harami(replace(ask, closed_at=ask.closed_at - MINUTE)))
+        stage.tell(NAME, replace(heard(ask, []), closed_at=ask.closed_at - MINUTE, error="of another run"))
         stage.tell(NAME, quiet(ask))
         return harami(ask)
 
