@@ -1,4 +1,4 @@
-"""ATR and harami against TA-Lib, which computes both in its own way: on made-up candles, and on recorded ones.
+"""ATR, harami and sizes against TA-Lib, which computes in its own way: on made-up candles, and on recorded ones.
 
 TA-Lib gets prices in whole ticks, so that its sums are exact and a tie is a tie. Where our harami differs from its
 CDLHARAMI the difference is one of three, named in docs/strategy.md: the yardstick (ATR before the pair, not the average
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -19,13 +20,18 @@ import pytest
 import talib
 
 from adapters.exchange.interface import Candle
+from domain.entries.funds import Funds
+from domain.entries.situation import Refusal, Wish
+from domain.entries.sizing import Asked, Method, Sizing, Stops, grant
 from domain.instrument import PositionSide
 from domain.market.atr import WARM_UP_PERIODS, average_true_range, true_range
 from domain.strategy.harami import OPEN_SLACK_ATR, HaramiRules, find_harami, is_within
-from tests.candles import FIVE, folded, walk
+from tests.candles import BEGIN, FIVE, folded, walk
+from tests.persistence.samples import BTC
 from tests.unit.strategy.recorded import NAMES, recorded
 
 RULES = HaramiRules()
+FUNDS = Funds(wallet=Decimal(10_000), equity=Decimal(10_000), free=Decimal(10_000), read_at=BEGIN)
 TICK = Decimal("0.01")
 BODY_AVERAGE = 10
 MINUTES = 10_000
@@ -148,3 +154,35 @@ def test_every_disagreement_with_talib_is_one_of_three_that_are_meant(market: li
     print(len(market), dict(sorted(seen.items())))  # noqa: T201 - docs/strategy.md shows these figures
     assert seen["both"] >= 5, "the agreement is about something"
     assert seen["theirs: no move before"] >= 5
+
+
+@pytest.mark.parametrize("market", MARKETS, indirect=True)
+@pytest.mark.parametrize("side", PositionSide)
+def test_the_size_by_atr_is_that_of_plain_arithmetic_on_talib_s_atr(market: list[Candle], side: PositionSide) -> None:
+    """Risk per trade over (ATR x multiple), a step at most below it; the loss at the stop is the risk that was set."""
+    ticks = in_ticks(market)
+    theirs = their_atr(ticks, RULES.atr_period)
+    equity, risk_pct, multiple, step = 10_000.0, 0.5, 2.0, Decimal("0.0001")
+    sizing = Sizing(method=Method.ATR, risk_pct=Decimal("0.5"), atr_multiple=Decimal(2))
+    sized = 0
+    for end in range(RULES.atr_period, min(len(market), 1000), 23):
+        close = market[end].close
+        instrument = replace(BTC, tick=TICK, step=step, min_quantity=step, min_notional=Decimal(5))
+        wish = Wish(
+            account="main", symbol=BTC.symbol, instrument=instrument, side=side, key=None, created_at=None
+        )
+        atr = average_true_range(market[: end + 1], RULES.atr_period)
+        stops = Stops(usual_pct=Decimal(2), farthest_pct=Decimal(60))
+        granted = grant(wish, Asked(), sizing, stops, close, FUNDS, atr)
+        distance = theirs[end] * float(TICK) * multiple
+        wanted = equity * risk_pct / 100 / distance
+        if isinstance(granted, Refusal):
+            assert granted.code in ("above_maximum", "below_minimum", "stop_too_far")
+            continue
+        sized += 1
+        assert wanted - float(step) * 1.000001 <= float(granted.quantity) <= wanted * 1.000001
+        assert granted.stop_price is not None
+        assert float(abs(close - granted.stop_price)) == pytest.approx(distance, rel=1e-4)
+        lost = float(granted.quantity * abs(close - granted.stop_price))
+        assert lost == pytest.approx(equity * risk_pct / 100, rel=1e-3 + float(step) / wanted)
+    assert sized >= 20
