@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from actors.messages import AskMarkCandles, AskTradedCandles, MarkCandles, TradedCandles
 from actors.reporting import ReportingActor
 from adapters.exchange.interface import Candle, TradingClient, VenueFailure
 
-MARK_CANDLES_WEIGHT = 10
+MINUTE = timedelta(minutes=1)
+PAGE = 1500
 
 
 class CandleQuestions:
@@ -54,6 +55,12 @@ class CandleQuestions:
         self._actor.tell(reply_to, answer)
 
 
-def weight_of(ask: AskTradedCandles) -> int:
-    """What the venue counts (Binance's figures by the length of the page, the highest of the venues)."""
-    return next((weight for most, weight in ((99, 1), (499, 2), (1000, 5)) if ask.count <= most), 10)
+def page_weight(count: int) -> int:
+    """What the venue counts for a page of so many candles (Binance's figures, the highest of the venues)."""
+    return next((weight for most, weight in ((99, 1), (499, 2), (1000, 5)) if count <= most), 10)
+
+
+def weight_since(since: datetime, now: datetime) -> int:
+    """The same for all pages of one-minute candles from a time on."""
+    pages, rest = divmod(max((now - since) // MINUTE, 0) + 2, PAGE)
+    return pages * page_weight(PAGE) + page_weight(rest)

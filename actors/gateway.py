@@ -22,7 +22,7 @@ from loguru import logger
 from actors import messages
 from actors.account_check import AccountCheck
 from actors.admission import Admission, Wiring
-from actors.candle_questions import MARK_CANDLES_WEIGHT, CandleQuestions, weight_of
+from actors.candle_questions import CandleQuestions, page_weight, weight_since
 from actors.guard import ActorContext
 from actors.loop import EventLoop
 from actors.messages import (
@@ -199,12 +199,13 @@ class RequestDesk:
                 if self._funds_read_at is None or self._actor.clock.monotonic() > self._funds_read_at + FUNDS_APART_S:
                     self._funds_read_at = self._actor.clock.monotonic()
                     self._queue(Priority.QUERY, self._read_funds, QUESTION_WEIGHT)
-            case AskMarkCandles():
-                self._queue(Priority.QUERY, lambda: self._candles_asked.mark(message), MARK_CANDLES_WEIGHT)
+            case AskMarkCandles(since=since):
+                weight = weight_since(since, self._actor.clock.now())
+                self._queue(Priority.QUERY, lambda: self._candles_asked.mark(message), weight)
             case AskQuote():
                 self._queue(Priority.QUERY, lambda: self._quote(message), QUOTE_WEIGHT)
-            case AskTradedCandles():
-                self._queue(Priority.QUERY, lambda: self._candles_asked.traded(message), weight_of(message))
+            case AskTradedCandles(count=count):
+                self._queue(Priority.QUERY, lambda: self._candles_asked.traded(message), page_weight(count))
             case CancelOrphan(ref=ref):
                 self._queue(Priority.QUERY, lambda: self._cancel_orphan(ref))
             case DatabaseIs(up=up):
@@ -481,7 +482,13 @@ class RequestDesk:
 
 def _weight(request: Perform) -> int:
     """What the venue counts for a request (Binance's figures, the highest of the venues)."""
-    return QUESTION_WEIGHT if isinstance(request.effect, AskPosition | AskFills | AskCandles) else 1
+    match request.effect:
+        case AskCandles(since=since):
+            return weight_since(since, request.asked_at)
+        case AskPosition() | AskFills():
+            return QUESTION_WEIGHT
+        case _:
+            return 1
 
 
 def _priority(request: Perform) -> Priority:

@@ -33,6 +33,8 @@ from domain.strategy.verdict import Origin, StrategyRules, as_signal, figures
 
 # A clock that is set forward or back changes when the next candle is due: look at it at least so often.
 LOOK_EVERY_S = 15.0
+# An answer reaches nobody before the directory has this actor's name, which it gets after its start.
+FIRST_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +69,12 @@ class Strategy(ReportingActor):
         self._health = ("healthy", "waits for its first candle")
 
     def started(self) -> None:
-        """Say what will be looked at; a candle that has just closed is judged at once."""
+        """Say what will be looked at; a candle that has just closed is judged in a moment."""
         asked, skipped = self._symbols()
         rules = self._wiring.rules
         data = {"symbols": len(asked), "skipped": _by_reason(skipped) or None, "candle_minutes": rules.candle_minutes}
         self.report(EventType.STRATEGY_STARTED, {**data, "higher_minutes": rules.higher_minutes})
-        self._step()
+        self._timer = self.remind_after(FIRST_LOOK_S, Tick())
 
     def receive(self, message: Any) -> object:
         """The time, candles, or the question how it is."""

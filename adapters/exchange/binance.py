@@ -199,10 +199,12 @@ class BinanceVenue:
         candles: list[Candle] = []
         start = since.replace(second=0, microsecond=0)
         while start <= until:
-            page = {"symbol": symbol, "interval": "1m", "limit": _CANDLES_PAGE, "startTime": raw.stamp(start)}
+            # A page is paid by the length that was asked for; the candle under way is one more.
+            length = min((until - start) // _MINUTE + 2, _CANDLES_PAGE)
+            page = {"symbol": symbol, "interval": "1m", "limit": length, "startTime": raw.stamp(start)}
             rows = raw.rows(await api.fapiPublicGetMarkPriceKlines(page))
             candles += [raw.read(parse.candle, row) for row in rows]
-            if len(rows) < _CANDLES_PAGE:
+            if len(rows) < length:
                 break
             start = candles[-1].opened_at + _MINUTE
         return tuple(candles)

@@ -37,8 +37,8 @@ class MarketData:
                 handler=self.book_ticker, weight=2, weight_without_symbol=5
             ),
             ("GET", "/fapi/v1/ticker/24hr"): Endpoint(handler=self.day_ticker, weight_without_symbol=40),
-            ("GET", "/fapi/v1/klines"): Endpoint(handler=self.klines, weight=2),
-            ("GET", "/fapi/v1/markPriceKlines"): Endpoint(handler=self.mark_klines, weight=2),
+            ("GET", "/fapi/v1/klines"): Endpoint(handler=self.klines, weight_by_limit=500),
+            ("GET", "/fapi/v1/markPriceKlines"): Endpoint(handler=self.mark_klines, weight_by_limit=500),
             ("GET", "/fapi/v1/depth"): Endpoint(handler=self.depth, weight=2),
             ("GET", "/fapi/v1/trades"): Endpoint(handler=self.trades, weight=5),
             ("GET", "/fapi/v1/aggTrades"): Endpoint(handler=self.aggregate_trades, weight=20),

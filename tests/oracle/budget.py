@@ -34,10 +34,11 @@ _WEIGHTS = {
     "positionRisk": (5, 5),
     "account": (5, 5),
     "balance": (5, 5),
-    "klines": (5, 5),
-    "markPriceKlines": (5, 5),
     "depth": (5, 5),
 }
+# Candles by the length of the page, which is 500 where none is named.
+_CANDLES = ("klines", "markPriceKlines")
+_BY_LENGTH = ((99, 1), (499, 2), (1000, 5), (1500, 10))
 
 
 class Budget(Law):
@@ -88,6 +89,9 @@ class Budget(Law):
 
 
 def _weight(ask: Ask) -> int:
+    if ask.line.path.endswith(_CANDLES):
+        length = int(ask.line.params.get("limit", 500))
+        return next(weight for most, weight in _BY_LENGTH if length <= most or most == 1500)
     for ending, (one, every) in _WEIGHTS.items():
         if ask.line.path.endswith(ending):
             return one if ask.symbol else every

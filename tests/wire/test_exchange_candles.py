@@ -129,6 +129,17 @@ def test_nothing_later_than_what_was_asked_for_is_taken(venue: str) -> None:
     scenario(venue, play, clock=now())
 
 
+def test_a_page_of_mark_candles_is_no_longer_than_it_has_to_be() -> None:
+    """Binance is paid by the length that was asked for: half an hour costs 1 instead of 10."""
+
+    async def play(client: CcxtTradingClient, recording: RecordingVenue) -> None:
+        recording.answers["GET /fapi/v1/markPriceKlines"] = (200, [])
+        await client.mark_candles("BTCUSDT", now() - timedelta(minutes=30))
+        assert recording.last().params["limit"] in ("32", "33")
+
+    scenario("binanceusdm", play, clock=now())
+
+
 @pytest.mark.parametrize("venue", VENUES)
 def test_every_span_has_its_name(venue: str) -> None:
     names: list[str] = []

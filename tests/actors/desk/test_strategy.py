@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -78,12 +79,18 @@ class Market(GuardedActor):
 class Floor:
     """A stage with the strategy, its market, and an ear for the journal."""
 
-    def __init__(self, stage: Stage, answers: dict[str, Answer], **changes: Any) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        answers: dict[str, Answer],
+        factory: Callable[[ActorContext], Any] | None = None,
+        **changes: Any,
+    ) -> None:
         self.stage = stage
         self.asked: list[AskTradedCandles] = []
         self.journal = stage.ear(messages.JOURNAL)
         stage.add(messages.gateway("main"), lambda context: Market.start(context, answers, self.asked))
-        stage.add(NAME, strategy(stage, **changes))
+        stage.add(NAME, factory or strategy(stage, **changes))
         stage.start()
 
     def event(self, kind: EventType, number: int = 1) -> Event:
@@ -146,6 +153,21 @@ def test_each_candle_is_asked_for_once_and_whole(stage: Stage) -> None:
     stage.tell(NAME, Tick())
     assert floor.health().state == "healthy"
     assert len(floor.asked) == 2, "the candle has been judged"
+
+
+def test_it_asks_only_when_its_answers_can_reach_it(stage: Stage) -> None:
+    """Its name is in the directory after its start, here a while after it: an answer before that would be lost."""
+
+    def slow(context: ActorContext) -> Any:
+        ref = make(context)
+        time.sleep(0.2)
+        return ref
+
+    make = strategy(stage)
+    floor = Floor(stage, {}, factory=slow)
+    floor.record(EventType.STRATEGY_RAN)
+    assert [ask.symbol for ask in floor.asked] == list(SYMBOLS)
+    assert stage.directory.dead_letter_counts() == {}
 
 
 def test_the_start_says_who_is_looked_at_and_who_is_not(stage: Stage) -> None:

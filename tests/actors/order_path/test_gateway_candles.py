@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from actors import messages
-from actors.candle_questions import weight_of
+from actors.candle_questions import page_weight, weight_since
 from actors.messages import AskMarkCandles, AskTradedCandles, MarkCandles, TradedCandles
 from adapters.exchange.interface import Candle, VenueFailure
 from domain.orders import RejectReason
@@ -96,4 +95,11 @@ def test_a_failure_with_closed_candles_is_an_answer_and_a_pause_is_noted(bench: 
 
 @pytest.mark.parametrize(("count", "weight"), [(1, 1), (99, 1), (100, 2), (499, 2), (500, 5), (1000, 5), (1001, 10)])
 def test_a_page_of_candles_is_paid_by_its_length(count: int, weight: int) -> None:
-    assert weight_of(replace(TRADED, count=count)) == weight
+    assert page_weight(count) == weight
+
+
+@pytest.mark.parametrize(
+    ("minutes", "weight"), [(-5, 1), (0, 1), (97, 1), (98, 2), (280, 2), (1498, 11), (2880, 20), (3000, 21)]
+)
+def test_minutes_since_a_time_are_paid_by_their_pages(minutes: int, weight: int) -> None:
+    assert weight_since(SINCE, SINCE + timedelta(minutes=minutes)) == weight

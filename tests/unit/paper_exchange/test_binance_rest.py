@@ -234,6 +234,15 @@ def test_pages_go_from_an_id_a_time_or_back_from_the_newest(venue: Venue) -> Non
     assert found(orderId=ids[2]) == [ids[2]]
 
 
+@pytest.mark.parametrize("path", ["/fapi/v1/klines", "/fapi/v1/markPriceKlines"])
+@pytest.mark.parametrize(("limit", "weight"), [(99, "1"), (100, "2"), (499, "2"), (500, "5"), (1500, "10")])
+def test_candles_are_paid_by_the_length_of_their_page(
+    venue: Venue, path: str, limit: int, weight: str
+) -> None:
+    reply = venue.send("GET", path, signed=False, symbol="BTCUSDT", interval="1m", limit=limit)
+    assert (reply.status, reply.headers["X-MBX-USED-WEIGHT-1M"]) == (200, weight)
+
+
 def test_the_weight_is_counted_and_its_limit_kept(venue: Venue) -> None:
     reply = venue.send("GET", "/fapi/v1/openAlgoOrders")
     assert reply.headers["X-MBX-USED-WEIGHT-1M"] == "40"
