@@ -482,13 +482,9 @@ class RequestDesk:
 
 def _weight(request: Perform) -> int:
     """What the venue counts for a request (Binance's figures, the highest of the venues)."""
-    match request.effect:
-        case AskCandles(since=since):
-            return weight_since(since, request.asked_at)
-        case AskPosition() | AskFills():
-            return QUESTION_WEIGHT
-        case _:
-            return 1
+    if isinstance(request.effect, AskCandles):
+        return weight_since(request.effect.since, request.asked_at)
+    return QUESTION_WEIGHT if isinstance(request.effect, AskPosition | AskFills) else 1
 
 
 def _priority(request: Perform) -> Priority:
