@@ -53,6 +53,7 @@ _EXECUTIONS_PAGE = 100
 _CANDLES_PAGE = 1000
 _LONGEST_SPAN = timedelta(days=7) - timedelta(milliseconds=1)
 _MINUTE = timedelta(minutes=1)
+_PROFIT_LISTED_WITHIN = timedelta(seconds=30)
 
 
 class BybitVenue:
@@ -176,6 +177,8 @@ class BybitVenue:
             executed = [row for row in rows if read(parse.is_execution, row)]
             silent = any(read(parse.closes, row) and row.get("execPnl") in (None, "") for row in executed)
             entries = await _entry_prices(api, request) if silent else {}
+            if silent:
+                _require_entries(executed, entries, until)
             fills += [
                 read(parse.fill, row, self._hedge_mode, entries.get(str(row.get("orderId")))) for row in executed
             ]
@@ -316,6 +319,18 @@ async def _entry_prices(api: Any, request: dict[str, Any]) -> dict[str, Decimal]
     """GET /v5/position/closed-pnl: at what average price the position was entered that each order closed."""
     rows = await whole_list(api.privateGetV5PositionClosedPnl, request, parse.listed, _closed_key)
     return dict(read(parse.closed_entry, row) for row in rows)
+
+
+def _require_entries(executed: list[Row], entries: Mapping[str, Decimal], now: datetime) -> None:
+    """What a young execution gained may not be listed yet: the list is asked for again, and no gain taken for nothing.
+
+    Raises BadReply.
+    """
+    young = now - _PROFIT_LISTED_WITHIN
+    for row in executed:
+        closed = read(parse.closes, row) and row.get("execPnl") in (None, "")
+        if closed and str(row.get("orderId")) not in entries and read(parse.executed_at, row) > young:
+            raise BadReply(f"closed-pnl does not list order {row.get('orderId')} yet")
 
 
 def _id(ref: OrderRef) -> dict[str, str]:

@@ -272,6 +272,11 @@ def closes(row: Row) -> bool:
     return optional_money(row, "closedSize") is not None
 
 
+def executed_at(row: Row) -> datetime:
+    """When an execution happened."""
+    return instant(row["execTime"])
+
+
 def fill(row: Row, hedge_mode: bool, entry: Decimal | None = None) -> Fill:
     """An execution. `entry`: average entry price of what it closed, for a row that does not say what was gained."""
     order_side = side(row["side"])
@@ -281,6 +286,8 @@ def fill(row: Row, hedge_mode: bool, entry: Decimal | None = None) -> Fill:
     if realized is None and closed is not None and entry is not None:
         with localcontext(MONEY):
             realized = (positive(row, "execPrice") - entry) * closed * -order_side.sign
+    if not row["orderId"]:
+        raise ValueError("orderId is empty: the execution of no order would be counted beside the order's own")
     return Fill(
         trade_id=str(row["execId"]),
         symbol=row["symbol"],

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from adapters.paper_exchange.book import Book
-from adapters.paper_exchange.orders import AlgoOrder, Event, Order
+from adapters.paper_exchange.orders import AlgoOrder, Event, Fill, Order
 
 KEPT_MS: Final = 60_000
 
@@ -40,8 +40,11 @@ class Past:
 
 
 def without_young_orders(book: Book, since: int) -> Book:
-    """The book without the orders and conditionals that were made after `since` (venue ms)."""
-    return _made_of(event for event in book.events() if _made_at(event) <= since)
+    """The book without the orders and conditionals that were made after `since` (venue ms), and what they executed."""
+    kept = [event for event in book.events() if _made_at(event) <= since]
+    known = {event.order_id for event in kept if isinstance(event, Order)}
+    hidden = {order_id for order_id in book.orders if order_id not in known}
+    return _made_of(event for event in kept if not (isinstance(event, Fill) and event.order_id in hidden))
 
 
 def _made_at(event: Event) -> int:

@@ -14,6 +14,7 @@ from aiohttp import web
 from adapters.exchange.ccxt_client import CcxtTradingClient
 from adapters.exchange.factory import open_trading
 from adapters.exchange.interface import VenueFailure
+from adapters.exchange.rows import stamp
 from domain.identity import ClientOrderId, OrderKind
 from domain.instrument import PositionSide, Side
 from domain.orders import (
@@ -550,6 +551,31 @@ def test_executions_come_oldest_first_with_what_they_gained_and_without_funding(
 
     closed = {"orderId": "x", "avgEntryPrice": "60000.1", "closedSize": "0.002", "updatedTime": "1"}
     scenario(play, {EXECUTIONS: page(*rows), CLOSED: page(closed)})
+
+
+@pytest.mark.parametrize(("age_s", "believed"), [(5, False), (60, True)])
+def test_a_gain_that_is_not_listed_yet_is_asked_for_again(age_s: int, believed: bool) -> None:
+    row = execution_row(
+        side="Sell", closedSize="0.002", orderId="x", execTime=stamp(now() - timedelta(seconds=age_s))
+    )
+
+    async def play(client: CcxtTradingClient, venue: RecordingVenue) -> None:
+        if believed:
+            (fill,) = await client.fills("BTCUSDT", now() - timedelta(hours=1))
+            assert fill.realized_pnl == 0
+            return
+        with pytest.raises(VenueFailure, match="does not list order x yet"):
+            await client.fills("BTCUSDT", now() - timedelta(hours=1))
+
+    scenario(play, {EXECUTIONS: page(row), CLOSED: page()})
+
+
+def test_an_execution_of_no_order_is_no_execution() -> None:
+    async def play(client: CcxtTradingClient, venue: RecordingVenue) -> None:
+        with pytest.raises(VenueFailure, match="orderId is empty"):
+            await client.fills("BTCUSDT", now() - timedelta(hours=1))
+
+    scenario(play, {EXECUTIONS: page(execution_row(orderId=""))})
 
 
 def test_what_an_execution_gained_is_not_asked_for_where_it_says_so() -> None:

@@ -75,3 +75,4 @@ def test_young_orders_are_unknown_and_their_positions_are_not() -> None:
     assert seen.order_by_client_id("BTCUSDT", "young") is None
     assert seen.algo_by_client_id("stop") is None
     assert seen.position("BTCUSDT").quantity == Decimal("0.020")
+    assert [fill.order_id for fill in seen.fills] == [fill.order_id for fill in desk.book.fills][:1]
