@@ -53,7 +53,7 @@ from actors.recording import log, plain_event
 from actors.reporting import ReportingActor
 from actors.signal_answers import SignalAnswers
 from actors.volatility import Volatility
-from actors.wave_desk import WaveDesk
+from actors.wave_desk import Market, WaveDesk
 from domain.catalogue import EventType
 from domain.entries.signal import Action, Signal
 from domain.identity import POSITION_EPOCH, PositionId
@@ -153,7 +153,7 @@ class EntryDesk(ReportingActor):
             self._quotes.hear(answer)
         else:
             self._volatility.hear(answer)
-        self._waves.soon()
+        self._waves.soon(Market(answer.account, answer.symbol))
         self._turn()
 
     def _turn(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import NamedTuple
 
 from loguru import logger
 
@@ -35,6 +36,7 @@ from persistence.database import DatabaseAway
 
 MAY_FAIL = (Phase.PENDING_ENTRY, Phase.ENTRY_PLACED)
 LOOK_AGAIN = timedelta(seconds=1)
+IN_HAND = 20_000
 SHORTEST_S = 0.001
 PRICES_KNOWN_AFTER_S = 10.0
 # The journal is given up sooner than it could be so far behind.
@@ -42,6 +44,13 @@ LAGGING = timedelta(seconds=60)
 
 
 Checks = tuple[Mapping[str, object], ...]
+
+
+class Market(NamedTuple):
+    """What is asked about and answered by its name."""
+
+    account: str
+    symbol: str
 
 
 class WaveDesk:
@@ -77,16 +86,18 @@ class WaveDesk:
         return self._waves.holds(signal_id)
 
     def join(self, signal: Signal) -> None:
-        """A stored signal joins its wave. Raises DatabaseAway: it has not then."""
+        """A stored signal joins its wave; without room in hand it is left in the book. Raises DatabaseAway."""
+        if len(self._waves) >= IN_HAND:
+            return
         account = self._judgement.account_of(signal)
         key = WaveKey(account if isinstance(account, str) else "", wave_name(signal))
         if not self._waves.knows(key):
             self._waves.recall(key, self._recalled(key))
         self._waves.add(key, signal, self._desk.clock.now())
 
-    def soon(self) -> None:
-        """Something that signals wait for may have come: account, prices, candles, database."""
-        self._waves.soon(self._desk.clock.now())
+    def soon(self, market: Market | None = None) -> None:
+        """What signals wait for may have come: an answer about this market alone, or the account, or the database."""
+        self._waves.soon(self._desk.clock.now(), market)
 
     def ended(self, position: Position) -> None:
         """A position's life is over."""
@@ -108,12 +119,12 @@ class WaveDesk:
         if turn is None:
             return False
         try:
-            decided = self._decide(turn)
+            waits_for = self._decide(turn)
         except DatabaseAway:
             self._waves.later(turn, now)
             raise
-        if not decided:
-            self._waves.later(turn, now + LOOK_AGAIN)
+        if waits_for is not None:
+            self._waves.later(turn, now + LOOK_AGAIN, waits_for)
         return True
 
     def due_in(self, poll_s: float) -> float | None:
@@ -124,37 +135,44 @@ class WaveDesk:
             waits.append(poll_s)
         return min(waits, default=None)
 
-    def _decide(self, turn: Turn) -> bool:
-        """Judge a signal and answer it; False: that cannot be said yet."""
+    def _decide(self, turn: Turn) -> Market | None:
+        """Judge a signal and answer it, or say by which market it cannot be judged yet."""
         signal = turn.signal
         account = self._judgement.account_of(signal)
         if isinstance(account, Refusal):
-            return self._refuse(turn, account, None, None)
+            self._refuse(turn, account, None, None)
+            return None
         try:
             symbol = self._judgement.symbols(account).canonical(signal.symbol)
         except UnknownSymbol as unknown:
             if not self._wiring.accounts[account].instruments:
-                return False
-            return self._refuse(turn, Refusal(code="unknown_symbol", figures={"error": str(unknown)}), account, None)
+                return Market(account, signal.symbol)
+            self._refuse(turn, Refusal(code="unknown_symbol", figures={"error": str(unknown)}), account, None)
+            return None
         if self._gate.undecidable(account) is not None or self._early(account, symbol):
-            return False
+            return Market(account, symbol)
         wish = self._wish(signal, account, symbol)
         terms = self._wiring.terms(account, symbol)
         granted = self._grants.consider(wish, terms)
         if isinstance(granted, Refusal):
-            return self._refuse(turn, granted, account, symbol, self._judgement.made)
+            self._refuse(turn, granted, account, symbol, self._judgement.made)
+            return None
+        if granted is None:
+            return Market(account, symbol)
         unwanted = self._unwanted(turn, wish)
         _guard(turn, wish, unwanted)
         checks = (*self._judgement.made, _made(turn, unwanted))
         if unwanted is not None:
-            return self._refuse(turn, unwanted, account, symbol, checks)
-        plan = None if granted is None else self._grants.plan(wish, granted, terms)
-        if granted is None or plan is None:
-            return False
+            self._refuse(turn, unwanted, account, symbol, checks)
+            return None
+        plan = self._grants.plan(wish, granted, terms)
+        if plan is None:
+            return Market(account, symbol)
         if isinstance(plan, Refusal):
-            return self._refuse(turn, plan, account, symbol, checks)
+            self._refuse(turn, plan, account, symbol, checks)
+            return None
         self._open(turn, wish, plan, self._judgement.figures(plan, granted), checks)
-        return True
+        return None
 
     def _early(self, account: str, symbol: str) -> bool:
         """Whether, so shortly after the start, what is not heard yet is no reason to refuse."""
@@ -185,13 +203,12 @@ class WaveDesk:
 
     def _refuse(
         self, turn: Turn, refusal: Refusal, account: str | None, symbol: str | None, checks: Checks = ()
-    ) -> bool:
+    ) -> None:
         if refusal.code == "not_needed":
             self._waves.not_needed(turn)
         else:
             self._waves.refused(turn, refusal.code)
         self._answers.refuse(turn.signal, refusal, account, symbol, self._story(turn, checks))
-        return True
 
     def _open(self, turn: Turn, wish: Wish, plan: Plan, figures: Mapping[str, object], checks: Checks) -> None:
         signal, base = turn.signal, wish.instrument.base

@@ -98,11 +98,12 @@ class Known:
 
 
 class _Later(NamedTuple):
-    """A signal that is judged at `at` again; a spare has no place meanwhile."""
+    """A signal that is judged at `at` again, or when `waits_for` has come; a spare has no place meanwhile."""
 
     signal: Signal
     at: datetime
     spare: bool
+    waits_for: object
 
 
 @dataclass(slots=True)
@@ -259,14 +260,16 @@ class Waves:
         """A spare was told so."""
         self._answered(turn).not_needed += 1
 
-    def later(self, turn: Turn, at: datetime) -> None:
-        """It cannot be judged before `at`, and keeps its turn."""
-        self._working[turn.standing.key].later[turn.order] = _Later(turn.signal, at, turn.spare)
+    def later(self, turn: Turn, at: datetime, waits_for: object = None) -> None:
+        """It cannot be judged before `at`, or before what it waits for has come, and keeps its turn."""
+        self._working[turn.standing.key].later[turn.order] = _Later(turn.signal, at, turn.spare, waits_for)
 
-    def soon(self, now: datetime) -> None:
-        """What was missing may be there: judge again now."""
+    def soon(self, now: datetime, come: object = None) -> None:
+        """Judge those again that waited for what has `come`; None: all."""
         for wave in self._working.values():
-            wave.later = {order: each._replace(at=now) for order, each in wave.later.items()}
+            for order, each in wave.later.items():
+                if come is None or each.waits_for == come:
+                    wave.later[order] = each._replace(at=now)
 
     def finished(self, key: WaveKey) -> Tally | None:
         """The tally of a wave when its last signal has been answered, once a round."""

@@ -282,6 +282,17 @@ def test_one_that_cannot_be_judged_yet_keeps_its_place() -> None:
     assert turn_of(waves, at(1.0)).signal.id == "s0"
 
 
+def test_an_answer_about_one_thing_wakes_only_those_that_wait_for_it() -> None:
+    waves = wave_of(3, places=3)
+    for name in ("x", "y", None):
+        waves.later(turn_of(waves), at(9.0), name)
+    waves.soon(at(1.0), "y")
+    assert turn_of(waves, at(1.0)).signal.id == "s1"
+    assert waves.next(at(1.0)) is None
+    waves.soon(at(2.0))
+    assert turn_of(waves, at(2.0)).signal.id == "s0"
+
+
 def test_a_late_signal_finds_only_the_places_that_are_left() -> None:
     waves = wave_of(1, places=2)
     opened(waves, "A", 1)
