@@ -8,6 +8,7 @@ in whose midst a life ends is repeated by the next one, and nothing is acted on 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,10 +19,9 @@ from actors.guard import ActorContext
 from actors.messages import AskTradedCandles, FeedState, Health, Tick, TradedCandles
 from actors.recording import Recorder, plain_event
 from actors.reporting import ReportingActor
+from actors.ruling import Ruling
 from actors.signal_store import Received, SignalStore
-from actors.symbol_lists import as_spelled
-from adapters.exchange.symbols import SymbolNames
-from config.settings import Settings
+from actors.symbol_lists import Spellings, as_spelled
 from domain.catalogue import EventType, Severity
 from domain.instrument import Instrument
 from domain.records import Event
@@ -39,14 +39,18 @@ FIRST_LOOK_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What a strategy is given. `symbols` in any spelling; none: the first `max_symbols` of the account's."""
+    """What a strategy is given. `symbols` in any spelling; none: the first `max_symbols` of the account's.
+
+    `exclude` is asked for each time: it may change while the service runs.
+    """
 
     account: str
     exchange: str
     instruments: dict[str, Instrument]
     symbols: tuple[str, ...]
     max_symbols: int
-    exclude: frozenset[str]
+    exclude: Callable[[], frozenset[str]]
+    spellings: Spellings
     rules: StrategyRules
     delay: timedelta
     recorder: Recorder
@@ -113,9 +117,9 @@ class Strategy(ReportingActor):
         """Whom to ask for, and who is not even asked for."""
         wiring = self._wiring
         instruments = dict(wiring.instruments)
-        names = SymbolNames(instruments)
+        names = wiring.spellings.of(wiring.account)
         wanted = sorted(as_spelled(wiring.symbols, names)) or sorted(instruments)[: wiring.max_symbols]
-        exclude = as_spelled(wiring.exclude, names)
+        exclude = as_spelled(wiring.exclude(), names)
         skipped: dict[str, Skipped] = {}
         for symbol in wanted:
             if symbol not in instruments:
@@ -191,10 +195,10 @@ class Strategy(ReportingActor):
 
 
 def wiring_of(
-    settings: Settings, account: str, exchange: str, instruments: dict[str, Instrument], recorder: Recorder
+    ruling: Ruling, account: str, exchange: str, instruments: dict[str, Instrument], recorder: Recorder
 ) -> Wiring:
     """What the settings say of the strategy on one account."""
-    chosen = settings.strategy
+    chosen = ruling.in_force.now.strategy
     harami = HaramiRules(
         atr_period=chosen.atr_period,
         long_body_atr=chosen.long_body_atr,
@@ -208,7 +212,8 @@ def wiring_of(
         instruments=instruments,
         symbols=chosen.symbols,
         max_symbols=chosen.max_symbols,
-        exclude=frozenset(settings.accounts[account].exclude),
+        exclude=lambda: frozenset(ruling.in_force.now.accounts[account].exclude),
+        spellings=ruling.spellings,
         rules=StrategyRules(candle_minutes=chosen.candle_minutes, higher_minutes=chosen.higher_minutes, harami=harami),
         delay=timedelta(seconds=chosen.delay_s),
         recorder=recorder,

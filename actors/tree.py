@@ -237,7 +237,7 @@ class Tree:
         for account in self._ground.accounts:
             name, exchange = account.name, account.access.exchange
             if self._settings.runs_strategy(name):
-                wiring = strategy.wiring_of(self._settings, name, exchange, account.instruments, self.recorder)
+                wiring = strategy.wiring_of(self.ruling, name, exchange, account.instruments, self.recorder)
                 yield self._spec(messages.strategy(name), strategy.Strategy, wiring)
         if self._settings.admin.enabled:
             yield self._spec(messages.ADMIN, admin.Admin, self._admin())

@@ -20,6 +20,7 @@ from loguru import logger
 from actors import messages
 from actors.foundation import Account, Ground
 from actors.messages import ReconcileNow
+from actors.strategy import wiring_of
 from actors.tree import Tree
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.symbols import UnknownSymbol
@@ -234,6 +235,13 @@ def test_a_hot_key_takes_effect_without_a_restart(house: House, told: list[tuple
     del house.file[row.key.split(".")[0]]
     house.tree.ruling.reloading.reload("a test")
     assert row.look(house) == row.before
+
+
+def test_the_strategy_keeps_no_list_of_its_own(house: House, told: list[tuple[str, Any]]) -> None:
+    made = wiring_of(house.tree.ruling, "main", "binanceusdm", {}, house.tree.recorder)
+    set_key(house.file, "accounts.main.exclude", ("ETHUSDT",))
+    house.tree.ruling.reloading.reload("a test")
+    assert made.exclude() == {"ETHUSDT"}
 
 
 def test_other_keys_are_named_and_wait_for_a_restart(house: House, told: list[tuple[str, Any]]) -> None:
