@@ -17,6 +17,7 @@ from actors.clock import SystemClock
 from actors.guard import ActorContext, GuardedActor
 from actors.messages import AskTradedCandles, FeedState, Health, Tick, TradedCandles, Write
 from actors.strategy import Strategy, Wiring
+from actors.symbol_lists import Spellings
 from adapters.exchange.interface import Candle
 from domain.catalogue import EventType, Severity
 from domain.records import Event
@@ -113,13 +114,15 @@ class Floor:
 def strategy(stage: Stage, **changes: Any) -> Callable[[ActorContext], Any]:
     """Makes a strategy to whom the last minute is due at once, whatever the clock shows."""
     into = datetime.now(UTC) - last_close()
+    instruments = {symbol: instrument(symbol) for symbol in SYMBOLS}
     wiring = Wiring(
         account="main",
         exchange="binanceusdm",
-        instruments={symbol: instrument(symbol) for symbol in SYMBOLS},
+        instruments=instruments,
+        spellings=Spellings({"main": instruments}, dict),
         symbols=(),
         max_symbols=50,
-        exclude=frozenset(),
+        exclude=frozenset,
         rules=RULES,
         delay=max(into - timedelta(seconds=1), timedelta(0)),
         recorder=stage.recorder,
@@ -174,7 +177,7 @@ def test_the_start_says_who_is_looked_at_and_who_is_not(stage: Stage) -> None:
     markets = {symbol: instrument(symbol) for symbol in SYMBOLS}
     markets["1000PEPEUSDT"] = replace(instrument("1000PEPEUSDT"), trading=False)
     wanted = ("btc/usdt:usdt", "ETHUSDT", "1000PEPEUSDT", "NOSUCHUSDT")
-    floor = Floor(stage, {}, instruments=markets, symbols=wanted, exclude=frozenset({"ETH_USDT"}))
+    floor = Floor(stage, {}, instruments=markets, symbols=wanted, exclude=lambda: frozenset({"ETH_USDT"}))
     started = floor.event(EventType.STRATEGY_STARTED)
     skipped = {"excluded": "ETHUSDT", "not_trading": "1000PEPEUSDT", "unknown_symbol": "NOSUCHUSDT"}
     assert (started.data["symbols"], started.data["skipped"]) == (1, skipped)
