@@ -48,6 +48,7 @@ from persistence.spool import Spool
 WATCH_EVERY_S = 0.5
 FLUSH_S = 2.0
 INSISTED_AFTER_S = 1.0
+START_LIMIT_S = 120.0  # as the unit file gives a start; one that stood by has been ready, and is watched
 EXIT_FAILED, EXIT_HELD = 1, 3
 
 __all__ = ["AccountHeld", "Service", "WrongAddress"]
@@ -348,6 +349,7 @@ class Service:
                     logger.warning("TAKE_OVER_LOST error={!r}", str(lost))
                     taking.let_go()
                 else:
+                    self._manager.patience(START_LIMIT_S)
                     return True
             return False
         finally:

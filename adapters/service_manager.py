@@ -26,6 +26,7 @@ class ServiceManager:
         """
         self._address = address
         self._watchdog_s = watchdog_s
+        self._patient = False
         self._socket: socket.socket | None = None
         if address is not None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
@@ -43,7 +44,15 @@ class ServiceManager:
 
     def ready(self, status: str) -> None:
         """The service does its work: others may start, and the watchdog counts from now on."""
-        self._say(f"READY=1\nSTATUS={status}")
+        usual = f"\nWATCHDOG_USEC={round(self._watchdog_s * 1e6)}" if self._patient and self._watchdog_s else ""
+        self._patient = False
+        self._say(f"READY=1\nSTATUS={status}{usual}")
+
+    def patience(self, seconds: float) -> None:
+        """Something begins that nobody can watch; the watchdog waits this long for the next `ready`."""
+        if self._watchdog_s is not None:
+            self._patient = True
+            self._say(f"WATCHDOG=1\nWATCHDOG_USEC={round(seconds * 1e6)}")
 
     def alive(self) -> None:
         """Keep the watchdog from biting; to be said only by who has just seen that all is well."""

@@ -41,6 +41,19 @@ def test_an_abstract_name_is_understood() -> None:
         assert listening.recv(1000) == b"WATCHDOG=1"
 
 
+def test_whoever_stood_by_begins_in_peace() -> None:
+    """It has been ready, so the watchdog counts already while the tree is started."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.settimeout(5)
+        listening.bind("\0holdfast-patience-test")
+        manager = ServiceManager("@holdfast-patience-test", 10)
+        for say in (lambda: manager.patience(120), lambda: manager.ready("x"), lambda: manager.ready("x")):
+            say()
+        heard = [listening.recv(1000).decode() for _ in range(3)]
+    assert heard[0] == "WATCHDOG=1\nWATCHDOG_USEC=120000000"
+    assert heard[1:] == ["READY=1\nSTATUS=x\nWATCHDOG_USEC=10000000", "READY=1\nSTATUS=x"]
+
+
 def test_nobody_to_tell_and_nobody_who_listens_are_no_errors(tmp_path: Path) -> None:
     ServiceManager.of({}).alive()
     deaf = ServiceManager(str(tmp_path / "nobody"), 10)
