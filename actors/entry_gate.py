@@ -36,8 +36,15 @@ class EntryGate:
     # The answer.
 
     def undecidable(self, account: str) -> str | None:
-        """Why nothing can be decided on yet, which is no refusal."""
+        """Why nothing can be decided on yet, which is no refusal. Whoever cannot prove the lock leaves a signal to whom
+        it may concern: another process may have the account, and would find it answered."""
+        return self._unknown(account) or self._lock_lost(account)
+
+    def _unknown(self, account: str) -> str | None:
         return self._database_away() or self.not_yet(account)
+
+    def _lock_lost(self, account: str) -> str | None:
+        return (self._locks_lost or {}).get(account)
 
     def not_yet(self, account: str) -> str | None:
         """What will be known of the account in a moment, after a start."""
@@ -57,7 +64,7 @@ class EntryGate:
 
     def closed_because(self, account: str) -> str | None:
         """Why there are no entries on the account; None: open."""
-        not_yet, lost = self.undecidable(account), (self._locks_lost or {}).get(account)
+        not_yet, lost = self._unknown(account), self._lock_lost(account)
         if not_yet is not None and lost is not None:
             return f"{lost}; {not_yet}"  # both are to be seen: whose database is away holds no lock either
         return not_yet or lost or self._paused.get(account, self._paused.get(EVERY_ACCOUNT))

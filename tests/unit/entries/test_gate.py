@@ -33,7 +33,7 @@ def test_not_yet_comes_before_no() -> None:
         "the account has not been read yet",
         "the warden has not said yet whether the account's lock is held",
         "the warden has not said yet whether the account's lock is held",
-        None,
+        "protection_only: gone",
         "protection_only: gone",
         "lunch",
         None,
