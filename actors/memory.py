@@ -12,7 +12,9 @@ from loguru import logger
 
 from domain.identity import PositionId
 from domain.position.state import Position
+from persistence.database import DatabaseAway
 from persistence.local_book import DamagedBook, LocalBook, Memory, Tenure
+from persistence.lock import AccountLock
 from persistence.spool import Spool
 
 # A life without the database cannot take a term: its actors count on from here, above any that an earlier life reached.
@@ -86,3 +88,33 @@ def _newest(positions: tuple[Position, ...], spool: Spool) -> tuple[Position, ..
         if held is None or (p.epoch, p.version) > (held.epoch, held.version):
             newest[p.id] = p
     return tuple(p for _, p in sorted(newest.items()) if not p.phase.final)
+
+
+def last_memory(book: LocalBook) -> Memory | None:
+    """What the last life left; a file that cannot be believed is as good as none while there is a database."""
+    try:
+        return book.read()
+    except (DamagedBook, OSError) as error:
+        logger.warning("LOCAL_BOOK_UNREAD error={!r}", str(error))
+        return None
+
+
+def tenures_of(locks: Mapping[str, AccountLock]) -> dict[str, Tenure]:
+    """What is to be remembered of each account: what was locked, under which term."""
+    return {
+        name: Tenure(exchange=lock.order[0], fingerprint=lock.order[1], term=lock.term) for name, lock in locks.items()
+    }
+
+
+def give_back(account: str, lock: AccountLock, book: LocalBook) -> None:
+    """Give an account back, so that a successor need not wait; without a database it will have to."""
+    try:
+        lock.release()
+    except DatabaseAway as away:
+        logger.warning("LOCK_UNRELEASED account={} error={!r}", account, str(away))
+        return
+    book.release(account)
+    try:
+        book.save()
+    except OSError as error:
+        logger.warning("LOCAL_BOOK_UNWRITTEN error={!r}", str(error))

@@ -23,7 +23,7 @@ from actors.clock import SystemClock
 from actors.foundation import Account, Ground
 from actors.guard import configure_threads, patience
 from actors.lease import Lease
-from actors.memory import Remembered, remembered
+from actors.memory import Remembered, give_back, last_memory, remembered, tenures_of
 from actors.refs import StartFailedError
 from actors.taking_over import AccountHeld, TakeOver
 from actors.tree import Tree
@@ -39,7 +39,7 @@ from domain.accounts import AccountFacts, Expected, address, refusal
 from domain.catalogue import EventType
 from persistence.database import DatabaseAway, ensure_partitions, instance_code, migrate, probe
 from persistence.embedded import AlreadyRunning, EmbeddedFailed, EmbeddedPostgres
-from persistence.local_book import DamagedBook, LocalBook, Memory, Tenure
+from persistence.local_book import LocalBook, Memory
 from persistence.lock import AccountLock, LockLost, fingerprint
 from persistence.positions import highest_term
 from persistence.reader import Reader
@@ -294,7 +294,7 @@ class Service:
 
     def _take_over(self, bottom: Bottom, locks: dict[str, AccountLock], book: LocalBook) -> bool:
         """Take all accounts, standing by for them if the settings say so; False when asked to stop meanwhile."""
-        before = _read(book)
+        before = last_memory(book)
         reader = Reader(bottom.conninfo)
         self._below.callback(reader.close)
 
@@ -310,7 +310,7 @@ class Service:
             locks, above, self._ending, prepare=prepare, surely_dead=bottom.database is not None
         )
         for account, lock in locks.items():
-            self._below.callback(_released, account, lock, book)
+            self._below.callback(give_back, account, lock, book)
         if self._settings.service.standby:
             if not self._stand_by(taking):
                 return False
@@ -327,7 +327,7 @@ class Service:
                 bottom.instance, len(before.positions), before.instance,
             )  # fmt: skip
         memory = Memory(
-            instance=bottom.instance, host=socket.gethostname(), tenures=_tenures(locks), positions=kept
+            instance=bottom.instance, host=socket.gethostname(), tenures=tenures_of(locks), positions=kept
         )
         try:
             book.begin(memory)
@@ -364,13 +364,13 @@ class Service:
         """
         standby = self._settings.service.standby
         why = f"{type(bottom.why_not).__name__}: {bottom.why_not}"
-        found = remembered(book, spool, _tenures(locks), socket.gethostname(), why=why, standby=standby)
+        found = remembered(book, spool, tenures_of(locks), socket.gethostname(), why=why, standby=standby)
         if found is None:
             return False
         bottom.remembered, bottom.instance = found, found.memory.instance
         for account, lock in locks.items():
             lock.resume(found.memory.tenures[account].term)
-            self._below.callback(_released, account, lock, book)
+            self._below.callback(give_back, account, lock, book)
         book.begin(found.memory)
         logger.critical(
             "WITHOUT_DATABASE error={!r}: protection_only, {} positions from {}",
@@ -463,35 +463,6 @@ class Service:
             else:
                 lease.proven(began)
         return lease
-
-
-def _read(book: LocalBook) -> Memory | None:
-    """What the last life left; a file that cannot be believed is as good as none while there is a database."""
-    try:
-        return book.read()
-    except (DamagedBook, OSError) as error:
-        logger.warning("LOCAL_BOOK_UNREAD error={!r}", str(error))
-        return None
-
-
-def _tenures(locks: dict[str, AccountLock]) -> dict[str, Tenure]:
-    return {
-        name: Tenure(exchange=lock.order[0], fingerprint=lock.order[1], term=lock.term) for name, lock in locks.items()
-    }
-
-
-def _released(account: str, lock: AccountLock, book: LocalBook) -> None:
-    """Give an account back, so that a successor need not wait; without a database it will have to."""
-    try:
-        lock.release()
-    except DatabaseAway as away:
-        logger.warning("LOCK_UNRELEASED account={} error={!r}", account, str(away))
-        return
-    book.release(account)
-    try:
-        book.save()
-    except OSError as error:
-        logger.warning("LOCAL_BOOK_UNWRITTEN error={!r}", str(error))
 
 
 def _exclusive(path: Path) -> int:

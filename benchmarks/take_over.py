@@ -8,7 +8,6 @@ arrives at the exchange.
 from __future__ import annotations
 
 import itertools
-import signal
 import sys
 import tempfile
 import time
@@ -36,7 +35,7 @@ def first_order_after(ground: Common, since_ms: int, term: int) -> float | None:
     return None
 
 
-def one_run(ground: Common, number: int, end: Callable[[Machine], None]) -> float:
+def one_run(ground: Common, number: int, end: Callable[[Machine], object]) -> float:
     """Kill, release or pause the holder; seconds to the successor's first order."""
     first = ground.machine(f"{number}-one", standby=True)
     first.start()
@@ -45,7 +44,7 @@ def one_run(ground: Common, number: int, end: Callable[[Machine], None]) -> floa
     second.start()
     symbol = SYMBOLS[number % len(SYMBOLS)]
     opened = first.open(symbol)
-    first.move_mark(symbol, "2", steps=2, pause_s=0.4)
+    first.move_mark(symbol, "3", steps=3, pause_s=0.4)
     first.wait_position(opened["id"], lambda p: p["trailing"]["state"] == "TRAILING", 15, "it trails")
     term = first.ctl("status")["accounts"][0]["term"]
     time.sleep(1 + number * 0.21 % 1)  # at another moment between two beats each time
@@ -88,9 +87,9 @@ def main(words: list[str]) -> None:
     """Print a line for each way to go."""
     runs = int(words[0]) if words else 5
     numbers = itertools.count()
-    ways: dict[str, Callable[[Machine], None]] = {
+    ways: dict[str, Callable[[Machine], object]] = {
         "kill -9": Machine.kill9,
-        "clean release": lambda machine: machine._running().send_signal(signal.SIGTERM),
+        "clean release": Machine.interrupt,  # it has ended when the price moves: else the move may be its own
         "paused (SIGSTOP)": Machine.pause,
     }
     with tempfile.TemporaryDirectory(prefix="holdfast-take-over-") as base:

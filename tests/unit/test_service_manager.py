@@ -47,8 +47,9 @@ def test_whoever_stood_by_begins_in_peace() -> None:
         listening.settimeout(5)
         listening.bind("\0holdfast-patience-test")
         manager = ServiceManager("@holdfast-patience-test", 10)
-        for say in (lambda: manager.patience(120), lambda: manager.ready("x"), lambda: manager.ready("x")):
-            say()
+        manager.patience(120)
+        manager.ready("x")
+        manager.ready("x")
         heard = [listening.recv(1000).decode() for _ in range(3)]
     assert heard[0] == "WATCHDOG=1\nWATCHDOG_USEC=120000000"
     assert heard[1:] == ["READY=1\nSTATUS=x\nWATCHDOG_USEC=10000000", "READY=1\nSTATUS=x"]
