@@ -106,7 +106,9 @@ class EntryDesk(ReportingActor):
         self._load()
         self._ask_for_locks()
         for account in self._wiring.accounts:
-            self.tell(messages.reconciler(account), ReconcileNow(reason="entry desk started"))
+            name = messages.reconciler(account)
+            if self.directory.newest_incarnation(name) is not None:  # at the first start it is yet to come, and looks
+                self.tell(name, ReconcileNow(reason="entry desk started"))
         self._go_on()
 
     def receive(self, message: Any) -> object:

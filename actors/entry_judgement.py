@@ -128,10 +128,12 @@ class Judgement:
             situation = replace(situation, quote=self._quote(wish))
             findings += judge(wish, rules, situation, len(findings))
         self.made = trail(wish, rules, situation, findings)
+        refused, granted = findings[-1][1], situation.granted
+        if refused is None and len(findings) < len(CHECKS):
+            return None  # judged again, and told of, when the answer is there
         for name, found in findings:
             _guard(name, wish, found)
-        refused, granted = findings[-1][1], situation.granted
-        if refused is not None or len(findings) < len(CHECKS):
+        if refused is not None:
             return refused
         return replace(granted, warning=wide(wish, rules, situation)) if isinstance(granted, Grant) else granted
 
@@ -151,10 +153,10 @@ class Judgement:
         """What decided the size of a signal's position."""
         price = plan.reference_price
         return {
-            "quantity": str(plan.quantity),
-            "price": None if price is None else str(price),
+            "quantity": f"{plan.quantity:f}",
+            "price": None if price is None else f"{price:f}",
             "usd": f"{granted.wanted_usd:f}",
-            "notional": None if price is None else str(plan.quantity * price),
+            "notional": None if price is None else f"{plan.quantity * price:f}",
         }
 
     def _as_spelled(self, rules: Rules, account: str) -> Rules:

@@ -57,6 +57,7 @@ class SymbolBook:
         self._numbers = itertools.count(1)
         self._newest = 0
         self._asked_at: float | None = None
+        self._said: dict[str, tuple[object, str]] = {}
         self.page = Page(own={}, wrong={}, read_at=None)
         self.away: str | None = None
 
@@ -116,17 +117,14 @@ class SymbolBook:
         return self._in_force.now.accounts[account].leverage if own is None else own
 
     def terms(self, account: str, symbol: str) -> Terms:
-        """By what an entry on the symbol is decided, now; one line says what holds and why."""
+        """By what an entry on the symbol is decided, now; a line says what holds and why, when that is new."""
         settings, own = self._in_force.now, self.fresh(symbol)
         terms = laid_over(settings, account, own)
         alert = resolved_or_plain(settings, account, own)["alert_enabled"]
-        logger.info(
-            "[ALERT_CONFIG] symbol={} normalized={} alert_enabled={} source={}",
-            symbol,
-            symbol,
-            str(alert.value).lower(),
-            alert.source,
-        )
+        if self._said.get(symbol) != (alert.value, alert.source):
+            self._said[symbol] = (alert.value, alert.source)
+            text = "[ALERT_CONFIG] symbol={} normalized={} alert_enabled={} source={}"
+            logger.info(text, symbol, symbol, str(alert.value).lower(), alert.source)
         return terms
 
 
