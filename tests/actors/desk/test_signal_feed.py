@@ -19,6 +19,7 @@ from websockets.asyncio.server import ServerConnection
 from actors import messages, signal_feed
 from actors.messages import FeedState
 from actors.supervision import Crash, Ping
+from domain.entries.waves import WaveRules
 from tests.actors.desk.rude_source import RudeSource
 from tests.actors.desk.scene import Scene
 from tests.end_to_end.signal_source import SignalSource, signal_row
@@ -245,7 +246,7 @@ def test_ten_thousand_a_second_for_two_seconds(scene: Scene, rows: Query) -> Non
                 await connection.send(frame({**template, "id": name}))
         await connection.send(frame({**template, "id": names[0]}))
 
-    scene.desk()
+    scene.desk(waves=WaveRules(window_s=1.0, places=2))
     with RudeSource(flood) as source, watched(scene) as seen:
         began = time.monotonic()
         scene.feed(source.url)
