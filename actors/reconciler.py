@@ -278,5 +278,6 @@ def _absences(found: Comparison) -> Iterable[tuple[str, str | None, int, None]]:
 
 def _sizes(found: Comparison) -> frozenset[tuple[str, str]]:
     """Where there is more or less than the book or the stops say: symbol, and what the exchange shows."""
-    kinds = ("quantity", "side", "cover")
+    # Another side is no such case: its owner asks for the size itself, and readings are scarce where humans turn over.
+    kinds = ("quantity", "cover")
     return frozenset((str(d["symbol"]), str(d["exchange"])) for d in found.differences if d["finding"] in kinds)
