@@ -1,5 +1,8 @@
 """What a new owner makes of the state it has loaded: nothing that was under way is certain any more.
 
+What rests is asked about as well, but not its size at once: many owners start at the same time, and would use up the
+account's budget of questions before the one reading that answers them all.
+
 What is missing of the prices is asked for as well: the extreme that was made while nobody watched.
 """
 
@@ -13,15 +16,20 @@ from domain.catalogue import EventType
 from domain.position import attached, tracking, trailing
 from domain.position.effects import AskCandles
 from domain.position.inputs import CandlesHeard, Recovered
-from domain.position.state import OrderState, StopOrder, TargetOrder, TrackedOrder, TrailState
+from domain.position.state import OrderState, Phase, StopOrder, TargetOrder, TrackedOrder, TrailState
 from domain.position.turn import Turn
 
 CANDLES_LIMIT_S = 6
+READING_S = 3  # the account is read whole at a start, which answers for everybody who rests, at the cost of one
 
 
 def hear_recovered(turn: Turn, heard: Recovered) -> None:
     """Everything that was under way is unknown now, and everything that rested is looked at again."""
-    turn.set(epoch=heard.epoch, verify_at=None, verify_wanted=True, disagreements=0, reported=None)
+    rests = turn.position.phase is Phase.ACTIVE and all(
+        stored.state is OrderState.LIVE or stored.state.over for stored in turn.tracked()
+    )
+    verify_at = turn.now + timedelta(seconds=READING_S) if rests else None
+    turn.set(epoch=heard.epoch, verify_at=verify_at, verify_wanted=True, disagreements=0, reported=None)
     for stored in turn.tracked():
         order = _dated(stored, turn.now)
         if stored is attached.coming(turn.position):

@@ -113,6 +113,21 @@ def test_breakeven_never_takes_back_what_was_trailed() -> None:
     assert talk.position.trail.wanted == D(60_695)
 
 
+def test_the_size_of_what_rests_is_asked_for_only_if_no_reading_tells_it() -> None:
+    """Hundreds of owners start at the same moment: one reading of the account answers for all of them."""
+    talk, _ = protected(PositionSide.LONG)
+    talk.restart()
+    assert talk.wants(AskPosition) == []
+    assert [type(effect) for effect in talk.wait(2.9)].count(AskPosition) == 0
+    assert [type(effect) for effect in talk.wait(0.2)].count(AskPosition) == 1
+
+    told, stop = protected(PositionSide.LONG)
+    told.restart()
+    told.now += timedelta(seconds=1)
+    told.view(SIZE, told.order(stop, OrderStatus.ACK))
+    assert [type(effect) for effect in told.wait(10)].count(AskPosition) == 0
+
+
 STATES = [OrderState.SENDING, OrderState.UNKNOWN, OrderState.LIVE, OrderState.CANCELLING]
 
 
@@ -132,7 +147,7 @@ def test_recovery_with_a_stop_in_any_state_asks_before_it_acts(
     talk.position = replace(talk.position, stops=(replace(old, state=state, ask_at=None), *rest))
     talk.restart()
     assert stop.client_id in [f.ref.client_id for f in talk.wants(Find)]
-    assert talk.wants(AskPosition)
+    assert bool(talk.wants(AskPosition)) is (state is not OrderState.LIVE)
     assert talk.wants(Cancel) == []
     assert talk.position.epoch.term == 2
     new = [p.intent for p in talk.wants(Place)]
