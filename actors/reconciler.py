@@ -40,6 +40,7 @@ from domain.instrument import Instrument
 from domain.orders import AccountSnapshot, OrderRef
 
 FIRST_LOOK_S = 1.0
+FEW_OWNERS = 17  # a reading costs the venue's weight of so many questions about one position
 LOOK_AGAIN_S = 1.0
 QUICK_LOOKS = 4
 SLOW_LOOK_S = 6.0
@@ -172,7 +173,7 @@ class Reconciler(ReportingActor):
             self.tell(messages.position(position_id), view)
         for (symbol, side), quantity in found.foreign.items():
             wiring.owners.show_foreign(wiring.owners.place(wiring.account, symbol, side), quantity)
-        doubtful = self._doubtful(found) | self._of_another_size(found)
+        doubtful = self._doubtful(found) | self._of_another_size(found) | self._too_early(snapshot)
         self.tell(messages.ENTRY_DESK, Reconciled(account=wiring.account))
         self._report(snapshot, found)
         if self._wanted is not None:
@@ -215,6 +216,12 @@ class Reconciler(ReportingActor):
         shown = _sizes(found)
         new, self._of_other_size = shown - self._of_other_size, shown
         return bool(new)
+
+    def _too_early(self, snapshot: AccountSnapshot) -> bool:
+        """Whether so many owners began after this reading that another costs less than their own questions would."""
+        at = snapshot.asked_at
+        waiting = [p for p in self._wiring.owners.all(self._wiring.account) if p.verify_wanted]
+        return sum(p.last_activity_at is not None and p.last_activity_at >= at for p in waiting) > FEW_OWNERS
 
     def _act(self, finding: Untracked | Orphan) -> None:
         wiring = self._wiring

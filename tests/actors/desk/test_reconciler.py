@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
@@ -226,6 +227,23 @@ def test_a_wish_during_a_reading_gets_one_of_its_own(account: Account) -> None:
     account.show([])
     account.expect_look()
     account.show([])
+    account.quiet()
+    assert len(account.gateway.of(AskSnapshot)) == 2
+
+
+def test_a_reading_that_came_before_many_owners_began_is_repeated(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a start of hundreds each asked for its own size, and the budget of questions made that take long (L5)."""
+    monkeypatch.setattr(reconciler, "FEW_OWNERS", 0)
+    began = replace(owned(), verify_wanted=True, last_activity_at=account.stage.clock.now() + timedelta(minutes=1))
+    account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), began)
+    account.start()
+    account.expect_look()
+    account.show([row()], [order()])
+    account.expect_look(seconds=3)
+    account.stage.owners.handed_over(replace(began, verify_wanted=False))
+    account.show([row()], [order()])
     account.quiet()
     assert len(account.gateway.of(AskSnapshot)) == 2
 

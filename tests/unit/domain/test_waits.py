@@ -46,7 +46,7 @@ def test_pauses_between_questions_double_up_to_five_seconds() -> None:
 
 @pytest.mark.parametrize(
     ("what", "kind", "seconds"),
-    [("position", AskPosition, 1.0), ("candles", AskCandles, 2.0), ("weather", AskPosition, 5.95)],
+    [("position", AskPosition, 1.0), ("candles", AskCandles, 2.0), ("weather", AskPosition, 2.95)],
 )
 def test_a_question_that_failed_is_asked_again(what: str, kind: type[Effect], seconds: float) -> None:
     talk, stop = protected()
