@@ -198,7 +198,7 @@ USUAL: Mapping[Fault, float] = {
     Fault.MISSING_ROW: 0.2,
     Fault.EMPTY_LIST: 0.2,
     Fault.FAILED_PAGE: 0.2,
-    Fault.DENIED: 0.3,
+    Fault.DENIED: 0.9,  # an order that is asked for by name so soon is rare
     Fault.SERVER_ERROR: 0.06,
     Fault.TIMEOUT_CODE: 0.06,
     Fault.RATE_LIMIT: 0.05,
