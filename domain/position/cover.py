@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.catalogue import EventType, Severity
@@ -11,6 +11,8 @@ from domain.position.state import ZERO, OrderState, Position, StopOrder, derived
 from domain.position.turn import Turn
 
 TRIGGERED_LIMIT_S = 1.0
+# News of a fill is not later than this unless nobody was there to hear it, or the stream was slow.
+IN_TIME = timedelta(seconds=1)
 
 
 def closes(p: Position, stop: StopOrder) -> Decimal:
@@ -40,6 +42,18 @@ def covered(turn: Turn) -> bool:
     return cover(p) + triggering >= ledger.exposure(p)
 
 
+def _bare_since(p: Position, now: datetime) -> datetime:
+    """Since when, if it is seen now for the first time: the fill's own time where the news of it comes late.
+
+    The process may have been dead between fill and stop, and those seconds count as well (LAWS 'unprotected'). What a
+    position that was covered already lacks says nothing of when it was lost.
+    """
+    if p.protected_once or p.last_fill_at is None:
+        return now
+    filled = max(p.last_fill_at, p.opened_at)
+    return filled if now - filled > IN_TIME else now
+
+
 def measure(turn: Turn) -> None:
     """Keep the unprotected seconds: from the first moment without full cover to the first one with it."""
     p = turn.position
@@ -47,7 +61,7 @@ def measure(turn: Turn) -> None:
     if bare and p.unprotected_since is None:
         moving = bool(p.stops) and p.stops[-1].moved_for is not None  # the hole that this way of moving leaves
         expected = moving or not p.protected_once or (p.entry is not None and not p.entry.state.over)
-        turn.set(unprotected_since=turn.now, unprotected_alerted=False)
+        turn.set(unprotected_since=_bare_since(p, turn.now), unprotected_alerted=False)
         turn.say(
             EventType.POSITION_UNPROTECTED,
             {"symbol": p.symbol, "quantity": ledger.exposure(p), "cover": cover(p)},

@@ -16,6 +16,7 @@ from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, F
 from domain.position.inputs import (
     CandlesHeard,
     FillsListed,
+    OrderHeard,
     PriceRange,
     QuestionFailed,
     Release,
@@ -231,3 +232,23 @@ def test_a_foreign_stop_of_an_adopted_position_stays_the_stop() -> None:
     assert talk.wants(Place) == []
     assert EventType.STOP_LOSS_EXISTS in talk.said()
 
+
+
+def test_seconds_without_a_stop_count_from_the_fill_though_nobody_was_there_to_hear_of_it() -> None:
+    """Killed between the fill and its news: the next owner hears of it three seconds later."""
+    talk = Conversation()
+    entry = talk.placed(OrderKind.ENTRY)
+    talk.now += timedelta(seconds=0.1)
+    bought = talk.order(entry, OrderStatus.FILLED, filled=SIZE, price=ENTRY)
+    talk.now += timedelta(seconds=3)
+    talk.restart()
+    talk.hear(OrderHeard(report=bought))
+    talk.accept(talk.placed(OrderKind.STOP))
+    assert 3 < talk.position.unprotected_seconds < 4
+
+
+def test_what_a_covered_position_lacks_later_does_not_count_from_its_old_fill() -> None:
+    talk, stop = protected()
+    talk.wait(100)
+    talk.hear(OrderHeard(report=talk.order(stop, OrderStatus.CANCELED)))
+    assert talk.position.unprotected_since == talk.now
