@@ -44,7 +44,7 @@ def trails(service: ServiceProcess, opened: dict[str, Any], percent: str) -> Non
     """The mark moves in favour, and the stop follows."""
     before = stop_of(service, opened)
     service.move_mark(opened["symbol"], percent, steps=2, pause_s=0.4)
-    service.wait_position(opened["id"], lambda p: Decimal(p["stop_price"]) > before, 15, "the stop follows")
+    service.wait_position(opened["id"], lambda p: Decimal(p["stop_price"] or 0) > before, 15, "the stop follows")
 
 
 def test_started_without_its_database_and_met_again(service: ServiceProcess) -> None:
@@ -65,7 +65,7 @@ def test_started_without_its_database_and_met_again(service: ServiceProcess) -> 
     assert "WITHOUT_DATABASE" in service.log_tail()
     assert "protection_only" in why_closed(service)
     service.wait_state(opened["id"], "ACTIVE")
-    service.wait_position(opened["id"], lambda p: Decimal(p["stop_price"]) >= stop, 10, "the stop of before")
+    service.wait_position(opened["id"], lambda p: Decimal(p["stop_price"] or 0) >= stop, 10, "the stop of before")
     trails(service, opened, "1.5")
     service.move_mark("SOLUSDT", "-3")
     service.wait_for(lambda: [p["id"] for p in service.positions()] == [opened["id"]] or None, 15, "SOLUSDT is stopped")
