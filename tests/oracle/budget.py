@@ -15,7 +15,7 @@ from tests.oracle.facts import Asked
 from tests.oracle.law import Ears, Law
 from tests.oracle.measures import Measures
 
-MANY_STARTS = 3
+MANY_STARTS = 2
 _MINUTE_MS = 60_000
 _TEN_SECONDS_MS = 10_000
 _FIVE_SECONDS_MS = 5_000

@@ -141,7 +141,7 @@ def test_stop_on_the_wrong_side_is_excused_while_no_mark_can_be_known_and_an_abs
     assert "S13" in far.verdict(started).broken()
 
 
-@pytest.mark.parametrize(("starts", "excused"), [(3, True), (2, False)])
+@pytest.mark.parametrize(("starts", "excused"), [(2, True), (1, False)])
 def test_budget_is_excused_by_many_starts_within_its_minute(starts: int, excused: bool) -> None:
     x = TinyExchange()
     bugs_of_conduct.s15_polling(x)
