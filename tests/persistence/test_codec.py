@@ -26,9 +26,11 @@ TIMES = st.datetimes(
     max_value=datetime(2100, 1, 1),  # noqa: DTZ001 - the zone is added by the strategy
     timezones=st.just(UTC),
 )
+# A NUL has no place in a PostgreSQL text: it comes back as a replacement character, which a test of its own shows.
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 FILLS = st.builds(
     OrderFills,
-    exchange_id=st.text(max_size=8),
+    exchange_id=TEXTS,
     side=st.sampled_from(list(Side)),
     traded=MONEY,
     traded_notional=MONEY,
