@@ -55,7 +55,8 @@ from actors.signal_answers import SignalAnswers
 from actors.volatility import Volatility
 from actors.wave_desk import Market, WaveDesk
 from domain.catalogue import EventType
-from domain.entries.signal import Action, Signal
+from domain.entries.signal import Action, Signal, UnsupportedAction
+from domain.entries.situation import Refusal
 from domain.identity import POSITION_EPOCH, PositionId
 from domain.position import ledger
 from domain.position.state import CloseReason, Phase, Position
@@ -88,12 +89,12 @@ class EntryDesk(ReportingActor):
         self._openings = Openings(self, wiring)
         self._grants = Grants(self, self._gate, self._judgement, self._openings, self._volatility)
         self._hand = HandEntries(self, wiring, self._gate, self._judgement, self._grants, self._openings)
-        answers = SignalAnswers(self, self._intake, wiring.told)
+        self._answers = SignalAnswers(self, self._intake, wiring.told)
         self._closes = CloseSignals(
-            self, wiring, self._gate, self._judgement, self._closings, answers, self._intake
+            self, wiring, self._gate, self._judgement, self._closings, self._answers, self._intake
         )
         self._waves = WaveDesk(
-            self, wiring, self._gate, self._judgement, self._grants, self._openings, answers, self._intake
+            self, wiring, self._gate, self._judgement, self._grants, self._openings, self._answers, self._intake
         )
         self._busy = False
         self._look_at = 0.0
@@ -285,13 +286,24 @@ class EntryDesk(ReportingActor):
                 self._doubled(signal.id, opened)
                 return
             stored = as_stored(row)
-            if stored.action is Action.CLOSE:
+            if isinstance(stored.action, UnsupportedAction):
+                self._unsupported(stored, stored.action)
+            elif stored.action is Action.CLOSE:
                 self._closes.take(stored)
             else:
                 self._waves.join(stored)
         except DatabaseAway as away:
             logger.warning("SIGNAL_DEFERRED id={} error={!r}", signal.id, str(away))
             self._unreadable(away)
+
+    def _unsupported(self, signal: Signal, action: UnsupportedAction) -> None:
+        """Refuse what nobody here can do (SYSTEM A3); without the account's lock it is left unanswered, as all else."""
+        account = self._judgement.account_of(signal)
+        named = account if isinstance(account, str) else None
+        if named is not None and self._gate.undecidable(named) is not None:
+            return
+        figures = {"action": action.value, "supported": ",".join(Action)}
+        self._answers.refuse(signal, Refusal(code="unsupported_action", figures=figures), named, None)
 
     def _opened_before(self, signal_id: str) -> PositionId | None:
         """A position whose opening, by a desk that died, may not have reached the book yet."""

@@ -143,7 +143,8 @@ class Judgement:
         known = self._intake.acted_by(account, key)
         if known is not None:
             return known
-        for row in self._wiring.reader.signals(symbol=signal.symbol, outcome="closing", limit=20):
+        spelled = self.symbols(account).spelled(symbol)
+        for row in self._wiring.reader.signals(spelled=spelled, outcome="closing", limit=20):
             other = as_stored(row)
             if other.key(symbol) == key and self.account_of(other) == account:
                 return PositionId(row["position_id"])

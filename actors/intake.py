@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from domain.entries.signal import Action, Signal
+from domain.entries.signal import Signal, action_of
 from domain.identity import PositionId
 
 IN_HAND = 5_000
@@ -119,7 +119,7 @@ def as_stored(row: Mapping[str, Any]) -> Signal:
         symbol=row["pair_symbol"],
         exchange=row["exchange_name"],
         account=row["account"],
-        action=Action(row["recommended_action"]),
+        action=action_of(row["recommended_action"]),
         score_week=row["score_week"],
         score_month=row["score_month"],
         wave=row["wave"],

@@ -41,7 +41,7 @@ SHORTEST_S = 0.001
 PRICES_KNOWN_AFTER_S = 10.0
 # The journal is given up sooner than it could be so far behind.
 LAGGING = timedelta(seconds=60)
-
+SIDES: Mapping[object, PositionSide] = {Action.BUY: PositionSide.LONG, Action.SELL: PositionSide.SHORT}
 
 Checks = tuple[Mapping[str, object], ...]
 
@@ -186,7 +186,7 @@ class WaveDesk:
             account=account,
             symbol=symbol,
             instrument=self._wiring.accounts[account].instruments[symbol],
-            side=PositionSide.LONG if signal.action is Action.BUY else PositionSide.SHORT,
+            side=SIDES[signal.action],
             key=signal.key(symbol),
             created_at=signal.created_at,
         )

@@ -124,12 +124,15 @@ class Reader:
         """One signal and what became of it, or None."""
         return self.pool.row("SELECT * FROM fas.signals WHERE id = %s", (signal_id,))
 
-    def signals(self, *, limit: int = 50, symbol: str | None = None, outcome: str | None = None) -> list[Row]:
-        """The latest signals, newest first."""
+    def signals(
+        self, *, limit: int = 50, spelled: Sequence[str] | None = None, outcome: str | None = None
+    ) -> list[Row]:
+        """The latest signals, newest first; `spelled`: of a symbol in any of these spellings, which are in capitals."""
         return self.pool.rows(
-            "SELECT * FROM fas.signals WHERE (%(symbol)s::text IS NULL OR pair_symbol = %(symbol)s) "
+            "SELECT * FROM fas.signals WHERE (%(spelled)s::text[] IS NULL "
+            'OR upper(btrim(pair_symbol) COLLATE "C") = ANY(%(spelled)s)) '
             "AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s) ORDER BY sequence DESC LIMIT %(limit)s",
-            {"symbol": symbol, "outcome": outcome, "limit": limit},
+            {"spelled": None if spelled is None else list(spelled), "outcome": outcome, "limit": limit},
         )
 
     def unprocessed_signals(self, since: datetime, limit: int = 5000) -> list[Row]:

@@ -87,7 +87,8 @@ def signals(house: Answering, params: Parameters, _: Caller) -> object:
     limit, symbol = params.whole("limit", least=1, most=1000), params.text("symbol")
     outcome = params.text("outcome")
     params.done()
-    rows = house.wiring.reader.signals(limit=limit or 50, symbol=symbol, outcome=outcome)
+    spelled = None if symbol is None else house.wiring.ruling.spellings.anywhere().spelled(symbol)
+    rows = house.wiring.reader.signals(limit=limit or 50, spelled=spelled, outcome=outcome)
     return {"signals": [signal_line(row) for row in rows]}
 
 

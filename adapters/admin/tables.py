@@ -36,18 +36,6 @@ POSITION_COLUMNS = (
     ("unprotected s", "unprotected_seconds"),
     ("opened", "opened_at"),
 )
-SIGNAL_COLUMNS = (
-    ("received", "received_at"),
-    ("id", "id"),
-    ("action", "recommended_action"),
-    ("symbol", "pair_symbol"),
-    ("wave", "wave_name"),
-    ("rank", "wave_rank"),
-    ("of", "wave_size"),
-    ("outcome", "outcome"),
-    ("position", "position_id"),
-    ("why", "why"),
-)
 ACTOR_COLUMNS = (
     ("actor", "name"),
     ("state", "state"),
@@ -107,7 +95,20 @@ def _signals(result: object, now: datetime) -> RenderableType:
         return _anything(result, now)
     if not rows:
         return Text("no signals")
-    return _columns(rows, SIGNAL_COLUMNS, now)
+    table = _table("received", "action", "symbol", "rank", "id, and what became of it")
+    for column in table.columns[:-1]:
+        column.no_wrap = True
+    for row in rows:
+        first = (_cell(row.get(name), now) for name in ("received_at", "recommended_action", "pair_symbol"))
+        rank, position = row.get("wave_rank"), row.get("position_id")
+        table.add_row(
+            *(Text(text) for text in first),
+            Text(ABSENT if rank is None else f"{rank} of {row.get('wave_size')}"),
+            Text(_cell(row.get("id"), now), style="bold"),
+        )
+        became = _cell(row.get("why"), now)
+        table.add_row("", "", "", "", Text(became if position is None else f"position {position}: {became}"))
+    return table
 
 
 def _actors(result: object, now: datetime) -> RenderableType:

@@ -64,6 +64,14 @@ class SymbolNames:
             raise UnknownSymbol(name, "means more than one perpetual", tuple(found))
         raise UnknownSymbol(name, _meant(_upper(name)), self._nearest(_upper(name)))
 
+    def spelled(self, name: str) -> tuple[str, ...]:
+        """Every spelling, in capitals, of the perpetual that `name` means; of an unknown name that name alone."""
+        try:
+            symbol = self.canonical(name)
+        except UnknownSymbol:
+            return (_upper(name),)
+        return tuple(form for form, meant in self._known.items() if meant == {symbol})
+
     def _nearest(self, text: str) -> tuple[str, ...]:
         plain = _SEPARATORS.sub("", _without_suffix(text.partition(":")[0]))
         coin = _MULTIPLIER.sub("", plain)

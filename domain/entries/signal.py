@@ -21,6 +21,13 @@ class Action(StrEnum):
     CLOSE = "CLOSE"
 
 
+@dataclass(frozen=True, slots=True)
+class UnsupportedAction:
+    """A word that is none of the actions (`value`, in capitals): the signal is stored, and refused with it."""
+
+    value: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
     """A well-formed signal. `symbol` is as it was spelled; the desk finds the instrument."""
@@ -29,7 +36,7 @@ class Signal:
     symbol: str
     exchange: str
     account: str | None
-    action: Action
+    action: Action | UnsupportedAction
     score_week: Decimal | None
     score_month: Decimal | None
     wave: str | None
@@ -79,10 +86,16 @@ def _needed(value: object, field: str) -> str:
     return text
 
 
-def _action(value: object, field: str) -> Action:
-    if not isinstance(value, str) or value.upper() not in Action.__members__:
+def action_of(text: str) -> Action | UnsupportedAction:
+    """What a signal wants, in any case of letters."""
+    word = text.upper()
+    return Action(word) if word in Action.__members__ else UnsupportedAction(word)
+
+
+def _action(value: object, field: str) -> Action | UnsupportedAction:
+    if not isinstance(value, str) or not value.strip():
         raise MalformedSignal(f"{field}={_shown(value)}: must be one of {', '.join(Action)}")
-    return Action(value.upper())
+    return action_of(_needed(value, field))
 
 
 def _number(value: object, field: str) -> Decimal | None:

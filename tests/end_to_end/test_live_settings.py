@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import uuid
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from adapters.admin.protocol import INVALID_PARAMS, REFUSED, AdminError
 from tests.end_to_end.service import ServiceProcess
 from tests.end_to_end.signal_source import SignalSource, signal_row
+from tests.oracle.judge import Judge
+from tests.oracle.reader import read_lines
 
 AUDIT = {
     "symbol", "alert_enabled", "alert_enabled_source", "buy_alert_enabled", "sell_alert_enabled", "trade_enabled",
@@ -39,6 +42,15 @@ def send(source: SignalSource, symbol: str) -> str:
 def value_of(service: ServiceProcess, symbol: str, key: str) -> tuple[Any, str]:
     found = service.ctl("symbol.get", symbol=symbol)["values"][key]
     return found["value"], found["source"]
+
+
+def lone_stop(service: ServiceProcess, symbol: str) -> Decimal | None:
+    """Where the one stop of ours on a symbol rests, by the exchange's own timeline; None: there are two or none."""
+    judge = Judge(service.terms)
+    for line in read_lines(service.timeline):
+        judge.hear(line)
+    stops = [order for order in judge.book.resting.get((symbol, "BOTH"), []) if order.live and order.our_stop]
+    return stops[0].trigger if len(stops) == 1 else None
 
 
 @pytest.fixture
@@ -144,3 +156,34 @@ def test_the_log_level_changes_at_once(shared: ServiceProcess) -> None:
     assert shared.ctl("log.level", level="debug") == {"level": "DEBUG"}
     shared.wait_for(lambda: debug_lines() > before, 20, "a line at DEBUG")
     assert shared.ctl("log.level", level="INFO") == {"level": "INFO"}
+
+
+def test_an_open_position_takes_over_a_nearer_stop_and_keeps_it(shared: ServiceProcess, rewrite: Any) -> None:
+    """The stop at the exchange follows a reload that tightens; one that loosens leaves it (LAWS S3, judged as well)."""
+    opened = shared.open("XRPUSDT")
+    entry, first = Decimal(opened["entry_price"]), Decimal(opened["stop_price"])
+
+    def reload(stop_pct: str) -> None:
+        rewrite(lambda text: f"{text}\n[protection]\nstop_pct = {stop_pct}\n")
+        assert [each["key"] for each in shared.ctl("settings.reload")["changed"]] == ["protection.stop_pct"]
+
+    def stop_moves_from(before: Decimal) -> Decimal:
+        def moved(p: dict[str, Any]) -> bool:
+            return Decimal(p["stop_price"]) != before and p["state"] == "ACTIVE"
+
+        return Decimal(shared.wait_position(opened["id"], moved, 10, f"another stop than {before}")["stop_price"])
+
+    reload("1.8")
+    second = stop_moves_from(first)
+    assert first < second <= entry * Decimal("0.9821")
+    reload("3")
+    reload("1.5")  # what is next heard of the stop is this: in between it stood still
+    third = stop_moves_from(second)
+    assert second < third <= entry * Decimal("0.9851")
+    told = [event["data"] for event in shared.events(type="rules_tightened", position=opened["id"])]
+    assert [each["stop_pct"] for each in told] == ["1.8", "1.5"]
+    assert [(Decimal(each["old_stop"]), Decimal(each["new_stop"])) for each in told] == [
+        (first, second), (second, third)
+    ]  # fmt: skip
+    resting = shared.wait_for(lambda: lone_stop(shared, "XRPUSDT"), 10, "one stop at the exchange")
+    assert resting == third

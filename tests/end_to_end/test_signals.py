@@ -59,7 +59,7 @@ MALFORMED = (
     '{"type": "signals", "signals": {}}',
     '{"type": "signals", "signals": [null, 7, "x"]}',
     json.dumps({"type": "signals", "signals": [{"id": "m1"}]}),
-    json.dumps({"type": "signals", "signals": [signal_row("m2", "1000PEPEUSDT", "HOLD")]}),
+    json.dumps({"type": "signals", "signals": [{**signal_row("m2", "1000PEPEUSDT"), "action": None}]}),
     json.dumps({"type": "signals", "signals": [signal_row("m3", "1000PEPEUSDT", created_at="yesterday")]}),
     json.dumps({"type": "signals", "signals": [signal_row("m4", "1000PEPEUSDT", score_week=float("nan"))]}),
     json.dumps({"type": "signals", "signals": [signal_row("m5", "1000PEPEUSDT", score_week="lots")]}),
@@ -88,6 +88,7 @@ def test_malformed_frames_are_recorded_and_skipped(shared: ServiceProcess, sourc
         ({"age_s": 100_000}, "stale"),
         ({"exchange": "kraken"}, "exchange"),
         ({"account": "nobody"}, "account"),
+        ({"action": "HOLD"}, "unsupported_action"),
     ],
 )
 def test_refused_with_code_and_figures(

@@ -149,6 +149,10 @@ def test_signals_from_receipt_to_answer(writer: Writer, reader: Reader) -> None:
     assert reader.unprocessed_signals(NOON + timedelta(seconds=1)) == []
     assert [row["id"] for row in reader.signals(limit=2)] == ["s-5", "s-1"]
     assert [row["id"] for row in reader.signals(outcome="cooldown")] == ["s-1"]
+    writer.write([record(signals=(samples.signal("s-2", symbol=" eth/usdt:usdt"),))])
+    assert [row["id"] for row in reader.signals(spelled=("ETHUSDT", "ETH/USDT:USDT"))] == ["s-2"]
+    assert [row["id"] for row in reader.signals(spelled=("BTCUSDT",), outcome="cooldown")] == ["s-1"]
+    assert reader.signals(spelled=("btcusdt",)) == []
     row = reader.signal("s-1")
     assert row is not None
     assert (row["outcome_figures"], row["score_week"]) == ({"seconds_remaining": 12}, Decimal("71.25"))

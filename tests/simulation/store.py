@@ -189,13 +189,13 @@ class StoreReader:
         return None if stored is None else self._signal_row(stored)
 
     def signals(
-        self, *, limit: int = 50, symbol: str | None = None, outcome: str | None = None
+        self, *, limit: int = 50, spelled: Sequence[str] | None = None, outcome: str | None = None
     ) -> list[dict[str, Any]]:
         """The latest signals, newest first."""
         self._access.reach(ANSWER_S)
         rows = [self._signal_row(s) for s in reversed(self._access.database.signals.values())]
-        fitting = [r for r in rows if symbol in (None, r["pair_symbol"]) and outcome in (None, r["outcome"])]
-        return fitting[:limit]
+        meant = [r for r in rows if spelled is None or r["pair_symbol"].strip().upper() in spelled]
+        return [r for r in meant if outcome in (None, r["outcome"])][:limit]
 
     def unprocessed_signals(self, since: datetime) -> list[dict[str, Any]]:
         """Signals that nobody has answered for, in order of receipt."""

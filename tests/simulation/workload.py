@@ -77,7 +77,7 @@ class Workload:
         if faults.strikes(Fault.SIGNAL_MALFORMED, symbol):
             wrong: list[dict[str, object]] = [
                 {"id": "x", "symbol": symbol},
-                {**signal, "id": f"m{self._number}", "action": "HOLD"},
+                {**signal, "id": f"m{self._number}", "action": 7},
                 {**signal, "id": f"n{self._number}", "created_at": "yesterday"},
                 {**signal, "id": "", "symbol": "\x00"},
             ]

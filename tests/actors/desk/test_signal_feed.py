@@ -39,13 +39,13 @@ def stored(scene: Scene, rows: Query, *names: str) -> None:
 
 def test_good_ones_of_a_mixed_frame_are_kept(scene: Scene, source: SignalSource, rows: Query) -> None:
     scene.desk().feed(source.url)
-    bad = {"id": "bad", "symbol": "BTCUSDT", "exchange": "binanceusdm", "action": "HOLD", "created_at": "soon"}
+    bad = {"id": "bad", "symbol": "BTCUSDT", "exchange": "binanceusdm", "action": ["HOLD"], "created_at": "soon"}
     source.signals(signal_row("a", "BTCUSDT"), bad, signal_row("b", "ETHUSDT"))
     assert (scene.outcome("a")["outcome"], scene.outcome("b")["outcome"]) == ("opened", "opened")
     stored(scene, rows, "a", "b")
     (told,) = rows(MALFORMED)
     assert told["error_message"] == (
-        "action='HOLD': must be one of BUY, SELL, CLOSE; created_at='soon': must be an ISO-8601 time"
+        "action=['HOLD']: must be one of BUY, SELL, CLOSE; created_at='soon': must be an ISO-8601 time"
     )
 
 

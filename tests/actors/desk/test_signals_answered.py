@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from actors import entry_desk, messages
-from actors.messages import PositionEnded, Reconciled, ReconcileNow, SignalsStored, Write
+from actors.messages import LockIs, PositionEnded, Reconciled, ReconcileNow, SignalsStored, Write
 from actors.standing import Standing
 from actors.supervision import StartChild
 from domain.entries.sizing import Sizing
@@ -68,6 +68,36 @@ def test_refused_with_code_and_figures(scene: Scene, rows: Query) -> None:
     assert rows.one(NOT_OPENED)["n"] == 0
     events = rows("SELECT correlation_id FROM monitoring.events WHERE event_type = 'signal_refused'")
     assert sorted(str(e["correlation_id"]) for e in events) == sorted(str(r["id"]) for r in names.values())
+
+
+def test_an_action_that_is_none_of_ours_is_stored_and_refused(scene: Scene, lines: list[str]) -> None:
+    """It stays answered when its wave and its twins come, and by a desk that was restarted."""
+    hold = signal_row(fresh(), "BTCUSDT", "hold", wave="w")
+    scene.desk().store(hold, signal_row(fresh(), "ETHUSDT", wave="w"))
+    row = scene.outcome(str(hold["id"]))
+    assert (row["outcome"], row["recommended_action"]) == ("unsupported_action", "HOLD")
+    assert row["outcome_figures"] == {"action": "HOLD", "supported": "BUY,SELL,CLOSE"}
+    scene.wait(scene.owned, "a position")
+    assert [p.symbol for p in scene.owned()] == ["ETHUSDT"]
+    scene.stage.kill(messages.ENTRY_DESK)
+    scene.stage.tell(messages.ENTRY_DESK, Reconciled(account="main"))
+    scene.store(hold)
+    said = f"INFO GUARD idempotency_blocked signal_key={hold['id']} existing_order_id=None"
+    scene.wait(lambda: said in lines, said)
+    assert scene.outcome(str(hold["id"])) == row
+
+
+def test_an_unsupported_action_is_left_to_whoever_holds_the_lock(scene: Scene) -> None:
+    hold = signal_row(fresh(), "BTCUSDT", "HOLD")
+    scene.desk()
+    scene.stage.tell(messages.ENTRY_DESK, LockIs(account="main", held=False, reason="another process has it"))
+    scene.store(hold)
+    probe = signal_row(fresh(), "BTCUSDT", account="nobody")
+    scene.store(probe)
+    assert scene.outcome(str(probe["id"]))["outcome"] == "unknown_account"
+    row = scene.reader.signal(str(hold["id"]))
+    assert row is not None
+    assert not row["is_processed"]
 
 
 # Which account is meant.

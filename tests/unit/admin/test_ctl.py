@@ -167,6 +167,7 @@ def shown(method: str, result: object, monkeypatch: pytest.MonkeyPatch, columns:
     if columns is not None:
         out.isatty = lambda: True  # type: ignore[method-assign]
         monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setenv("LINES", "40")  # a dumb terminal without is taken for 80 columns, whatever it has
         monkeypatch.setenv("TERM", "dumb")
     show(method, result, NOW, file=out)
     return out.getvalue()
@@ -178,6 +179,28 @@ def test_a_narrow_terminal_folds_a_figure_and_loses_no_digit(monkeypatch: pytest
     assert "…" not in out
     digits = "".join(line.split()[0] for line in out.splitlines() if line[:1].isdigit())
     assert digits == "123456789.123456789"
+
+
+def test_signals_fit_a_terminal_of_120_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = {"seconds_remaining": 271, "base": "DOGE", "cooldown_s": 300}
+    rows = [
+        {
+            "id": "strategy-main-1000PEPEUSDT-20261130T0315", "sequence": 12, "pair_symbol": "1000PEPE/USDT:USDT",
+            "exchange_name": "binanceusdm", "account": "main", "recommended_action": "CLOSE", "score_week": "71.5",
+            "score_month": "66", "wave": "2026-11-30T03:15", "raw": {"id": "sig-0123456789ab"}, "is_processed": True,
+            "created_at": "2026-11-21T12:00:30Z", "received_at": "2026-11-21T12:00:31.123456Z",
+            "outcome": "cooldown", "outcome_figures": refused, "position_id": 114764180852737,
+            "wave_account": "main", "wave_name": "2026-11-30T03:15", "wave_rank": 3, "wave_size": 12,
+            "checks": [{"check": "age", "result": "passed"}] * 10,
+            "why": "refused: cooldown (seconds_remaining 271, base DOGE, cooldown_s 300)",
+        }
+    ]  # fmt: skip
+    out = shown("signals", {"signals": rows}, monkeypatch, columns=120)
+    assert max(map(len, out.splitlines())) <= 120
+    for whole in (rows[0]["id"], "1000PEPE/USDT:USDT", "3 of 12", "position 114764180852737: refused: cooldown"):
+        assert str(whole) in out
+    assert "checks" not in out
+    assert len(out.splitlines()) <= 6
 
 
 def test_times_are_local_with_their_date_where_old(monkeypatch: pytest.MonkeyPatch) -> None:

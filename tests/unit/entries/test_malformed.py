@@ -67,6 +67,6 @@ def test_what_is_no_signal_is_shown() -> None:
 
 
 def test_several_faults_are_told_in_one_line() -> None:
-    assert refused({**GOOD, "id": None, "action": "HOLD"}) == (
-        "id=None: is required; action='HOLD': must be one of BUY, SELL, CLOSE"
+    assert refused({**GOOD, "id": None, "action": 7}) == (
+        "id=None: is required; action=7: must be one of BUY, SELL, CLOSE"
     )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.entries.signal import Action, MalformedSignal, parse_signal
+from domain.entries.signal import Action, MalformedSignal, UnsupportedAction, parse_signal
 
 GOOD: dict[str, Any] = {
     "id": "s-1",
@@ -52,6 +52,8 @@ def test_the_rest_may_be_absent() -> None:
         ("id", 17, "17"),
         ("action", "sell", Action.SELL),
         ("action", "CLOSE", Action.CLOSE),
+        ("action", "hold", UnsupportedAction("HOLD")),
+        ("action", " BUY", UnsupportedAction(" BUY")),
         ("score_week", "1e-20", Decimal("1e-20")),
         ("created_at", 1_795_262_430_123, datetime(2026, 11, 21, 12, 0, 30, 123_000, UTC)),
         ("created_at", "2026-11-21T12:00:30Z", datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)),
@@ -76,7 +78,9 @@ def test_taken_as(field: str, value: object, taken: object) -> None:
         ("symbol", {}, "symbol={}: must be text"),
         ("exchange", None, "exchange=None: is required"),
         ("account", "a\nb", "account='a\\nb': must be printable"),
-        ("action", "HOLD", "action='HOLD': must be one of BUY, SELL, CLOSE"),
+        ("action", "", "action='': must be one of BUY, SELL, CLOSE"),
+        ("action", 7, "action=7: must be one of BUY, SELL, CLOSE"),
+        ("action", "BUY\n", "action='BUY\\n': must be printable text"),
         ("action", None, "action=None: must be one of"),
         ("score_week", "lots", "score_week='lots': must be a number"),
         ("score_week", True, "score_week=True: must be a number"),
@@ -103,7 +107,7 @@ def test_refused_with_field_value_and_rule(field: str, value: object, said: str)
 
 def test_every_wrong_field_is_named() -> None:
     with pytest.raises(MalformedSignal) as refusal:
-        parse_signal({"id": "s", "action": "HOLD", "score_week": "x"})
+        parse_signal({"id": "s", "action": 7, "score_week": "x"})
     said = str(refusal.value)
     assert [name for name in GOOD if f"{name}=" in said] == ["symbol", "exchange", "action", "score_week", "created_at"]
 
