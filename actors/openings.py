@@ -138,9 +138,16 @@ class Openings:
         figures: Mapping[str, object] | None = None,
         story: Story = NO_STORY,
     ) -> None:
-        """Raises RuntimeError when the place has an owner: the desk asks before it opens."""
-        if not self._wiring.owners.claim(self._wiring.owners.place_of(position), position):
+        """Raises RuntimeError when the place has an owner (the desk asks before it opens), or this desk was replaced.
+
+        Who claims a place answers for it: what is told after the claim is told even if a successor came in between.
+        """
+        owners, place = self._wiring.owners, self._wiring.owners.place_of(position)
+        if not owners.claim(place, position):
             raise RuntimeError(f"{position.symbol} on {position.account} has an owner already")
+        if self._desk.fenced:
+            owners.release(place, position.id)  # else nobody would ever enter it, nor answer the signal
+            raise RuntimeError(f"{position.symbol} on {position.account}: a desk that was replaced opens nothing")
         now = self._desk.clock.now()
         events = [position_event(happening, position, now)]
         outcomes: tuple[SignalOutcome, ...] = ()
@@ -161,7 +168,7 @@ class Openings:
         log(events)
         record = self._desk.recorder.record(now, events=events, position=position, outcomes=outcomes)
         ticket = Ticket(record)
-        self._wiring.owners.handed_over(position, ticket)
-        self._desk.tell(messages.JOURNAL, Write(record=record, ticket=ticket))
+        owners.handed_over(position, ticket)
+        self._desk.directory.tell(messages.JOURNAL, Write(record=record, ticket=ticket))
         spec = position_spec(self._wiring.accounts[position.account].positions, position.id)
-        self._desk.tell(messages.positions(position.account), StartChild(spec=spec))
+        self._desk.directory.tell(messages.positions(position.account), StartChild(spec=spec))

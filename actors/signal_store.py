@@ -5,6 +5,7 @@ Every source goes this way, so that none can have a signal acted on which no dat
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -34,6 +35,7 @@ class SignalStore:
     def __init__(self, source: ReportingActor) -> None:
         """Writes and tells in the name of `source`, which refuses to speak once it is fenced."""
         self._source = source
+        self._lock = threading.Lock()
         self._writing: deque[Ticket] = deque()
 
     def keep(self, received: Sequence[Received], events: Sequence[Event] = ()) -> None:
@@ -45,7 +47,9 @@ class SignalStore:
         stored = tuple(_stored(each, source) for each in received)
         record = source.recorder.record(now, events=told, signals=stored)
         ticket = Ticket(record)
-        self._writing.append(ticket)
+        self.not_durable()  # lets go of those that are: not every source asks
+        with self._lock:
+            self._writing.append(ticket)
         signals = tuple(each.signal for each in received)
         then = (messages.ENTRY_DESK, SignalsStored(signals=signals)) if signals else None
         source.tell(messages.JOURNAL, Write(record=record, ticket=ticket, then=then))
@@ -53,14 +57,16 @@ class SignalStore:
     def behind(self) -> timedelta:
         """For how long the oldest record that is not durable has been on its way."""
         self.not_durable()
-        oldest = next(iter(self._writing), None)
+        with self._lock:
+            oldest = next(iter(self._writing), None)
         return timedelta(0) if oldest is None else self._source.clock.now() - oldest.record.at
 
     def not_durable(self) -> int:
         """How many records are not durable yet; from any thread."""
-        while self._writing and self._writing[0].settled:
-            self._writing.popleft()
-        return len(self._writing)
+        with self._lock:
+            while self._writing and self._writing[0].settled:
+                self._writing.popleft()
+            return len(self._writing)
 
 
 def _received_event(signal: Signal, source: ReportingActor) -> Event:

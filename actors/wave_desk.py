@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from loguru import logger
@@ -77,6 +77,7 @@ class WaveDesk:
         self._answers = answers
         self._intake = intake
         self._waves = Waves(wiring.waves)
+        self._zero = desk.clock.now() - timedelta(seconds=desk.clock.monotonic())
         self._prices_known_at = desk.clock.monotonic() + PRICES_KNOWN_AFTER_S
 
     # What it is told.
@@ -93,11 +94,11 @@ class WaveDesk:
         key = WaveKey(account if isinstance(account, str) else "", wave_name(signal))
         if not self._waves.knows(key):
             self._waves.recall(key, self._recalled(key))
-        self._waves.add(key, signal, self._desk.clock.now())
+        self._waves.add(key, signal, self._moment())
 
     def soon(self, market: Market | None = None) -> None:
         """What signals wait for may have come: an answer about this market alone, or the account, or the database."""
-        self._waves.soon(self._desk.clock.now(), market)
+        self._waves.soon(self._moment(), market)
 
     def ended(self, position: Position) -> None:
         """A position's life is over."""
@@ -114,7 +115,7 @@ class WaveDesk:
             state = self._wiring.owners.state(position_id)
             if state is not None and not _may_fail(state):
                 self._waves.entered(position_id)
-        now = self._desk.clock.now()
+        now = self._moment()
         turn = self._waves.next(now)
         if turn is None:
             return False
@@ -130,10 +131,14 @@ class WaveDesk:
     def due_in(self, poll_s: float) -> float | None:
         """Seconds until there may be something to do; `poll_s` while the fate of an entry is being looked for."""
         due = self._waves.due_at()
-        waits = [] if due is None else [max((due - self._desk.clock.now()).total_seconds(), SHORTEST_S)]
+        waits = [] if due is None else [max((due - self._moment()).total_seconds(), SHORTEST_S)]
         if next(self._waves.pending(), None) is not None:
             waits.append(poll_s)
         return min(waits, default=None)
+
+    def _moment(self) -> datetime:
+        """A time for waves alone: one that a step of the wall clock neither closes early nor keeps open."""
+        return self._zero + timedelta(seconds=self._desk.clock.monotonic())
 
     def _decide(self, turn: Turn) -> Market | None:
         """Judge a signal and answer it, or say by which market it cannot be judged yet."""

@@ -144,7 +144,7 @@ def priced(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     """A fresh mark price is known."""
     if now.mark_price is None or now.mark_heard_at is None:
         return Refusal(code="no_mark_price", figures={"symbol": wish.symbol})
-    age = (now.now - now.mark_heard_at).total_seconds()
+    age = abs((now.now - now.mark_heard_at).total_seconds())  # of the future: the clock was set back since
     if age > STALE_MARK_S:
         return Refusal(code="stale_mark_price", figures={"age_s": math.ceil(age), "limit_s": STALE_MARK_S})
     return None

@@ -133,10 +133,10 @@ def _wanted(
 
 
 def balance_of(funds: Funds | None, now: datetime, good_s: float) -> Funds | Refusal:
-    """The account's money, if it is known and not too old."""
+    """The account's money, if it is known and not too old (of the future: the clock was set back since)."""
     if funds is None:
         return Refusal(code="balance_unknown", figures={"limit_s": f"{good_s:g}"})
-    age_s = (now - funds.read_at).total_seconds()
+    age_s = abs((now - funds.read_at).total_seconds())
     if age_s > good_s:
         return Refusal(code="stale_balance", figures={"age_s": f"{age_s:.0f}", "limit_s": f"{good_s:g}"})
     return funds

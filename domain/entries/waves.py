@@ -310,7 +310,8 @@ class Waves:
             if base is not None:
                 wave.taken -= 1
                 wave.failed += 1
-                del wave.bases[base]
+                if wave.bases.get(base) == position_id:
+                    del wave.bases[base]
 
     def _every(self) -> Iterable[_Wave]:
         return (*self._collecting.values(), *self._working.values(), *self._over.values())

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from actors import entry_desk, messages
+from actors.clock import SystemClock
 from actors.messages import LockIs, PositionEnded, Reconciled, ReconcileNow, SignalsStored, Write
 from actors.standing import Standing
 from actors.supervision import StartChild
 from domain.entries.sizing import Sizing
+from domain.entries.waves import WaveRules
 from domain.orders import AccountSnapshot
 from domain.position.inputs import CloseWanted
 from domain.position.state import CloseReason, Phase
@@ -355,6 +357,72 @@ def test_close_is_stale_or_doubled_like_any_signal(scene: Scene) -> None:
         "duplicate_signal",
         str(position_id),
     )
+
+
+def test_a_closes_twin_in_another_spelling_does_not_close_what_was_opened_since(scene: Scene) -> None:
+    scene.desk(rules={"cooldown_s": 0})
+    opening, first, again, twin = fresh(), fresh(), fresh(), fresh()
+    scene.store(signal_row(opening, "BTCUSDT"))
+    scene.outcome(opening)
+    row = signal_row(first, "BTCUSDT", "CLOSE")
+    scene.store(row)
+    (position,) = scene.owned()
+    scene.change(position.id, close_wanted=CloseReason.SIGNAL)
+    scene.outcome(first)
+    scene.stage.tell(messages.ENTRY_DESK, PositionEnded(position=_over(scene)))
+    scene.wait(lambda: not scene.owned(), "the end")
+    scene.stage.kill(messages.ENTRY_DESK)
+    scene.stage.tell(messages.ENTRY_DESK, Reconciled(account="main"))
+    scene.store(signal_row(again, "BTCUSDT", "SELL", wave="the next"))
+    assert scene.outcome(again)["outcome"] == "opened"
+    scene.store({**row, "id": twin, "symbol": "btc/usdt:usdt"})
+    answered = scene.outcome(twin)
+    assert (answered["outcome"], answered["outcome_figures"]["existing_order_id"]) == (
+        "duplicate_signal",
+        str(position.id),
+    )
+
+
+# A desk that was replaced, a clock that was set.
+
+
+def test_a_desk_that_was_replaced_in_the_middle_leaves_no_place_behind(scene: Scene) -> None:
+    """It hung while it decided: its successor finds the place free and the signal unanswered, and opens once."""
+    scene.desk()
+    name = fresh()
+    scene.stage.directory.next_incarnation(messages.ENTRY_DESK)  # as the supervisor does when it gives one up
+    scene.store(signal_row(name, "BTCUSDT"))
+    scene.stage.risen(messages.ENTRY_DESK, above=2)
+    scene.stage.tell(messages.ENTRY_DESK, Reconciled(account="main"))
+    answered = scene.outcome(name)
+    assert answered["outcome"] == "opened"
+    assert [p.id for p in scene.owned()] == [answered["position_id"]]
+    assert [start.spec.name for start in started(scene)] == [messages.position(answered["position_id"])]
+
+
+class SteppedClock(SystemClock):
+    """Somebody sets the wall clock."""
+
+    step = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.step
+
+
+@pytest.mark.parametrize("step_s", [-10, 10])
+def test_a_wave_collects_for_its_time_whatever_the_wall_clock_does(scene: Scene, step_s: int) -> None:
+    scene.stage.clock.stop()
+    scene.stage.clock = clock = SteppedClock()
+    clock.start()
+    scene.desk(waves=WaveRules(window_s=1.0, places=1))
+    worse, better = fresh(), fresh()
+    began = clock.monotonic()
+    scene.store(signal_row(worse, "BTCUSDT", wave="w", score_week=1))
+    scene.wait(lambda: scene.reader.signal(worse), "the signal in the database")
+    clock.step = timedelta(seconds=step_s)
+    scene.store(signal_row(better, "ETHUSDT", wave="w", score_week=2))
+    assert scene.outcome(better, 4)["outcome"] == "opened"
+    assert 1.0 <= clock.monotonic() - began < 4
 
 
 def test_dry_run_opens_nothing_and_writes_the_decision(scene: Scene, rows: Query) -> None:

@@ -142,7 +142,12 @@ CASES: list[tuple[str, str, dict[str, object], dict[str, Any], dict[str, Any], d
     (
         "session", "outside_session", {"hour_utc": 7, "sessions": "8-12,12-13"},
         {"created_at": None}, {}, {"now": ago(hours=4, seconds=1), "mark_heard_at": ago(hours=5)},
-        {"wish": {"created_at": None}, "now": {"now": ago(hours=4), "mark_heard_at": ago(hours=4)}},
+        {
+            "wish": {"created_at": None},
+            "now": {
+                "now": ago(hours=4), "mark_heard_at": ago(hours=4), "funds": replace(FUNDS, read_at=ago(hours=4)),
+            },
+        },
     ),
     (
         "position", "duplicate_position", {"symbol": "BTCUSDT", "side": "long"},
@@ -204,6 +209,11 @@ CASES: list[tuple[str, str, dict[str, object], dict[str, Any], dict[str, Any], d
         "margin", "stale_balance", {"age_s": "91", "limit_s": "90"},
         {}, {}, {"funds": replace(FUNDS, read_at=ago(seconds=91))},
         {"now": {"funds": replace(FUNDS, read_at=ago(seconds=90))}},
+    ),
+    (
+        "margin", "stale_balance", {"age_s": "91", "limit_s": "90"},
+        {}, {}, {"funds": replace(FUNDS, read_at=ago(seconds=-91))},
+        {"now": {"funds": replace(FUNDS, read_at=ago(seconds=-90))}},
     ),
     (  # 250 / 10 + 0.12 % of 250 = 25.30, with a reserve of 10 % of 1000
         "margin", "not_enough_margin",
@@ -308,6 +318,10 @@ CASES: list[tuple[str, str, dict[str, object], dict[str, Any], dict[str, Any], d
     (
         "price", "stale_mark_price", {"age_s": 16, "limit_s": 15},
         {}, {}, {"mark_heard_at": ago(seconds=15.1)}, {"now": {"mark_heard_at": ago(seconds=15)}},
+    ),
+    (  # the clock was set back: how old it is nobody knows
+        "price", "stale_mark_price", {"age_s": 3600, "limit_s": 15},
+        {}, {}, {"mark_heard_at": ago(seconds=-3600)}, {"now": {"mark_heard_at": ago(seconds=-15)}},
     ),
 ]  # fmt: skip
 
