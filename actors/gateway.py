@@ -4,7 +4,7 @@ It lives on an event loop of its own; the actor only hands over what it is told.
 - A request of an older epoch than the newest seen for its position is refused, checked last before the first byte.
 - No order leaves before its intent is durable: acknowledged by the journal, or after 50 ms put into the spool by us.
 - Nothing leaves once another process has the account; whoever cannot prove that it is ours sends by DESIGN 3's table.
-- What came in order for one position is sent in order only by priority: protection, closing, entry, query (S15).
+- What came in order for one position is sent in order only by priority: protection, closing, move, entry, query (S15).
 - Whatever happens to a request, its sender gets exactly one answer, or a `GatewayStarted` when this gateway dies; none
   once another process has the account: this one ends, and its owners have nothing more to decide.
 """
@@ -15,14 +15,16 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from loguru import logger
 
-from actors import messages
+from actors import costs, messages
 from actors.account_check import AccountCheck
 from actors.admission import Admission, Wiring
-from actors.candle_questions import CandleQuestions, page_weight, weight_since
+from actors.budget import Cost
+from actors.candle_questions import CandleQuestions
 from actors.guard import ActorContext
 from actors.loop import EventLoop
 from actors.messages import (
@@ -41,9 +43,10 @@ from actors.messages import (
     SnapshotFailed,
     SnapshotTaken,
 )
+from actors.moves import Move
 from actors.reporting import ReportingActor
 from actors.ticket import Ticket
-from actors.turns import Turns
+from actors.turns import WAITING, Turns
 from actors.upkeep import Upkeep
 from adapters.exchange.interface import VenueFailure
 from adapters.exchange.transport import last_look
@@ -66,6 +69,7 @@ from domain.orders import (
     RejectReason,
     Unknown,
 )
+from domain.position import urgency
 from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, Find, Place
 from domain.position.inputs import (
     AnswerHeard,
@@ -76,14 +80,12 @@ from domain.position.inputs import (
     PositionHeard,
     QuestionFailed,
 )
+from domain.position.urgency import Standing
 from persistence.spool import SpoolFull
 
 __all__ = ["Gateway", "Wiring"]
 
 DURABLE_WITHIN_S = 0.05
-SNAPSHOT_WEIGHT = 85
-QUESTION_WEIGHT = 5
-QUOTE_WEIGHT = 2
 FUNDS_APART_S = 25.0  # readings that follow one another to make sure of something are not about money
 DISK_WITHIN_S = 1.0
 MARK_WITHIN_S = 0.5
@@ -143,7 +145,7 @@ class RequestDesk:
         self._wiring = wiring
         self._actor = actor
         self._client = wiring.open_client()
-        self._turns = Turns(wiring.account, actor.clock)
+        self._turns = Turns(wiring.account, actor.clock, self._client.limits)
         self._placing: set[ClientOrderId] = set()
         self._funds_read_at: float | None = None
         self.upkeep = Upkeep(
@@ -193,21 +195,24 @@ class RequestDesk:
             case Perform(effect=effect):
                 if isinstance(effect, Place):
                     self._placing.add(effect.intent.client_id)
-                self._queue(_priority(message), lambda: self._perform(message), _weight(message))
+                    if self._queue_if_move(message, effect.intent):
+                        return
+                self._queue(costs.priority(message), lambda: self._perform(message), costs.of(message))
             case AskSnapshot(reply_to=reply_to):
-                self._queue(Priority.QUERY, lambda: self._snapshot(reply_to), SNAPSHOT_WEIGHT)
+                cost = costs.reading(len(self._wiring.owners.all(self._wiring.account)))
+                self._queue(Priority.QUERY, lambda: self._snapshot(reply_to), cost)
                 if self._funds_read_at is None or self._actor.clock.monotonic() > self._funds_read_at + FUNDS_APART_S:
                     self._funds_read_at = self._actor.clock.monotonic()
-                    self._queue(Priority.QUERY, self._read_funds, QUESTION_WEIGHT)
+                    self._queue(Priority.QUERY, self._read_funds, costs.FUNDS)
             case AskMarkCandles(since=since):
-                weight = weight_since(since, self._actor.clock.now())
-                self._queue(Priority.QUERY, lambda: self._candles_asked.mark(message), weight)
+                cost = costs.candles_since(since, self._actor.clock.now())
+                self._queue(Priority.QUERY, lambda: self._candles_asked.mark(message), cost)
             case AskQuote():
-                self._queue(Priority.QUERY, lambda: self._quote(message), QUOTE_WEIGHT)
+                self._queue(Priority.QUERY, lambda: self._quote(message), costs.QUOTE)
             case AskTradedCandles(count=count):
-                self._queue(Priority.QUERY, lambda: self._candles_asked.traded(message), page_weight(count))
+                self._queue(Priority.QUERY, lambda: self._candles_asked.traded(message), costs.page(count))
             case CancelOrphan(ref=ref):
-                self._queue(Priority.QUERY, lambda: self._cancel_orphan(ref))
+                self._queue(Priority.QUERY, lambda: self._cancel_orphan(ref), costs.ORPHAN)
             case DatabaseIs(up=up):
                 self._admission.close_entries("database", None if up else "the database cannot be reached")
             case LockIs(held=held, reason=reason):
@@ -215,14 +220,29 @@ class RequestDesk:
             case _:
                 logger.error("GATEWAY_UNKNOWN_MESSAGE type={}", type(message).__name__)
 
-    def _queue(self, priority: Priority, work: Callable[[], Coroutine[Any, Any, None]], weight: int = 1) -> None:
-        async def run() -> None:
-            try:
-                await work()
-            finally:
-                self.upkeep.answered()
+    def _queue(self, priority: Priority, work: Callable[[], Coroutine[Any, Any, None]], cost: Cost) -> None:
+        self._turns.queue(priority, partial(self._heeded, work), cost)
 
-        self._turns.queue(priority, run, weight)
+    async def _heeded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()
+        finally:
+            self.upkeep.answered()
+
+    def _queue_if_move(self, request: Perform, intent: OrderIntent) -> bool:
+        owners = self._wiring.owners
+        if urgency.standing(intent, owners.state(intent.position_id)) is Standing.PROTECTS:
+            return False
+
+        def give_back() -> None:
+            self._placing.discard(intent.client_id)
+            if self._wiring.lease.gone is None:
+                outcome = self._admission.rejected(intent, RejectReason.BUDGET, "not sent: no write is left for now")
+                self._reply(request, OutcomeHeard(outcome=outcome))
+
+        work = partial(self._heeded, lambda: self._perform(request))
+        self._turns.queue_move(Move(request, intent, owners, self._wiring.marks, work, give_back))
+        return True
 
     # Requests.
 
@@ -375,13 +395,8 @@ class RequestDesk:
                 with last_look(lambda: self._wiring.lease.withheld(self._admission.cancel_deed(request))):
                     return await self._client.cancel(ref)
             text = held_back or text
-        return CancelOutcome(
-            ref=ref,
-            result=CancelResult.REFUSED,
-            code="",
-            text=text,
-            answered_at=self._actor.clock.now(),
-        )
+        now = self._actor.clock.now()
+        return CancelOutcome(ref=ref, result=CancelResult.REFUSED, code="", text=text, answered_at=now)
 
     async def _question(self, what: str, answer: Coroutine[Any, Any, object]) -> object:
         try:
@@ -476,22 +491,6 @@ class RequestDesk:
             return
         pause = retry_after_s or 5
         entries_closed = reason is RejectReason.MAINTENANCE  # then an entry's answer need not wait
-        self._turns.pause(pause, (Priority.QUERY,) if entries_closed else (Priority.ENTRY, Priority.QUERY))
+        self._turns.pause(pause, (Priority.QUERY,) if entries_closed else WAITING)
         self._actor.report(EventType.RATE_LIMITED, {"reason": reason.value, "pause_s": pause})
 
-
-def _weight(request: Perform) -> int:
-    """What the venue counts for a request (Binance's figures, the highest of the venues)."""
-    if isinstance(request.effect, AskCandles):
-        return weight_since(request.effect.since, request.asked_at)
-    return QUESTION_WEIGHT if isinstance(request.effect, AskPosition | AskFills) else 1
-
-
-def _priority(request: Perform) -> Priority:
-    match request.effect:
-        case Place(intent=intent):
-            return intent.priority
-        case Cancel():
-            return Priority.CLOSING
-        case _:
-            return Priority.QUERY

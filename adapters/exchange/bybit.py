@@ -39,6 +39,7 @@ CAPABILITIES = Capabilities(
     reading=2,
     hedge_mode=True,
     triggers=frozenset(TriggerBy),
+    limits=bybit_account.LIMITS,
 )
 _LINEAR = {"category": "linear"}
 _SETTLED = {"category": "linear", "settleCoin": "USDT"}
@@ -98,9 +99,9 @@ class BybitVenue:
         """See `bybit_account`."""
         return bybit_account.questions()
 
-    def usage(self, headers: Mapping[str, str], at_ms: int) -> tuple[Usage, ...]:
+    def usage(self, headers: Mapping[str, str], at_ms: int, path: str) -> tuple[Usage, ...]:
         """X-Bapi-Limit and its companions."""
-        return bybit_account.usage(headers, at_ms)
+        return bybit_account.usage(headers, at_ms, path)
 
     async def place(self, api: Any, intent: OrderIntent) -> tuple[str, OrderReport | None]:
         """Send an order, set a stop on the position or change a resting one. The intent must have passed `insanity`."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters.exchange import bybit_rows as parse
-from adapters.exchange.interface import Limit, Usage
+from adapters.exchange.interface import Errand, Limit, RateLimit, Usage
 from adapters.exchange.rows import Row, money, read
 from domain.accounts import AccountFacts, MarginMode
 
@@ -19,6 +19,17 @@ DOMAINS: tuple[str, ...] = ("bybit.com", "bytick.com", "bybit-tr.com", "bybit.kz
 BAN_S = 600  # 'access too frequent': VENUES D.2
 CLASSIC = 1
 _MARGIN_MODES = {"REGULAR_MARGIN": MarginMode.CROSS, "ISOLATED_MARGIN": MarginMode.ISOLATED}
+_ERRANDS: Mapping[str, Errand] = {
+    "/v5/order/create": Errand.PLACE,
+    "/v5/order/amend": Errand.AMEND,
+    "/v5/order/cancel": Errand.CANCEL,
+    "/v5/position/trading-stop": Errand.ATTACH,
+}
+_AN_ADDRESS = RateLimit(of=frozenset(Errand), most=600, window_s=5, kept=15)
+# Of linear contracts, unless the answers to this account say otherwise (X-Bapi-Limit).
+_PATHS = tuple(RateLimit(of=frozenset({errand}), most=10, window_s=1) for errand in _ERRANDS.values())
+LIMITS = (_AN_ADDRESS, *_PATHS)
+"""Requests in five seconds from an address, and of each path that writes in a second: the venue's page 'Rate limit'."""
 _ANY_SYMBOL = "BTCUSDT"
 _ANY_IP = "*"
 _TRADES = frozenset({"Order", "Position"})
@@ -125,11 +136,14 @@ def dead_man(reply: Row) -> AccountFacts:
     return AccountFacts(dead_man_s=min(armed, default=0))
 
 
-def usage(headers: Mapping[str, str], at_ms: int) -> tuple[Usage, ...]:
+def usage(headers: Mapping[str, str], at_ms: int, path: str) -> tuple[Usage, ...]:
     """The count of the path that was asked, which begins anew at the time that the answer names."""
     most, left = headers.get("X-Bapi-Limit", ""), headers.get("X-Bapi-Limit-Status", "")
     resets = headers.get("X-Bapi-Limit-Reset-Timestamp", "")
     if not (most.isdecimal() and left.isdecimal() and resets.isdecimal()):
         return ()
     resets_in_s = max(int(resets) - at_ms, 0) / 1000
-    return (Usage(limit=Limit.PATH, used=int(most) - int(left), most=int(most), resets_in_s=resets_in_s),)
+    used = int(most) - int(left)
+    return (
+        Usage(limit=Limit.PATH, used=used, most=int(most), resets_in_s=resets_in_s, of=_ERRANDS.get(path)),
+    )

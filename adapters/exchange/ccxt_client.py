@@ -22,7 +22,7 @@ from loguru import logger
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.accounts import gather
 from adapters.exchange.error_codes import Effect
-from adapters.exchange.interface import Allowance, Balance, Candle, Holding, MarkPrice, VenueFailure
+from adapters.exchange.interface import Allowance, Balance, Candle, Holding, MarkPrice, RateLimit, VenueFailure
 from adapters.exchange.outcomes import ClassifiedFailure, Verdict, classify
 from adapters.exchange.transport import Receipt, open_session, receipt
 from adapters.exchange.venue import CANDLE_SPANS, MOST_CANDLES, Capabilities, Venue, insanity, row_of_side
@@ -74,6 +74,11 @@ class CcxtTradingClient:
     def capabilities(self) -> Capabilities:
         """What the venue can do."""
         return self._venue.capabilities
+
+    @property
+    def limits(self) -> tuple[RateLimit, ...]:
+        """The venue's limits on our requests."""
+        return self._venue.capabilities.limits
 
     @property
     def allowance(self) -> Allowance:
@@ -274,7 +279,7 @@ class CcxtTradingClient:
         return self._api
 
     def _note_usage(self, noted: Receipt) -> None:
-        usage = self._venue.usage(noted.headers, self._venue_ms()) if noted.headers else ()
+        usage = self._venue.usage(noted.headers, self._venue_ms(), noted.path) if noted.headers else ()
         if usage:
             self._allowance = replace(self._allowance, usage=usage)
 

@@ -77,14 +77,45 @@ class Limit(StrEnum):
     PATH = "path"
 
 
+class Errand(StrEnum):
+    """What a request is for, as far as venues count their requests apart."""
+
+    PLACE = "place"
+    ATTACH = "attach"
+    AMEND = "amend"
+    CANCEL = "cancel"
+    QUESTION = "question"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """One limit of a venue: `most` requests `of` these errands in any `window_s`, by their weight if `weighed`.
+
+    We use half of it (LAWS S15). `kept`: so much of the half is kept from moves, twice that from entries and three
+    times from questions, for what goes before them. `burst` (long windows): no more than this at once, and the rest
+    evenly, so that nobody is silent until a window is over.
+    """
+
+    of: frozenset[Errand]
+    most: int
+    window_s: float
+    kept: int = 0
+    weighed: bool = False
+    burst: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """How much of one limit is used up, by the venue's own count, and when that count begins anew."""
+    """How much of one limit is used up, by the venue's own count, and when that count begins anew.
+
+    `of` (counts of a path): the errand that goes there; None: a path of questions.
+    """
 
     limit: Limit
     used: int
     most: int
     resets_in_s: float
+    of: Errand | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +162,11 @@ class VenueFailure(Exception):
 
 class TradingClient(Protocol):
     """Requests of one account. place/cancel/find never raise for what a venue or network does: they return it."""
+
+    @property
+    def limits(self) -> tuple[RateLimit, ...]:
+        """The venue's limits on our requests."""
+        ...
 
     @property
     def allowance(self) -> Allowance:

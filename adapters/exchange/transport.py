@@ -27,6 +27,7 @@ class Receipt:
     status: int | None = None
     retry_after_s: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
 
 
 Look = Callable[[], str | None]
@@ -88,6 +89,6 @@ async def _answered(_: aiohttp.ClientSession, __: SimpleNamespace, params: aioht
     noted = _CURRENT.get()
     if noted is None:
         return
-    noted.status, noted.headers = params.response.status, params.response.headers
+    noted.status, noted.headers, noted.path = params.response.status, params.response.headers, params.url.path
     asked = noted.headers.get("Retry-After", "")
     noted.retry_after_s = int(asked) if asked.isdecimal() else None

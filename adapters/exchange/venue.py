@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.error_codes import Codes
-from adapters.exchange.interface import Balance, Candle, MarkPrice, Usage
+from adapters.exchange.interface import Balance, Candle, MarkPrice, RateLimit, Usage
 from domain.accounts import AccountFacts
 from domain.entries.situation import Quote
 from domain.identity import MAX_CLIENT_ID, OrderKind
@@ -32,7 +32,7 @@ class Capabilities:
     a resting stop can close whatever the position holds. `amends_stops`: one can be changed in place. `move`: how a
     stop is moved best. `conditional_orders`: most that an account may have; None: no limit but the symbol's.
     `reading`: requests that one reading of the account takes, further pages and explicit rows apart. `hedge_mode`: long
-    and short of a symbol can be two positions. `triggers`: the prices that a stop can watch.
+    and short of a symbol can be two positions. `triggers`: the prices that a stop can watch. `limits`: of our requests.
     """
 
     attached_stop: bool
@@ -43,6 +43,7 @@ class Capabilities:
     reading: int
     hedge_mode: bool
     triggers: frozenset[TriggerBy]
+    limits: tuple[RateLimit, ...]
 
 
 def rules(capabilities: Capabilities) -> VenueRules:
@@ -95,8 +96,8 @@ class Venue(Protocol):
         """The questions, by name, whose answers together are what is known of the account. They only read."""
         ...
 
-    def usage(self, headers: Mapping[str, str], at_ms: int) -> tuple[Usage, ...]:
-        """What an answer's headers say of our limits; `at_ms` is the venue's time."""
+    def usage(self, headers: Mapping[str, str], at_ms: int, path: str) -> tuple[Usage, ...]:
+        """What the headers of an answer from `path` say of our limits; `at_ms` is the venue's time."""
         ...
 
     async def place(self, api: Any, intent: OrderIntent) -> tuple[str, OrderReport | None]:

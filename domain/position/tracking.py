@@ -23,10 +23,11 @@ from domain.orders import (
     OrderStatus,
     Outcome,
     Rejected,
+    RejectReason,
     Source,
     Unknown,
 )
-from domain.position import attached, exits, ledger, stops, targets
+from domain.position import attached, exits, ledger, stops, targets, trailing
 from domain.position.cover import covered
 from domain.position.state import ExitOrder, OrderFills, OrderState, Purpose, StopOrder, TargetOrder, TrackedOrder
 from domain.position.turn import Turn
@@ -108,7 +109,9 @@ def _came_with_entry(turn: Turn, stop: StopOrder, source: str) -> None:
 
 def _refused(turn: Turn, order: TrackedOrder, outcome: Rejected) -> None:
     data: dict[str, object] = {"reason": outcome.reason, "code": outcome.code, "error": outcome.text}
-    if isinstance(order, StopOrder):
+    if outcome.reason is RejectReason.BUDGET:
+        trailing.catch_up(turn)  # a move that was not sent: its newer self is decided on in the same turn
+    elif isinstance(order, StopOrder):
         stops.refused(turn, order, outcome, data)
     elif isinstance(order, ExitOrder):
         exits.refused(turn, order, outcome, data)

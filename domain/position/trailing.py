@@ -134,6 +134,13 @@ def hear_price(turn: Turn, prices: PriceRange) -> None:
     advance(turn, favourable_end(p, prices))
 
 
+def catch_up(turn: Turn) -> None:
+    """Take the last mark price known as an extreme: while an order is under way a position is told none."""
+    mark = turn.position.mark_price
+    if mark is not None and not touched(turn.position, mark):
+        advance(turn, mark)
+
+
 def advance(turn: Turn, price: Decimal) -> None:
     """Move the extreme and what follows from it: break-even, activation, the wanted stop."""
     p = turn.position

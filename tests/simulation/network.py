@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from adapters.exchange import binance
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.error_codes import BINANCE, Effect, Meaning
 from adapters.exchange.interface import (
@@ -297,6 +298,7 @@ def replace_retry(failure: VenueFailure, seconds: int) -> VenueFailure:
 class SimulatedClient:
     """`TradingClient` of one process."""
 
+    limits = binance.CAPABILITIES.limits
     allowance = Allowance()
 
     def __init__(self, network: Network, host: Host, clock: Callable[[], datetime]) -> None:

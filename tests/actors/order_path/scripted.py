@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from adapters.exchange import binance
 from adapters.exchange.interface import Allowance, Balance, Candle, Holding, MarkPrice
 from domain.accounts import AccountFacts
 from domain.entries.situation import Quote
@@ -44,6 +45,7 @@ class ScriptedClient:
         self.sides: list[PositionSide | None] = []
         self.script: dict[str, Callable[[Any], Any]] = {}
         self.closed = 0
+        self.limits = binance.CAPABILITIES.limits
         self.allowance = Allowance()
         self.facts = AccountFacts(hedge_mode=False)
         self.markets: Mapping[str, Instrument] = {BTC.symbol: BTC}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from adapters.exchange import binance_account as binance
 from adapters.exchange import bybit_account as bybit
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.accounts import realm
-from adapters.exchange.interface import Limit, Usage
+from adapters.exchange.interface import Errand, Limit, Usage
 from domain.accounts import AccountFacts, MarginMode, Realm
 from domain.entries.margin import Bracket
 
@@ -174,9 +175,10 @@ def test_binance_counts_begin_anew_with_the_minute_and_ten_seconds() -> None:
 def test_bybit_counts_a_path_until_the_time_it_names() -> None:
     headers = {"X-Bapi-Limit": "10", "X-Bapi-Limit-Status": "4", "X-Bapi-Limit-Reset-Timestamp": "1763458576900"}
     counted = Usage(limit=Limit.PATH, used=6, most=10, resets_in_s=0.7)
-    assert bybit.usage(headers, at_ms=1763458576200) == (counted,)
-    assert bybit.usage(headers, at_ms=1763458577200)[0].resets_in_s == 0
-    assert bybit.usage({"X-Bapi-Limit": "10"}, at_ms=0) == ()
+    assert bybit.usage(headers, 1763458576200, "/v5/position/list") == (counted,)
+    assert bybit.usage(headers, 1763458576200, "/v5/order/create") == (replace(counted, of=Errand.PLACE),)
+    assert bybit.usage(headers, 1763458577200, "/v5/position/list")[0].resets_in_s == 0
+    assert bybit.usage({"X-Bapi-Limit": "10"}, 0, "/v5/position/list") == ()
 
 
 @pytest.mark.parametrize(

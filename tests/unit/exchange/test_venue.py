@@ -28,6 +28,7 @@ ABLE = Capabilities(
     reading=1,
     hedge_mode=True,
     triggers=frozenset(TriggerBy),
+    limits=(),
 )
 STOP_REF = OrderRef(symbol="BTCUSDT", client_id=ClientOrderId("x"), exchange_id=None, conditional=True)
 

@@ -1,0 +1,64 @@
+"""What a gateway's work costs at the venue. Pure; weights are Binance's, the highest of the venues."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from actors.budget import Cost
+from actors.candle_questions import page_weight, weight_since
+from actors.messages import Perform
+from adapters.exchange.interface import Errand
+from domain.orders import Priority
+from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, Place
+
+FUNDS = Cost(weight=5)
+CHECK = Cost(weight=60, requests=7)
+UPKEEP = Cost(weight=5)
+QUOTE = Cost(weight=2)
+ORPHAN = Cost(Errand.CANCEL)
+_QUESTION = Cost(weight=5)
+_READING_WEIGHT = 85
+_PAGE_OF_ORDERS = 50  # the shortest page that a venue gives
+
+
+def reading(owned: int) -> Cost:
+    """A reading of the account: positions, orders of two kinds, and their further pages."""
+    return Cost(weight=_READING_WEIGHT, requests=3 + owned // _PAGE_OF_ORDERS)
+
+
+def page(count: int) -> Cost:
+    """One page of so many candles."""
+    return Cost(weight=page_weight(count))
+
+
+def candles_since(since: datetime, now: datetime) -> Cost:
+    """All pages of one-minute candles from a time on."""
+    return Cost(weight=weight_since(since, now))
+
+
+def of(request: Perform) -> Cost:
+    """What an owner wants done."""
+    match request.effect:
+        case Place(intent=intent):
+            if intent.attached:
+                return Cost(Errand.ATTACH)
+            return Cost(Errand.PLACE if intent.replaces is None else Errand.AMEND)
+        case Cancel(ref=ref):
+            return Cost(Errand.ATTACH if ref.attached else Errand.CANCEL)
+        case AskCandles(since=since):
+            return candles_since(since, request.asked_at)
+        case AskPosition() | AskFills():
+            return _QUESTION
+        case _:
+            return Cost()
+
+
+def priority(request: Perform) -> Priority:
+    """How it ranks; a move ranks lower than the protection that it is elsewhere (`urgency`)."""
+    match request.effect:
+        case Place(intent=intent):
+            return intent.priority
+        case Cancel():
+            return Priority.CLOSING
+        case _:
+            return Priority.QUERY
