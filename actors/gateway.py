@@ -43,7 +43,7 @@ from actors.messages import (
     SnapshotFailed,
     SnapshotTaken,
 )
-from actors.moves import Move
+from actors.moves import StopMove
 from actors.reporting import ReportingActor
 from actors.ticket import Ticket
 from actors.turns import WAITING, Turns
@@ -241,7 +241,7 @@ class RequestDesk:
                 self._reply(request, OutcomeHeard(outcome=outcome))
 
         work = partial(self._heeded, lambda: self._perform(request))
-        self._turns.queue_move(Move(request, intent, owners, self._wiring.marks, work, give_back))
+        self._turns.queue_move(StopMove(request, intent, owners, self._wiring.marks, work, give_back))
         return True
 
     # Requests.

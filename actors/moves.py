@@ -18,7 +18,7 @@ from domain.position import urgency
 from domain.position.urgency import FARTHEST, Standing
 
 
-class Move:
+class StopMove:
     """Ordered by who is nearest to its stop, then by who came first."""
 
     __slots__ = ("_intent", "_marks", "_order", "_owners", "cost", "give_back", "nearness", "since", "work")
@@ -43,7 +43,7 @@ class Move:
         self.nearness: Decimal = FARTHEST
         self.since = 0.0
 
-    def __lt__(self, other: Move) -> bool:
+    def __lt__(self, other: StopMove) -> bool:
         """The nearest first."""
         return (self.nearness, self._order) < (other.nearness, other._order)
 

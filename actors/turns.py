@@ -15,19 +15,19 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from loguru import logger
 
 from actors.budget import Budget, Cost
 from actors.clock import Clock
-from actors.moves import Move
 from adapters.exchange.interface import Errand, Limit, RateLimit, Usage
 from domain.orders import Priority
 from domain.position.urgency import Standing
 
 AT_ONCE = 12
 RESERVED_FOR_PROTECTION = 6
+MOVES_AT_ONCE = 10  # the others of the places for protection are kept for first covers and closes
 LOOK_S = 0.2
 MOVE_WAITS_S = 2.0
 WAITING = (Priority.MOVE, Priority.ENTRY, Priority.QUERY)
@@ -49,6 +49,35 @@ class Job:
     work: Callable[[], Coroutine[Any, Any, None]]
     protective: bool
     cost: Cost
+
+
+class Move(Protocol):
+    """One move of a stop that waits for its turn; ordered by who is to go first."""
+
+    cost: Cost
+    since: float
+
+    def work(self) -> Coroutine[Any, Any, None]:
+        """Send it."""
+        ...
+
+    def give_back(self) -> None:
+        """Tell its owner that it was not sent."""
+        ...
+
+    def queued(self, now: float, order: int) -> None:
+        """It begins to wait, as number `order`."""
+        ...
+
+    def rank(self) -> None:
+        """Look how urgent it is now."""
+        ...
+
+    def standing(self) -> Standing:
+        """What has become of it."""
+        ...
+
+    def __lt__(self, other: Any) -> bool: ...
 
 
 class Turns:
@@ -108,7 +137,7 @@ class Turns:
         for priority in _PROTECTIVE:
             while self._waiting[priority] and self._protective_running < AT_ONCE:
                 self._begin(self._waiting[priority].popleft())
-        while self._moves and self._protective_running < AT_ONCE and self._may(Priority.MOVE, self._moves[0].cost):
+        while self._moves and self._may_move(self._moves[0]):
             move = heapq.heappop(self._moves)
             self._begin(Job(move.work, protective=True, cost=move.cost))
         if self._moves:
@@ -135,6 +164,9 @@ class Turns:
 
     def _has_room(self) -> bool:
         return len(self._running) - self._protective_running < AT_ONCE - RESERVED_FOR_PROTECTION
+
+    def _may_move(self, move: Move) -> bool:
+        return self._protective_running < MOVES_AT_ONCE and self._may(Priority.MOVE, move.cost)
 
     def _begin(self, job: Job) -> None:
         self._budget.charge(job.cost, self._clock.monotonic())

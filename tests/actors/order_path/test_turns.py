@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from actors.budget import Cost
 from actors.clock import SystemClock
-from actors.turns import AT_ONCE, RESERVED_FOR_PROTECTION, Turns
+from actors.turns import AT_ONCE, MOVE_WAITS_S, MOVES_AT_ONCE, RESERVED_FOR_PROTECTION, Turns
 from adapters.exchange import binance
 from adapters.exchange.interface import Errand, Limit, RateLimit, Usage
 from domain.orders import Priority
+from domain.position.urgency import Standing
 
 PROTECTION, CLOSING, ENTRY, QUERY = Priority.PROTECTION, Priority.CLOSING, Priority.ENTRY, Priority.QUERY
 RANKS = [PROTECTION, CLOSING, ENTRY, QUERY]
@@ -39,6 +41,8 @@ class Line:
     clock: HandClock = field(default_factory=HandClock)
     begun: list[Priority] = field(default_factory=list)
     ends: list[asyncio.Event] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    given_back: list[str] = field(default_factory=list)
     limits: tuple[RateLimit, ...] = binance.CAPABILITIES.limits
 
     def __post_init__(self) -> None:
@@ -64,7 +68,7 @@ class Line:
     async def later(self, seconds: float) -> None:
         """Time passes, and whatever waited for it is looked at again."""
         self.clock.seconds += seconds
-        self.turns._next()
+        self.turns._retry_now()
         await self.settle()
 
 
@@ -222,5 +226,145 @@ def test_what_waits_is_looked_at_when_it_is_due_without_being_asked() -> None:
         ready.queue(QUERY, work, Cost())
         assert not begun.is_set()
         await asyncio.wait_for(begun.wait(), 5)
+
+    asyncio.run(run())
+
+
+class Walker:
+    """A move as a test wants it: how near it is, and what has become of it."""
+
+    def __init__(self, line: Line, name: str, nearness: str) -> None:
+        self.at, self.now = Decimal(nearness), Standing.WAITS
+        self.line, self.name = line, name
+        self.nearness = self.at
+        self.cost = Cost(Errand.PLACE)
+        self.since, self.order = 0.0, 0
+        self.begun = asyncio.Event()
+
+    def __lt__(self, other: Walker) -> bool:
+        return (self.nearness, self.order) < (other.nearness, other.order)
+
+    def queued(self, now: float, order: int) -> None:
+        self.since, self.order = now, order
+        self.rank()
+
+    def rank(self) -> None:
+        self.nearness = self.at
+
+    def standing(self) -> Standing:
+        return self.now
+
+    async def work(self) -> None:
+        self.line.moved.append(self.name)
+        self.begun.set()
+
+    def give_back(self) -> None:
+        self.line.given_back.append(self.name)
+
+
+ONE_A_SECOND = (RateLimit(of=frozenset({Errand.PLACE}), most=2, window_s=1),)
+
+
+def walk(scene: Callable[[Line], Awaitable[None]]) -> None:
+    """With a venue that takes two orders a second: one is ours."""
+
+    async def run() -> None:
+        await scene(Line(limits=ONE_A_SECOND))
+
+    asyncio.run(run())
+
+
+def test_when_writes_are_short_the_nearest_stop_goes_first_by_where_it_is_then() -> None:
+    async def scene(line: Line) -> None:
+        walkers = [Walker(line, name, at) for name, at in (("a", "3"), ("b", "1"), ("c", "2"), ("d", "4"))]
+        for walker in walkers:
+            line.turns.queue_move(walker)
+        await line.later(0.5)
+        assert line.moved == ["a"], "there was a write left for the first one"
+        walkers[3].at = Decimal("0.5")
+        await line.later(0.7)
+        assert line.moved == ["a", "d"]
+        await line.later(0.8)
+        assert sorted(line.given_back) == ["b", "c"], "they are decided on anew"
+        assert line.moved == ["a", "d"]
+
+    walk(scene)
+
+
+def test_protection_goes_past_waiting_moves_and_is_charged() -> None:
+    async def scene(line: Line) -> None:
+        line.turns.queue_move(Walker(line, "first", "1"))
+        line.turns.queue_move(Walker(line, "second", "1"))
+        for _ in range(5):
+            line.queue(PROTECTION)
+        await line.settle()
+        assert (line.moved, line.begun) == (["first"], [PROTECTION] * 5)
+        await line.later(1.05)
+        assert line.moved == ["first"], "six orders within a second are more than one"
+        await line.later(0.1)
+        assert line.moved == ["first", "second"]
+
+    walk(scene)
+
+
+def test_a_move_that_protects_by_now_leaves_at_once() -> None:
+    async def scene(line: Line) -> None:
+        line.turns.queue_move(Walker(line, "first", "1"))
+        waiting = Walker(line, "second", "1")
+        line.turns.queue_move(waiting)
+        waiting.now = Standing.PROTECTS
+        await line.later(0.2)
+        assert line.moved == ["first", "second"]
+
+    walk(scene)
+
+
+def test_a_move_that_waits_too_long_or_in_vain_goes_back_to_its_owner() -> None:
+    async def scene(line: Line) -> None:
+        for name in ("first", "second", "third"):
+            line.turns.queue_move(Walker(line, name, "1"))
+        pointless = Walker(line, "pointless", "1")
+        line.turns.queue_move(pointless)
+        pointless.now = Standing.POINTLESS
+        await line.later(0.2)
+        assert line.given_back == ["pointless"]
+        line.turns.pause(10)
+        await line.later(MOVE_WAITS_S)
+        assert line.moved == ["first"]
+        assert sorted(line.given_back) == ["pointless", "second", "third"]
+
+    walk(scene)
+
+
+def test_moves_wait_for_no_question() -> None:
+    async def scene(line: Line) -> None:
+        for _ in range(400):
+            line.queue(QUERY, weight=5, lasts=True)
+        for number in range(20):
+            line.turns.queue_move(Walker(line, str(number), "1"))
+        await line.settle()
+        assert len(line.moved) == 20
+        for _ in range(MOVES_AT_ONCE):
+            line.queue(PROTECTION, lasts=True)
+        line.turns.queue_move(Walker(line, "last", "1"))
+        line.queue(PROTECTION)
+        await line.settle()
+        assert line.begun[-1] is PROTECTION
+        assert len(line.begun) == AT_ONCE - RESERVED_FOR_PROTECTION + MOVES_AT_ONCE + 1
+        assert "last" not in line.moved, "the last places are for what protects first"
+
+    play(scene)
+
+
+def test_moves_look_after_themselves_without_being_asked() -> None:
+    async def run() -> None:
+        line = Line()
+        line.turns = Turns("main", SystemClock(), ONE_A_SECOND)
+        line.turns.queue_move(Walker(line, "first", "1"))
+        waiting = Walker(line, "second", "1")
+        line.turns.queue_move(waiting)
+        waiting.now = Standing.PROTECTS
+        await asyncio.wait_for(waiting.begun.wait(), 5)
+        assert line.moved == ["first", "second"]
 
     asyncio.run(run())
