@@ -47,6 +47,7 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = (sys.executable, str(ROOT / "main.py"), "paper-exchange")
 ACCOUNT = "main"
 EXPECTED = Expected(account=ACCOUNT, mode="paper", realm=Realm.LOCAL)
+BYBIT_LISTING = "/v5/market/instruments-info?category=linear"
 USD = Decimal(500)
 TRAILING = TrailingRules(min_interval_s=Decimal("0.1"))
 
@@ -54,19 +55,21 @@ TRAILING = TrailingRules(min_interval_s=Decimal("0.1"))
 class Exchange:
     """A paper exchange of this test run's own, in a market that stands still until a test moves it."""
 
-    def __init__(self, directory: Path, latency_ms: int = 0) -> None:
+    def __init__(self, directory: Path, latency_ms: int = 0, dialect: str = "binanceusdm") -> None:
         self.directory = directory
-        options = ("--dialect", "binanceusdm", "--volatility", "0", "--partial-fills", "0", "--control")
+        self._dialect = dialect
+        options = ("--dialect", dialect, "--volatility", "0", "--partial-fills", "0", "--control")
         self.launcher = PaperLauncher(directory, PROGRAM, [*options, "--latency-ms", str(latency_ms)])
         self.endpoint: Endpoint = self.launcher.start()
-        self.terms = Terms(filters=filters_of(self.get("/fapi/v1/exchangeInfo")))
+        listing = "/fapi/v1/exchangeInfo" if dialect == "binanceusdm" else BYBIT_LISTING
+        self.terms = Terms(filters=filters_of(self.get(listing)))
 
     @property
     def access(self) -> AccountAccess:
         """How an account reaches it."""
         return AccountAccess(
             account=ACCOUNT,
-            exchange="binanceusdm",
+            exchange=self._dialect,
             api_key="paper",
             secret="paper",
             rest_url=self.endpoint.rest_url,
@@ -84,6 +87,9 @@ class Exchange:
             return json.load(reply)
 
     def mark(self, symbol: str) -> Decimal:
+        if self._dialect == "bybit":
+            reply = self.get(f"/v5/market/tickers?category=linear&symbol={symbol}")
+            return Decimal(reply["result"]["list"][0]["markPrice"])
         return Decimal(self.get(f"/fapi/v1/premiumIndex?symbol={symbol}")["markPrice"])
 
     def move(self, symbol: str, percent: str) -> Decimal:

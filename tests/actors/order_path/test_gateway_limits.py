@@ -46,8 +46,8 @@ HALF_OF_WEIGHT = 1_200
 class Wire:
     """A gateway on an exchange of its own, with the ears of one position."""
 
-    def __init__(self, directory: Path) -> None:
-        self.exchange = Exchange(directory / "exchange")
+    def __init__(self, directory: Path, exchange: Exchange | None = None) -> None:
+        self.exchange = exchange or Exchange(directory / "exchange")
         self.stage = Stage()
         self.owner = Owner()
         self.position = self.stage.ear(messages.position(self.owner.id))
