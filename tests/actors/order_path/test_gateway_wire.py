@@ -27,6 +27,7 @@ from actors.supervision import Crash
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading
 from persistence.spool import Spool
 from tests.actors.order_path.house import EXPECTED, Exchange
+from tests.actors.order_path.leases import held_lease
 from tests.actors.order_path.stage import Stage, until
 
 pytestmark = pytest.mark.wire
@@ -45,6 +46,7 @@ def stage(exchange: Exchange, tmp_path: Path) -> Iterator[Stage]:
         open_client=lambda: open_trading(access, stage.clock.now),
         expected=lambda: EXPECTED,
         standing=Standing(),
+        lease=held_lease(stage.clock),
         instruments={},
         marks=marks,
         spool=spool,
