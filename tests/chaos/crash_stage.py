@@ -39,8 +39,8 @@ AGREEMENT_LIMIT_S = 10.0
 LIVES_LIMIT = 3
 IN_FLIGHT = 3
 # Each start reads the account whole, a dozen times a minute: how often is not what is tried here.
-NO_LIMITS = {"weight": 24 * 10**5, "per_second": 10**6, "ip_5s": 10**6}
-NO_BUDGET: dict[str, int] = {"weight_limit": 10**6, "requests_per_5s": 10**6}
+NO_LIMITS = {"weight": 24 * 10**5, "per_second": 10**6}
+NO_WEIGHT_LIMIT = 10**6
 POLL_S = 0.01
 SETTINGS: dict[str, dict[str, Any]] = {
     "signals": {"max_age_s": 10_000_000},
@@ -331,9 +331,9 @@ def chained(base: Path, exchange: str) -> Iterator[Chain]:
         try:
             service.start()
             service.wait_price(SYMBOLS[0])
-            service.terms = replace(service.terms, **NO_BUDGET)  # type: ignore[arg-type]
-            names = ("per_second", "ip_5s") if service.bybit else ("weight",)
-            service.control("limits", **{name: NO_LIMITS[name] for name in names})
+            service.terms = replace(service.terms, weight_limit=NO_WEIGHT_LIMIT)
+            name = "per_second" if service.bybit else "weight"
+            service.control("limits", **{name: NO_LIMITS[name]})
             yield chain
         finally:
             service.clean_up()

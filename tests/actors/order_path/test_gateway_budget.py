@@ -52,7 +52,7 @@ class Movers:
 
     def sent(self) -> list[int]:
         """Which of them the venue has been asked for, in that order."""
-        ours = {move.client_id: number for number, move in enumerate(self.moves)}
+        ours: dict[str, int] = {move.client_id: number for number, move in enumerate(self.moves)}
         return [ours[client_id] for client_id in self.bench.sent() if client_id in ours]
 
 
