@@ -6,7 +6,7 @@ last answer and the summary of a wave are one record, so that both are there or 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -37,6 +37,7 @@ from persistence.database import DatabaseAway
 MAY_FAIL = (Phase.PENDING_ENTRY, Phase.ENTRY_PLACED)
 LOOK_AGAIN = timedelta(seconds=1)
 IN_HAND = 20_000
+FAILURES_KNOWN = 1_000
 SHORTEST_S = 0.001
 PRICES_KNOWN_AFTER_S = 10.0
 # The journal is given up sooner than it could be so far behind.
@@ -77,6 +78,7 @@ class WaveDesk:
         self._answers = answers
         self._intake = intake
         self._waves = Waves(wiring.waves)
+        self._failed: deque[PositionId] = deque(maxlen=FAILURES_KNOWN)
         self._zero = desk.clock.now() - timedelta(seconds=desk.clock.monotonic())
         self._prices_known_at = desk.clock.monotonic() + PRICES_KNOWN_AFTER_S
 
@@ -103,6 +105,7 @@ class WaveDesk:
     def ended(self, position: Position) -> None:
         """A position's life is over."""
         if position.phase is Phase.FAILED:
+            self._failed.append(position.id)
             self._waves.failed(position.id)
         else:
             self._waves.entered(position.id)
@@ -260,7 +263,9 @@ class WaveDesk:
         refused: Counter[str] = Counter()
         rows = self._wiring.reader.wave(key.account, key.name)
         for row in rows:
-            if row["outcome"] == "opened" and row["status"] == Phase.FAILED.value:
+            # That it failed may be heard before it is written.
+            fell_through = row["status"] == Phase.FAILED.value or row["position_id"] in self._failed
+            if row["outcome"] == "opened" and fell_through:
                 failed += 1
             elif row["outcome"] in ("opened", "dry_run"):
                 positions.append((row["position_id"], self._base(key, row["symbol"]), self._undecided(row)))

@@ -36,13 +36,15 @@ def systemd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[socket.socket]
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, systemd: socket.socket) -> Iterator[ServiceProcess]:
     lively = {"paper": {"demo_signals": True, "demo_signal_interval_s": 2, "volatility": Decimal(1)}}
-    told = {"NOTIFY_SOCKET": systemd.getsockname()}
+    told = {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "30000000"}
     with running(tmp_path_factory.mktemp("demo"), lively, told) as service:
         yield service
 
 
 def test_systemd_hears_that_it_is_ready_and_then_that_it_lives(demo: ServiceProcess, systemd: socket.socket) -> None:
-    assert systemd.recv(1000).startswith(b"READY=1\nSTATUS=mode paper")
+    while not (said := systemd.recv(1000)).startswith(b"READY=1\n"):
+        assert said.startswith(b"WATCHDOG=1"), "before it is ready it only asks for patience"
+    assert said.startswith(b"READY=1\nSTATUS=mode paper")
     assert systemd.recv(1000) == b"WATCHDOG=1"
 
 

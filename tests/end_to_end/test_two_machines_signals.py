@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from tests.end_to_end.signal_source import signal_row
 pytestmark = pytest.mark.chaos
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "LTCUSDT", "DOGEUSDT")
 PLACES = 3
+MINUTES: set[datetime] = set()
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +32,20 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Common]:
         yield common
 
 
+def unused_minute() -> datetime:
+    """The newest minute in which no wave before this one was made: two of one minute are twins (SYSTEM A4)."""
+    minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    while minute in MINUTES:
+        minute -= timedelta(minutes=1)
+    MINUTES.add(minute)
+    return minute
+
+
 class Wave:
     """Six signals and their twins, replayed to whoever comes once they are let go."""
 
     def __init__(self, name: str) -> None:
-        made = datetime.now(UTC).isoformat()
+        made = unused_minute().isoformat()
         rows = [
             signal_row(f"{name}-{kind}-{symbol}", symbol, wave=name, created_at=made, score_week=90 - rank)
             for kind in ("first", "twin")

@@ -217,6 +217,21 @@ def test_what_failed_before_the_restart_has_no_place(scene: Scene, rows: Query) 
     assert summary(scene, rows)["failed"] == 1
 
 
+def test_what_failed_before_its_wave_was_recalled_has_no_place_though_the_book_does_not_say_so_yet(
+    scene: Scene, rows: Query
+) -> None:
+    """Found so by two machines and a kill: the journal was still to write the failure when the signals were read."""
+    on(scene, places=1)
+    scene.store(of_wave("best", "ETHUSDT", 90), of_wave("spare", "BTCUSDT", 80))
+    scene.outcome("best")
+    (entry,) = scene.owned()
+    scene.stage.kill(messages.ENTRY_DESK)
+    scene.stage.tell(messages.ENTRY_DESK, PositionEnded(position=replace(entry, phase=Phase.FAILED)))
+    scene.stage.tell(messages.ENTRY_DESK, Reconciled(account="main"))
+    assert scene.outcome("spare")["outcome"] == "opened"
+    assert summary(scene, rows)["failed"] == 1
+
+
 def test_an_entry_that_the_book_does_not_know_yet_has_its_place_all_the_same(scene: Scene) -> None:
     """The desk dies while the journal is still to write what it opened: its successor opens neither it nor one more."""
     on(scene, places=1, journal=False, window_s=0)
