@@ -104,6 +104,7 @@ class EntryDesk(ReportingActor):
         """Remember what an earlier life knew, and have each account read: before that there are no entries."""
         now = self.clock.monotonic()
         self._look_at = now + LOOK_EVERY_S
+        self._openings.mend()
         self._load()
         self._ask_for_locks()
         for account in self._wiring.accounts:
@@ -198,6 +199,7 @@ class EntryDesk(ReportingActor):
     def _look(self) -> None:
         """Take up signals that were stored and never answered for (a crash, the database away, no room in hand)."""
         self._look_at = self.clock.monotonic() + LOOK_EVERY_S
+        self._openings.mend()
         if not self._gate.journal_up or not self._load():
             return  # what is in the spool is not in the database yet; its return is told
         try:

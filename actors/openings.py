@@ -8,6 +8,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
+
+from loguru import logger
 
 from actors import messages
 from actors.entry_judgement import Wiring
@@ -27,6 +30,8 @@ from domain.identity import mint_position_id
 from domain.position.plan import Plan
 from domain.position.state import Position
 from domain.records import SignalOutcome
+
+OWNER_COMES_WITHIN = timedelta(seconds=5)
 
 
 class Openings:
@@ -130,6 +135,31 @@ class Openings:
         self._start(position, happening)
         return position
 
+    def mend(self) -> None:
+        """Finish or undo what a desk left half-done that hung or fell on its way: a place claimed, and no owner come.
+
+        What was handed to the journal goes on from there (told twice it is written once); else there was nothing yet,
+        and its signal, or the stranger's position, is found again.
+        """
+        now, owners = self._desk.clock.now(), self._wiring.owners
+        for position in owners.all():
+            wiring = self._wiring.accounts[position.account].positions
+            opened_here = position.epoch == wiring.epoch(1)
+            came = self._desk.directory.newest_incarnation(messages.position(position.id)) is not None
+            ticket = owners.ticket(position.id)
+            on_its_way = ticket is not None and now - position.opened_at < OWNER_COMES_WITHIN
+            if came or not opened_here or on_its_way:
+                continue
+            if ticket is None and not owners.let_go(owners.place_of(position), position.id):
+                continue  # handed over this very moment
+            begun = ticket is not None
+            logger.warning("OPENING_MENDED position={} symbol={} begun={}", position.id, position.symbol, begun)
+            if ticket is None:
+                continue
+            if not ticket.settled:
+                self._desk.tell(messages.JOURNAL, Write(record=ticket.record, ticket=ticket))
+            self._desk.tell(messages.positions(position.account), StartChild(spec=position_spec(wiring, position.id)))
+
     def _start(
         self,
         position: Position,
@@ -140,13 +170,14 @@ class Openings:
     ) -> None:
         """Raises RuntimeError when the place has an owner (the desk asks before it opens), or this desk was replaced.
 
-        Who claims a place answers for it: what is told after the claim is told even if a successor came in between.
+        Who claims a place answers for it: what is told after the claim is told even if a successor came in between,
+        unless that one has let go of the claim.
         """
         owners, place = self._wiring.owners, self._wiring.owners.place_of(position)
         if not owners.claim(place, position):
             raise RuntimeError(f"{position.symbol} on {position.account} has an owner already")
         if self._desk.fenced:
-            owners.release(place, position.id)  # else nobody would ever enter it, nor answer the signal
+            owners.let_go(place, position.id)  # else nobody would ever enter it, nor answer the signal
             raise RuntimeError(f"{position.symbol} on {position.account}: a desk that was replaced opens nothing")
         now = self._desk.clock.now()
         events = [position_event(happening, position, now)]
@@ -168,7 +199,8 @@ class Openings:
         log(events)
         record = self._desk.recorder.record(now, events=events, position=position, outcomes=outcomes)
         ticket = Ticket(record)
-        owners.handed_over(position, ticket)
+        if not owners.handed_over(position, ticket):
+            raise RuntimeError(f"{position.symbol} on {position.account}: a desk that was replaced opens nothing")
         self._desk.directory.tell(messages.JOURNAL, Write(record=record, ticket=ticket))
         spec = position_spec(self._wiring.accounts[position.account].positions, position.id)
         self._desk.directory.tell(messages.positions(position.account), StartChild(spec=spec))

@@ -58,25 +58,36 @@ class Owners:
             self._states.setdefault(position.id, position)
             return True
 
-    def handed_over(self, position: Position, ticket: Ticket | None = None) -> None:
-        """Remember what goes to the journal, before it does. A released position is not taken back."""
+    def handed_over(self, position: Position, ticket: Ticket | None = None) -> bool:
+        """Remember what goes to the journal, before it does.
+
+        False, and nothing is remembered: it was released, or a later owner has handed a state over.
+        """
         with self._lock:
-            if position.id in self._states:
-                self._states[position.id] = position
-                if ticket is not None:
-                    self._tickets[position.id] = ticket
+            known = self._states.get(position.id)
+            if known is None or position.epoch < known.epoch:
+                return False
+            self._states[position.id] = position
+            if ticket is not None:
+                self._tickets[position.id] = ticket
+            return True
 
     def ticket(self, position_id: PositionId) -> Ticket | None:
         """That of the last record handed over, whoever did it: the next one is durable with it or not at all."""
         return self._tickets.get(position_id)
 
+    def let_go(self, place: Place, position_id: PositionId) -> bool:
+        """Release a claim on which nothing was built; False if its first state was handed over."""
+        with self._lock:
+            if position_id in self._tickets:
+                return False
+            self._release(place, position_id)
+            return True
+
     def release(self, place: Place, position_id: PositionId) -> None:
         """The life is over; a place that has another owner by now is left alone."""
         with self._lock:
-            if self._places.get(place) == position_id:
-                del self._places[place]
-            self._states.pop(position_id, None)
-            self._tickets.pop(position_id, None)
+            self._release(place, position_id)
 
     def state(self, position_id: PositionId) -> Position | None:
         """The last state handed over."""
@@ -107,6 +118,12 @@ class Owners:
         """Whether a position that nobody of us owns was last seen on a symbol, on either side."""
         with self._lock:
             return any(place[:2] == (account, symbol) for place in self._foreign)
+
+    def _release(self, place: Place, position_id: PositionId) -> None:
+        if self._places.get(place) == position_id:
+            del self._places[place]
+        self._states.pop(position_id, None)
+        self._tickets.pop(position_id, None)
 
     def all(self, account: str | None = None) -> tuple[Position, ...]:
         """The last states of all positions, by id."""

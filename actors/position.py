@@ -13,6 +13,7 @@ from loguru import logger
 
 from actors import messages
 from actors.clock import Cancellable
+from actors.directory import StaleIncarnationError
 from actors.guard import ActorContext, GuardedActor
 from actors.marks import Marks
 from actors.messages import (
@@ -70,6 +71,10 @@ class Wiring:
         """The epoch of an owner's incarnation in this process."""
         return Epoch(self.term, self.first_incarnation + incarnation)
 
+    def remembered(self, state: Position) -> bool:
+        """Whether a state is that of an earlier life, in a life that began without the database."""
+        return self.first_incarnation > 0 and state.epoch <= self.epoch(0)
+
 
 class PositionActor(GuardedActor):
     """Owns position `position_id` of `Owners` until its life is over."""
@@ -101,7 +106,7 @@ class PositionActor(GuardedActor):
         self.tell(self._gateway, Claim(fence=Fence(position_id=self._id, epoch=epoch)))
         self._position = state
         fresh = state.entry is None and not state.adopted and state.epoch == epoch
-        self._hear(Begin() if fresh else Recovered(epoch=epoch))
+        self._hear(Begin() if fresh else Recovered(epoch=epoch, stale=self._wiring.remembered(state)))
         self.remind_after(MINUTE_S, Minute())
 
     def receive(self, message: Any) -> object:
@@ -182,7 +187,9 @@ class PositionActor(GuardedActor):
 
     def _hand_over(self, record: Record, position: Position) -> Ticket:
         ticket = Ticket(record, self._wiring.owners.ticket(position.id))
-        self._wiring.owners.handed_over(position, ticket)
+        # Who hung in the middle of a turn, and goes on after it was replaced, must not leave its state to anybody.
+        if self.fenced or not self._wiring.owners.handed_over(position, ticket):
+            raise StaleIncarnationError(f"{self.name}: incarnation {self.incarnation} was replaced, or its position is over")
         self.tell(messages.JOURNAL, Write(record=record, ticket=ticket))
         return ticket
 

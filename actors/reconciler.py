@@ -218,10 +218,14 @@ class Reconciler(ReportingActor):
         return bool(new)
 
     def _too_early(self, snapshot: AccountSnapshot) -> bool:
-        """Whether so many owners began after this reading that another costs less than their own questions would."""
+        """Whether so many owners began after this reading that another costs less than their own questions would.
+
+        One is enough where it waits for a reading before it misses a stop: no question of its own answers that.
+        """
         at = snapshot.asked_at
-        waiting = [p for p in self._wiring.owners.all(self._wiring.account) if p.verify_wanted]
-        return sum(p.last_activity_at is not None and p.last_activity_at >= at for p in waiting) > FEW_OWNERS
+        owners = self._wiring.owners.all(self._wiring.account)
+        late = [p for p in owners if p.last_activity_at is not None and p.last_activity_at >= at]
+        return any(p.unread_until is not None for p in late) or sum(p.verify_wanted for p in late) > FEW_OWNERS
 
     def _act(self, finding: Untracked | Orphan) -> None:
         wiring = self._wiring

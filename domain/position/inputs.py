@@ -20,9 +20,13 @@ class Begin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """A new owner has loaded this state: nothing that was under way is certain any more."""
+    """A new owner has loaded this state: nothing that was under way is certain any more.
+
+    `stale`: it is from the local book, which may lag behind what was sent: stops may rest that it does not know.
+    """
 
     epoch: Epoch
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,6 +195,8 @@ def _view(turn: Turn, heard: View) -> None:
     ledger.hear_position(turn, heard.report, heard.asked_at)
     if p.last_activity_at is not None and heard.asked_at <= p.last_activity_at:
         return
+    if p.unread_until is not None:
+        turn.set(unread_until=None)
     shown = {report.client_id for report in heard.orders} | {report.exchange_id for report in heard.orders}
     _hear_attached(turn, heard.report)
     for report in heard.orders:
@@ -265,8 +267,8 @@ def _question_failed(turn: Turn, heard: QuestionFailed) -> None:
         turn.note(fills_ask_at=turn.now + ending.UNANSWERED_PAUSE, fills_questions=asked)
     elif heard.what == "fills" and _unexplained(p):
         turn.note(fills_ask_at=turn.now + timedelta(seconds=2))
-    elif heard.what == "candles" and p.candles_ask_at is not None:
-        turn.note(candles_ask_at=turn.now + timedelta(seconds=2))
+    elif heard.what == "candles":
+        recovery.candles_failed(turn)
 
 
 def _unexplained(p: Position) -> bool:

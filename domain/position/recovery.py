@@ -1,7 +1,8 @@
 """What a new owner makes of the state it has loaded: nothing that was under way is certain any more.
 
 What rests is asked about as well, but not its size at once: many owners start at the same time, and would use up the
-account's budget of questions before the one reading that answers them all.
+account's budget of questions before the one reading that answers them all. Who knows a position from the local book
+only waits for that reading, for a while, before a stop is missed: others than the one in the book may rest.
 
 What is missing of the prices is asked for as well: the extreme that was made while nobody watched.
 """
@@ -20,6 +21,8 @@ from domain.position.state import OrderState, Phase, StopOrder, TargetOrder, Tra
 from domain.position.turn import Turn
 
 CANDLES_LIMIT_S = 6
+CANDLES_PAUSE_S = 2
+LONGEST_PAUSE_S = 60  # a halted market has no candle for hours, and may have many owners
 READING_S = 3  # the account is read whole at a start, which answers for everybody who rests, at the cost of one
 
 
@@ -53,7 +56,10 @@ def hear_recovered(turn: Turn, heard: Recovered) -> None:
     turn.set(unprotected_since=_not_after(p.unprotected_since, turn.now), flat_at=_not_after(p.flat_at, turn.now))
     if p.ladder is not None:
         turn.set(ladder=tuple(replace(rung, retry_at=None) for rung in p.ladder))
+    unread_until = turn.now + timedelta(seconds=READING_S)
+    turn.set(unread_until=unread_until if heard.stale else _not_after(p.unread_until, unread_until))
     turn.say(EventType.POSITION_RECOVERED, {"phase": p.phase, "epoch": f"{heard.epoch.term}_{heard.epoch.incarnation}"})
+    turn.set(candles_questions=0)
     ask_candles(turn)
     # The last price may be hours old: nothing is decided on it before a fresh one is heard (SYSTEM B11).
     turn.set(mark_price=None, beyond_stop_since=None)
@@ -74,17 +80,29 @@ def ask_candles(turn: Turn) -> None:
     """Ask for the extremes since the last price that was heard, if the stop trails at all."""
     p = turn.position
     if p.trail.state in (TrailState.OFF, TrailState.TRIGGERED) or p.mark_at is None:
-        turn.note(candles_ask_at=None, candles_since=None)
+        turn.note(candles_ask_at=None, candles_since=None, candles_questions=0)
         return
     since = p.candles_since or max(p.mark_at, p.opened_at)
-    turn.set(candles_ask_at=turn.now + timedelta(seconds=CANDLES_LIMIT_S), candles_since=since)
+    ask_at = turn.now + _pause(CANDLES_LIMIT_S, p.candles_questions)
+    turn.set(candles_ask_at=ask_at, candles_since=since, candles_questions=p.candles_questions + 1)
     turn.want(AskCandles(since=since))
+
+
+def candles_failed(turn: Turn) -> None:
+    """There was none to be had: ask again, each time later."""
+    p = turn.position
+    if p.candles_ask_at is not None:
+        turn.note(candles_ask_at=turn.now + _pause(CANDLES_PAUSE_S, max(p.candles_questions - 1, 0)))
+
+
+def _pause(first_s: int, questions: int) -> timedelta:
+    return timedelta(seconds=min(first_s * 2 ** min(questions, 5), LONGEST_PAUSE_S))
 
 
 def hear_candles(turn: Turn, heard: CandlesHeard) -> None:
     """The extreme made while nobody watched counts; that the stop was touched meanwhile the venue itself tells."""
     p = turn.position
-    turn.set(candles_ask_at=None, candles_since=None)
+    turn.set(candles_ask_at=None, candles_since=None, candles_questions=0)
     price = heard.high if p.side.sign > 0 else heard.low
     before = p.trail.extreme
     trailing.advance(turn, price)

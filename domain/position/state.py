@@ -288,6 +288,7 @@ class Position:
     disagreements: int = 0
     verify_at: datetime | None = None
     verify_wanted: bool = False
+    unread_until: datetime | None = None
     last_activity_at: datetime | None = None
     last_fill_at: datetime | None = None
 
@@ -311,6 +312,7 @@ class Position:
     beyond_stop_since: datetime | None = None
     candles_ask_at: datetime | None = None
     candles_since: datetime | None = None
+    candles_questions: int = 0
 
     unprotected_since: datetime | None = None
     unprotected_seconds: Decimal = ZERO

@@ -54,6 +54,9 @@ def decide(turn: Turn) -> None:
     busy = [s for s in turn.position.stops if s.state in (OrderState.SENDING, OrderState.UNKNOWN)]
     if any(s.state is OrderState.TRIGGERED for s in turn.position.stops):
         return
+    if p.unread_until is not None and turn.now < p.unread_until:
+        turn.wake_at(p.unread_until)  # what rests may be more than the local book knows of
+        return
     if live:
         keep = _best(turn.position, live)
         if len(live) > 1:

@@ -121,7 +121,9 @@ class Scene:
 
     # Who is on.
 
-    def desk(self, *, read: bool = True, journal: bool = True, **changes: Any) -> Scene:
+    def desk(
+        self, *, read: bool = True, journal: bool = True, hang_after_s: float | None = None, **changes: Any
+    ) -> Scene:
         """The desk of account `main` (and of `second`, if `accounts` names it) with everybody around it."""
         accounts: dict[str, dict[str, Any]] = changes.pop("accounts", {"main": {}})
         excluded = {name: more.pop("exclude", frozenset()) for name, more in accounts.items()}
@@ -148,7 +150,9 @@ class Scene:
         )
         common = replace(TERMS, rules=replace(RULES, **changes.pop("rules", {})), **changes)
         self.terms = {name: replace(common, exclude=excluded[name]) for name in accounts}
-        self.stage.add(messages.ENTRY_DESK, lambda context: EntryDesk.start(context, self.wiring))
+        self.stage.add(
+            messages.ENTRY_DESK, lambda context: EntryDesk.start(context, self.wiring), hang_after_s=hang_after_s
+        )
         self.stage.start()
         if read:
             self.prices()

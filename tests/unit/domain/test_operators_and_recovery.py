@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from domain.catalogue import EventType
-from domain.identity import OrderKind
+from domain.identity import Epoch, OrderKind
 from domain.instrument import PositionSide, Side
-from domain.orders import OrderStatus
+from domain.orders import OrderStatus, Source
 from domain.position import ledger
 from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, Find, Place
 from domain.position.inputs import (
@@ -19,9 +20,11 @@ from domain.position.inputs import (
     OrderHeard,
     PriceRange,
     QuestionFailed,
+    Recovered,
     Release,
     StopWanted,
     TrailingWanted,
+    Wake,
 )
 from domain.position.plan import TrailingRules
 from domain.position.state import OrderState, Phase, TrailState
@@ -190,6 +193,77 @@ def test_candles_asked_for_again_reach_back_as_far_as_the_first_time() -> None:
     talk.mark(D(60_100))
     asked = [e.since for e in talk.wait(3) if isinstance(e, AskCandles)]
     assert asked == [seen]
+
+
+def test_a_market_without_candles_is_asked_ever_more_slowly() -> None:
+    """A halted symbol has none for hours: eighty owners that ask every two seconds use up the account's questions."""
+    talk, stop = protected()
+    talk.now += timedelta(seconds=60)
+    talk.restart()
+    talk.size(SIZE, asked=True)
+    talk.found(stop, OrderStatus.ACK)
+    asked, since = [0.0], talk.now
+    while asked[-1] < 600:
+        talk.hear(QuestionFailed(what="candles", text="no candle yet"), after=0)
+        while not talk.wants(AskCandles):
+            due = talk.last.wake_at
+            assert due is not None
+            talk.hear(Wake(), after=(due - talk.now).total_seconds())
+        asked.append((talk.now - since).total_seconds())
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
+    assert pauses[0] == 2
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 60
+    talk.hear(CandlesHeard(low=D(59_900), high=D(60_100)))
+    assert talk.position.candles_ask_at is None
+    talk.restart()
+    talk.hear(QuestionFailed(what="candles", text="no candle yet"))
+    assert talk.position.candles_ask_at == talk.now + timedelta(seconds=2)
+
+
+def from_the_local_book(talk: Conversation) -> None:
+    """A new owner, from a state that lags behind what was sent."""
+    talk.now += timedelta(seconds=10)
+    talk.hear(Recovered(epoch=Epoch(1, 50_000), stale=True))
+
+
+@BOTH
+@pytest.mark.parametrize("known", [OrderStatus.CANCELED, OrderStatus.ACK])
+def test_who_knows_less_than_was_sent_waits_for_what_rests(side: PositionSide, known: OrderStatus) -> None:
+    """Machine and database died together in a move: two rest that the local book does not know. A third would be S5."""
+    talk, old = protected(side)
+    stale = talk.position
+    talk.mark(talk.at(61_000))
+    moved = talk.placed()
+    talk.accept(moved)
+    talk.cancelled(talk.wants(Cancel)[0])
+    talk.mark(talk.at(62_000))
+    again = talk.placed()
+    talk.position = stale
+    from_the_local_book(talk)
+    talk.found(old, known)
+    talk.size(SIZE, asked=True)
+    talk.mark(talk.at(62_500))
+    assert not [e for e in talk.wait(0.5) if isinstance(e, Place)]
+    rest = [old, again] if known is OrderStatus.ACK else [moved, again]
+    talk.view(SIZE, *(talk.order(intent, OrderStatus.ACK, source=Source.QUERY) for intent in rest))
+    assert talk.wants(Place) == []
+    assert {s.client_id for s in resting(talk.position)} >= {intent.client_id for intent in rest}
+    assert talk.position.unread_until is None
+
+
+def test_who_waits_for_a_reading_does_not_wait_for_ever() -> None:
+    talk, old = protected()
+    from_the_local_book(talk)
+    talk.found(old, OrderStatus.CANCELED)
+    talk.size(SIZE, asked=True)
+    talk.mark(D(60_100))
+    assert not [e for e in talk.wait(1.5) if isinstance(e, Place)]
+    talk.restart()  # an owner that dies meanwhile leaves the limit to the next
+    talk.mark(D(60_100))
+    assert not [e for e in talk.wait(1.0) if isinstance(e, Place)]
+    sent = [e.intent for e in talk.wait(0.5) if isinstance(e, Place)]
+    assert [intent.kind for intent in sent] == [OrderKind.STOP]
 
 
 def test_a_listing_read_before_the_last_execution_is_not_the_last_word() -> None:
