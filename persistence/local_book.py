@@ -92,7 +92,9 @@ class LocalBook:
     def begin(self, memory: Memory) -> None:
         """Remember a new tenure, durably, before anything is sent under it.
 
-        Raises OSError when it cannot be: then there is no file, rather than one that names an older term.
+        Raises OSError when it cannot be: then there is no file, rather than one that names an older term. One of these
+        very terms stays (a full disk takes the database along): it is all that the next start has, and who began here
+        must not act.
         """
         with self._mutex:
             self._memory = replace(memory, positions=())
@@ -101,8 +103,16 @@ class LocalBook:
         try:
             self.save()
         except OSError:
-            self._path.unlink(missing_ok=True)
+            if not self._names_terms_of(memory):
+                self._path.unlink(missing_ok=True)
             raise
+
+    def _names_terms_of(self, memory: Memory) -> bool:
+        try:
+            kept = self.read()
+        except (DamagedBook, OSError):
+            return False
+        return kept is not None and _terms(kept) == _terms(memory)
 
     def hold(self, positions: Iterable[Position]) -> None:
         """These are all open positions there are, from now on."""
@@ -201,6 +211,10 @@ def _memory(told: Any) -> Memory:
         },
         positions=tuple(position_from_json(json.dumps(state)) for state in told["positions"]),
     )
+
+
+def _terms(memory: Memory) -> dict[str, tuple[str, str, int]]:
+    return {name: (t.exchange, t.fingerprint, t.term) for name, t in memory.tenures.items()}
 
 
 def _head(body: bytes) -> bytes:

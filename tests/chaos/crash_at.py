@@ -6,7 +6,7 @@
     python -m tests.chaos.crash_at PAGE run --settings FILE     the service itself, ready to die: what the others start
 
 The service is `main.py`, unchanged; the modules of the order path are compiled with a call of the hook between their
-statements (`crash_points`), in memory only. A hook costs a tenth of a microsecond, and there is none in production.
+statements (`crash_points`), in memory only. There is none in production.
 """
 
 from __future__ import annotations

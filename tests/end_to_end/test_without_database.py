@@ -56,14 +56,7 @@ def test_started_without_its_database_and_met_again(service: ServiceProcess) -> 
     stale = book.read_bytes()
     trails(service, opened, "1")
     stop = stop_of(service, opened)
-
-    def settled() -> bool:
-        kinds = ("trailing_moved", "stop_loss_cancelled")
-        moves, cancels = (len(service.events(type=kind, position=opened["id"])) for kind in kinds)
-        return moves == cancels
-
-    service.wait_for(settled, 10, "no move under way")
-    service.kill9()
+    service.kill9()  # in the middle of a move, perhaps: two rest then that the book does not know
     book.write_bytes(stale)  # machine and database died together: the book is a move behind the exchange
     passwords = service.state_dir / "pg" / "pgpass"
     passwords.rename(passwords.with_suffix(".away"))

@@ -134,6 +134,24 @@ def test_a_new_term_that_cannot_be_written_leaves_no_older_one(
     assert later.read() is None
 
 
+def test_another_life_that_cannot_be_written_leaves_what_the_next_one_goes_on_from(
+    path: Path, book: LocalBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk takes an embedded database along: without the file no start would ever own these positions again."""
+
+    def full(fd: int, data: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("persistence.local_book.os.write", full)
+        with pytest.raises(OSError, match="No space"):
+            LocalBook(path).begin(replace(MEMORY, lives=3))
+    assert LocalBook(path).read() == MEMORY
+    LocalBook(path).begin(replace(MEMORY, lives=3))
+    assert (kept := LocalBook(path).read()) is not None
+    assert (kept.lives, kept.positions) == (3, MEMORY.positions)
+
+
 def test_what_becomes_of_a_tenure_is_kept(path: Path, book: LocalBook) -> None:
     book.saw_term("main", 9)
     book.release("main")

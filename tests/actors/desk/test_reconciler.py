@@ -248,6 +248,21 @@ def test_a_reading_that_came_before_many_owners_began_is_repeated(
     assert len(account.gateway.of(AskSnapshot)) == 2
 
 
+def test_a_reading_from_before_an_owner_that_waits_for_one_is_repeated(account: Account) -> None:
+    """It knows its stops from the local book only, and misses none before it has heard of those that rest (S5)."""
+    now = account.stage.clock.now()
+    until = now + timedelta(minutes=1)
+    began = replace(owned(), verify_wanted=True, unread_until=until, last_activity_at=now + timedelta(seconds=50))
+    account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), began)
+    account.start()
+    account.expect_look()
+    account.show([row()], [order()])
+    account.expect_look(seconds=3)
+    account.stage.owners.handed_over(replace(began, unread_until=None))
+    account.show([row()], [order()])
+    account.quiet()
+
+
 def test_a_wish_outlives_the_reading_that_failed_beside_it(account: Account) -> None:
     """The stream was back while a reading failed; what it had missed was seen five seconds later only (S6, L1)."""
     account.start()
