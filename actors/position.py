@@ -189,7 +189,7 @@ class PositionActor(GuardedActor):
         ticket = Ticket(record, self._wiring.owners.ticket(position.id))
         # Who hung in the middle of a turn, and goes on after it was replaced, must not leave its state to anybody.
         if self.fenced or not self._wiring.owners.handed_over(position, ticket):
-            raise StaleIncarnationError(f"{self.name}: incarnation {self.incarnation} was replaced, or its position is over")
+            raise StaleIncarnationError(f"{self.name}: incarnation {self.incarnation} was replaced, or has ended")
         self.tell(messages.JOURNAL, Write(record=record, ticket=ticket))
         return ticket
 
