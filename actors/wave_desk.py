@@ -40,6 +40,7 @@ IN_HAND = 20_000
 FAILURES_KNOWN = 1_000
 SHORTEST_S = 0.001
 PRICES_KNOWN_AFTER_S = 10.0
+BLIND_FOR_S = 30.0
 # The journal is given up sooner than it could be so far behind.
 LAGGING = timedelta(seconds=60)
 SIDES: Mapping[object, PositionSide] = {Action.BUY: PositionSide.LONG, Action.SELL: PositionSide.SHORT}
@@ -81,6 +82,7 @@ class WaveDesk:
         self._failed: deque[PositionId] = deque(maxlen=FAILURES_KNOWN)
         self._zero = desk.clock.now() - timedelta(seconds=desk.clock.monotonic())
         self._prices_known_at = desk.clock.monotonic() + PRICES_KNOWN_AFTER_S
+        self._blind_since: dict[str, float] = {}
 
     # What it is told.
 
@@ -183,11 +185,16 @@ class WaveDesk:
         return None
 
     def _early(self, account: str, symbol: str) -> bool:
-        """Whether, so shortly after the start, what is not heard yet is no reason to refuse."""
-        if self._desk.clock.monotonic() >= self._prices_known_at:
-            return False
-        blind = self._wiring.accounts[account].standing.blind
-        return blind is not None or self._wiring.marks.get(account, symbol) is None
+        """Whether what is not heard yet is no reason to refuse: so shortly after the start, or after a stream broke.
+
+        A network that was away brings missed signals back with the very moment in which the account is still unread.
+        """
+        now = self._desk.clock.monotonic()
+        if self._wiring.accounts[account].standing.blind is None:
+            self._blind_since.pop(account, None)
+        elif now - self._blind_since.setdefault(account, now) < BLIND_FOR_S:
+            return True
+        return now < self._prices_known_at and self._wiring.marks.get(account, symbol) is None
 
     def _wish(self, signal: Signal, account: str, symbol: str) -> Wish:
         return Wish(

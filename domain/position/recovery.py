@@ -28,10 +28,13 @@ READING_S = 3  # the account is read whole at a start, which answers for everybo
 
 def hear_recovered(turn: Turn, heard: Recovered) -> None:
     """Everything that was under way is unknown now, and everything that rested is looked at again."""
-    rests = turn.position.phase is Phase.ACTIVE and all(
+    p = turn.position
+    rests = p.phase is Phase.ACTIVE and all(
         stored.state is OrderState.LIVE or stored.state.over for stored in turn.tracked()
     )
-    verify_at = turn.now + timedelta(seconds=READING_S) if rests else None
+    # One owner that fell by itself: no reading follows its fall, and it asks at once.
+    alone = heard.epoch.term == p.epoch.term and heard.epoch != p.epoch
+    verify_at = turn.now + timedelta(seconds=READING_S) if rests and not alone else None
     turn.set(epoch=heard.epoch, verify_at=verify_at, verify_wanted=True, disagreements=0, reported=None)
     for stored in turn.tracked():
         order = _dated(stored, turn.now)

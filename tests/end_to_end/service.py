@@ -257,9 +257,11 @@ class ServiceProcess:
     # Acts
 
     def open(self, symbol: str = "BTCUSDT", side: str = "long", usd: str = "500", **more: object) -> dict[str, Any]:
-        """Open a position, as soon as there is a price to open it at, and wait until it is protected."""
+        """Open a position, as soon as there is a price to open it at, and wait until it is filled whole and protected."""
         self.wait_price(symbol)
         opened = self.ctl("position.open", account="main", symbol=symbol, side=side, usd=usd, **more)
+        self.wait_state(opened["id"], "ACTIVE")
+        self.wait_event("entry_filled", position=opened["id"])
         return self.wait_state(opened["id"], "ACTIVE")
 
     def wait_price(self, symbol: str, limit_s: float = 40) -> None:

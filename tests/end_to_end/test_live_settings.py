@@ -78,7 +78,11 @@ def test_a_symbol_that_is_switched_off_refuses_the_next_signal(shared: ServicePr
     assert (by_hand.value.code, (by_hand.value.data or {})["code"]) == (REFUSED, "trade_disabled")
     shared.ctl("symbol.set", symbol="LINKUSDT", trade_enabled="default")
     assert value_of(shared, "LINKUSDT", "trade_enabled") == (True, "default")
-    assert answered(shared, send(source, "LINKUSDT"))["outcome"] == "opened"
+    row = answered(shared, send(source, "LINKUSDT"))
+    assert row["outcome"] == "opened"
+    shared.wait_state(row["position_id"], "ACTIVE")
+    shared.ctl("position.close", id=row["position_id"])
+    shared.wait_state(row["position_id"], "CLOSED")
     told = shared.events(type="symbol_settings_changed", symbol="LINKUSDT")
     assert [event["data"]["new"].get("trade_enabled") for event in told] == [False, None]
     assert all("uid" in event["data"] for event in told)

@@ -358,7 +358,8 @@ def test_candles_balance_and_leverage(paper: Paper) -> None:
         assert all(bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high for bar in candles)
         assert all(bar.opened_at >= since - timedelta(minutes=1) for bar in candles)
         span = timedelta(minutes=5)
-        closed_at = now() - (now() - EPOCH) % span
+        at = now()
+        closed_at = at - (at - EPOCH) % span
         closed = await client.closed_candles(SYMBOL, span, 240, closed_at)
         assert [each.opened_at for each in closed] == [closed_at - n * span for n in range(240, 0, -1)]
         await client.set_leverage(SYMBOL, 10)

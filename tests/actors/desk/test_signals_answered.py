@@ -269,6 +269,33 @@ def test_waits_until_the_account_is_heard_shortly_after_a_start(scene: Scene) ->
     assert scene.outcome(name)["outcome"] == "opened"
 
 
+def test_a_stream_that_has_just_broken_means_later_and_one_that_stays_away_no(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that comes back brings missed signals while the account is still unread."""
+    monkeypatch.setattr(wave_desk, "PRICES_KNOWN_AFTER_S", 0.0)
+    standing = Standing()
+    scene.desk(accounts={"main": {"standing": standing}})
+    standing.stream_lost("closed by the venue")
+    name = fresh()
+    scene.store(signal_row(name, "BTCUSDT"))
+    scene.wait(lambda: scene.reader.signal(name), "the signal in the database")
+    assert scene.by_hand().code == "entries_closed"
+    row = scene.reader.signal(name)
+    assert row is not None
+    assert not row["is_processed"]
+    at = scene.stage.clock.now()
+    standing.stream_connected(at)
+    standing.seen(AccountSnapshot(account="main", asked_at=at, answered_at=at, positions=(), orders=()), ())
+    assert scene.outcome(name)["outcome"] == "opened"
+
+    monkeypatch.setattr(wave_desk, "BLIND_FOR_S", 0.0)
+    standing.stream_lost("closed by the venue")
+    late = fresh()
+    scene.store(signal_row(late, "ETHUSDT"))
+    assert scene.outcome(late)["outcome"] == "entries_closed"
+
+
 def test_database_away_means_later_not_no(scene: Scene) -> None:
     scene.desk()
     scene.database_away()
