@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actors import entry_desk, messages
+from actors import entry_desk, messages, wave_desk
 from actors.clock import SystemClock
 from actors.messages import LockIs, PositionEnded, Reconciled, ReconcileNow, SignalsStored, Write
 from actors.standing import Standing
