@@ -257,7 +257,7 @@ class ServiceProcess:
     # Acts
 
     def open(self, symbol: str = "BTCUSDT", side: str = "long", usd: str = "500", **more: object) -> dict[str, Any]:
-        """Open a position, as soon as there is a price to open it at, and wait until it is filled whole and protected."""
+        """Open a position, as soon as there is a price to open it at; wait until it is filled whole and protected."""
         self.wait_price(symbol)
         opened = self.ctl("position.open", account="main", symbol=symbol, side=side, usd=usd, **more)
         self.wait_state(opened["id"], "ACTIVE")
