@@ -37,6 +37,7 @@ ACTIVATES = Decimal("1.5")
 STEP = Decimal("0.2")
 PACE_S = 0.15
 QUIET_S = 2.0
+NO_MORE_S = 6.5  # what the budget of an address holds back on Bybit is asked five seconds later
 # Half of Binance's 300 orders in ten seconds is all that S15 allows: the entries are to be out of the way of the moves.
 ORDERS_SPAN_S = 10.0
 
@@ -130,7 +131,7 @@ class Run:
     def _quiet(self, since: int) -> bool:
         """Whether nothing was asked for a while."""
         answered = questions(read_lines(self.fleet.service.timeline), since)
-        return bool(answered) and now_ms() - max(answered) > QUIET_S * 1000
+        return bool(answered) and now_ms() - max(answered) > NO_MORE_S * 1000
 
     def _note_entries(self, how: str, lives: Iterable[Life]) -> None:
         covered = [

@@ -42,11 +42,12 @@ def stage(exchange: Exchange, tmp_path: Path) -> Iterator[Stage]:
     stage.ear(messages.reconciler("main"))
     marks, spool, access = Marks(), Spool(tmp_path / "spool"), exchange.access
     shared: dict[str, Any] = {"account": "main", "owners": stage.owners, "recorder": stage.recorder}
+    lease = held_lease(stage.clock)
     requests = Wiring(
         open_client=lambda: open_trading(access, stage.clock.now),
         expected=lambda: EXPECTED,
         standing=Standing(),
-        lease=held_lease(stage.clock),
+        lease=lease,
         instruments={},
         marks=marks,
         spool=spool,
@@ -59,7 +60,7 @@ def stage(exchange: Exchange, tmp_path: Path) -> Iterator[Stage]:
         open_stream=lambda: open_prices(access, stage.clock.now), symbols=lambda: (), marks=marks, **shared
     )
     private = AccountWiring(
-        open_stream=lambda: open_account_stream(access, stage.clock.now), standing=Standing(), **shared
+        open_stream=lambda: open_account_stream(access, stage.clock.now), standing=Standing(), lease=lease, **shared
     )
     stage.add(GATEWAY, lambda context: Gateway.start(context, requests), start_s=30)
     stage.add(MARKET, lambda context: MarketFeed.start(context, prices))

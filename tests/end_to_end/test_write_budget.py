@@ -1,0 +1,60 @@
+"""More moves than an account may write, on each dialect: they take turns, and no limit of the venue is passed (S15)."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import judge
+from tests.end_to_end.service import Sections, ServiceProcess, running
+from tests.oracle.reader import RequestLine, read_lines
+
+pytestmark = pytest.mark.chaos
+SYMBOLS = (
+    "BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "ADAUSDT", "AVAXUSDT", "LINKUSDT", "LTCUSDT", "DOGEUSDT",
+)  # fmt: skip
+WRITES = ("/fapi/v1/order", "/fapi/v1/algoOrder", "/v5/position/trading-stop")
+RISES = 24
+PAUSE_S = 0.35
+TRAILING = {"activation_pct": 1, "breakeven_pct": 0, "callback_pct": 1, "min_step_pct": 0, "min_interval_s": 0}
+
+
+@pytest.mark.parametrize(("exchange", "window_s", "half"), [("binanceusdm", 10, 150), ("bybit", 1, 5)])
+def test_moves_take_turns_within_the_writes_of_the_account(
+    tmp_path: Path, exchange: str, window_s: int, half: int
+) -> None:
+    sections: Sections = {"accounts.main": {"exchange": exchange}, "trailing": TRAILING}
+    with running(tmp_path, {**sections, "entries": {"max_positions": 20}}) as service:
+        for symbol in SYMBOLS:
+            service.open(symbol)
+        time.sleep(window_s)
+        begun = time.time_ns() // 1_000_000
+        for _ in range(RISES):
+            for symbol in SYMBOLS:
+                service.move_mark(symbol, "0.3")
+            time.sleep(PAUSE_S)
+        service.wait_for(lambda: _trailed(service), 15, "every stop to stand where it belongs")
+        sent = [
+            line.t
+            for line in read_lines(service.timeline)
+            if isinstance(line, RequestLine) and line.method == "POST" and line.path in WRITES and line.t >= begun
+        ]
+        assert len(sent) > half, "else nobody had to wait"
+        assert _most_within(sent, window_s * 1000) <= half
+        assert "trailing_move_failed" not in Counter(event["type"] for event in service.events())
+        judge(service)
+
+
+def _trailed(service: ServiceProcess) -> bool:
+    """Every stop is a per cent behind the mark, but for a tick and what the market has moved by itself."""
+    marks = {symbol: service.mark(symbol) for symbol in SYMBOLS}
+    shown = {position["symbol"]: Decimal(position["stop_price"]) for position in service.positions()}
+    return all(shown[symbol] > marks[symbol] * Decimal("0.985") for symbol in SYMBOLS)
+
+
+def _most_within(times: list[int], span_ms: int) -> int:
+    return max(sum(at - span_ms < other <= at for other in times) for at in times)
