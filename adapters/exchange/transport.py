@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import TypeVar
 
 import aiohttp
 
@@ -30,6 +31,7 @@ class Receipt:
     path: str = ""
 
 
+T = TypeVar("T")
 Look = Callable[[], str | None]
 _LOOK: ContextVar[Look | None] = ContextVar("last look", default=None)
 _CURRENT: ContextVar[Receipt | None] = ContextVar("receipt", default=None)
@@ -38,12 +40,8 @@ _CURRENT: ContextVar[Receipt | None] = ContextVar("receipt", default=None)
 @contextmanager
 def receipt() -> Iterator[Receipt]:
     """The receipt of the requests made in this context; for several in a row it tells of the last one."""
-    noted = Receipt()
-    token = _CURRENT.set(noted)
-    try:
+    with _held(_CURRENT, Receipt()) as noted:
         yield noted
-    finally:
-        _CURRENT.reset(token)
 
 
 class HeldBack(Exception):
@@ -53,11 +51,24 @@ class HeldBack(Exception):
 @contextmanager
 def last_look(look: Look) -> Iterator[None]:
     """For requests made in this context: `look` gives the reason why one must not leave, None: it may."""
-    token = _LOOK.set(look)
-    try:
+    with _held(_LOOK, look):
         yield
-    finally:
-        _LOOK.reset(token)
+
+
+@contextmanager
+def _held(variable: ContextVar[T | None], value: T) -> Iterator[T]:
+    """`variable` is `value` in here. A coroutine that is thrown away, with its loop, is closed by whoever collects it,
+    in another context: there is nothing to be put back, and what that context holds is not ours to change.
+    """
+    token = variable.set(value)
+    try:
+        yield value
+    except GeneratorExit:
+        raise
+    except BaseException:
+        variable.reset(token)
+        raise
+    variable.reset(token)
 
 
 def open_session(certificates: str) -> aiohttp.ClientSession:
