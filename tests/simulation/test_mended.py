@@ -12,10 +12,11 @@ import pytest
 from loguru import logger
 
 from actors import messages
+from actors.owners import Place
 from actors.supervision import Crash
 from adapters.paper_exchange.orders import Side
 from domain.identity import PositionId
-from domain.position.state import Phase
+from domain.position.state import Phase, Position
 from tests.simulation import liveness
 from tests.simulation.faults import Fault, Nth, Step
 from tests.simulation.market import Walk
@@ -292,3 +293,34 @@ def test_a_signal_opens_no_second_position_while_the_journal_hangs() -> None:
         assert [p.phase for p in positions] == [Phase.FAILED]
 
     live(script, Nth(Fault.ENTRY_REFUSED, 1))
+
+
+@pytest.mark.parametrize("hang_s", [8.0, 500.0])
+def test_a_desk_that_hangs_with_a_place_claimed_gives_it_back(monkeypatch: pytest.MonkeyPatch, hang_s: float) -> None:
+    """Fenced between claim and start it left an owner that nobody started: no entry there before the next process."""
+
+    def script(world: World, workload: Workload) -> None:
+        process = world.process
+        assert process is not None
+        assert process.tree is not None
+        owners = process.tree.owners
+        claim = owners.claim
+
+        def claim_and_hang(place: Place, position: Position) -> bool:
+            monkeypatch.setattr(owners, "claim", claim)
+            claimed = claim(place, position)
+            world.scheduler.sleep(hang_s)
+            return claimed
+
+        monkeypatch.setattr(owners, "claim", claim_and_hang)
+        workload.wish(Wish.OPEN, SYMBOL)
+        world.pass_time(12.0)
+        if not world.exchange.quantity(SYMBOL):  # its signal may have been answered for by the next desk
+            workload.wish(Wish.OPEN_BY_HAND, SYMBOL)
+            world.pass_time(3.0)
+        liveness.every_position_has_its_stop(world, strangers=True)
+        assert world.exchange.quantity(SYMBOL)
+        world.pass_time(10.0)
+        assert [p.id for p in world.owners()] == [p.id for p in world.database.positions.values()]
+
+    assert broken(live(script)) == set()
