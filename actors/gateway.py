@@ -6,7 +6,8 @@ It lives on an event loop of its own; the actor only hands over what it is told.
 - Nothing leaves once another process has the account; whoever cannot prove that it is ours sends by DESIGN 3's table.
 - What came in order for one position is sent in order only by priority: protection, closing, move, entry, query (S15).
 - Whatever happens to a request, its sender gets exactly one answer, or a `GatewayStarted` when this gateway dies; none
-  once another process has the account: this one ends, and its owners have nothing more to decide.
+  once another process has the account: this one ends, and its owners have nothing more to decide. Questions that say
+  the same and wait together are one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -44,6 +45,7 @@ from actors.messages import (
     SnapshotTaken,
 )
 from actors.moves import StopMove
+from actors.questions import Questions, Waiting, failed, key_of
 from actors.reporting import ReportingActor
 from actors.ticket import Ticket
 from actors.turns import WAITING, Turns
@@ -71,15 +73,7 @@ from domain.orders import (
 )
 from domain.position import urgency
 from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, Find, Place
-from domain.position.inputs import (
-    AnswerHeard,
-    CancelHeard,
-    CandlesHeard,
-    FillsListed,
-    OutcomeHeard,
-    PositionHeard,
-    QuestionFailed,
-)
+from domain.position.inputs import AnswerHeard, CancelHeard, OutcomeHeard
 from domain.position.urgency import Standing
 from persistence.spool import SpoolFull
 
@@ -159,9 +153,9 @@ class RequestDesk:
             AccountCheck(self._client, actor, wiring.standing, wiring.expected),
         )
         self._admission = Admission(wiring, actor, self._client, self.upkeep)
-        self._candles_asked = CandleQuestions(
-            wiring.account, self._client, actor, lambda f: self._note_failure(f.reason, f.retry_after_s, f.code)
-        )
+        self._waiting = Waiting(lambda work, cost: self._queue(Priority.QUERY, work, cost))
+        self._questions = Questions(wiring, self._client, actor.clock.now, self._venue_failed)
+        self._candles_asked = CandleQuestions(wiring.account, self._client, actor, self._venue_failed)
 
     async def connect(self) -> dict[str, Instrument]:
         """Load the markets."""
@@ -192,6 +186,8 @@ class RequestDesk:
                 self._admission.claim(fence)
             case Disown(position_id=position_id):
                 self._admission.disown(position_id)
+            case Perform(effect=Find() | AskPosition() | AskFills() | AskCandles()):
+                self._waiting.add(key_of(message), lambda: self._perform(message), costs.of(message))
             case Perform(effect=effect):
                 if isinstance(effect, Place):
                     self._placing.add(effect.intent.client_id)
@@ -200,7 +196,7 @@ class RequestDesk:
                 self._queue(costs.priority(message), lambda: self._perform(message), costs.of(message))
             case AskSnapshot(reply_to=reply_to):
                 cost = costs.reading(len(self._wiring.owners.all(self._wiring.account)))
-                self._queue(Priority.QUERY, lambda: self._snapshot(reply_to), cost)
+                self._waiting.add(("account", reply_to), lambda: self._snapshot(reply_to), cost)
                 if self._funds_read_at is None or self._actor.clock.monotonic() > self._funds_read_at + FUNDS_APART_S:
                     self._funds_read_at = self._actor.clock.monotonic()
                     self._queue(Priority.QUERY, self._read_funds, costs.FUNDS)
@@ -267,12 +263,8 @@ class RequestDesk:
                 return CancelHeard(outcome=await self._cancel(request, ref))
             case Find(ref=ref):
                 return AnswerHeard(answer=await self._find(ref))
-            case AskPosition():
-                return await self._question("position", self._position(request))
-            case AskFills(since=since):
-                return await self._question("fills", self._fills(request, since))
-            case AskCandles(since=since):
-                return await self._question("candles", self._candles(request, since))
+            case AskPosition() | AskFills() | AskCandles():
+                return await self._questions.answer(request, request.effect)
 
     def _broken(self, request: Perform, text: str) -> object:
         now = self._actor.clock.now()
@@ -289,12 +281,8 @@ class RequestDesk:
                 )
             case Find(ref=ref):
                 return AnswerHeard(answer=NoAnswer(ref=ref, text=text))
-            case AskPosition():
-                return QuestionFailed(what="position", text=text)
-            case AskFills():
-                return QuestionFailed(what="fills", text=text)
-            case AskCandles():
-                return QuestionFailed(what="candles", text=text)
+            case AskPosition() | AskFills() | AskCandles():
+                return failed(request.effect, text)
 
     async def _place(self, request: Perform, intent: OrderIntent) -> Outcome:
         refusal = self._admission.refusal(request, intent)
@@ -398,35 +386,6 @@ class RequestDesk:
         now = self._actor.clock.now()
         return CancelOutcome(ref=ref, result=CancelResult.REFUSED, code="", text=text, answered_at=now)
 
-    async def _question(self, what: str, answer: Coroutine[Any, Any, object]) -> object:
-        try:
-            return await answer
-        except VenueFailure as failure:
-            self._note_failure(failure.reason, failure.retry_after_s, failure.code)
-            return QuestionFailed(what=what, text=str(failure))
-
-    async def _position(self, request: Perform) -> object:
-        asked_at = self._actor.clock.now()
-        report = await self._client.position(request.symbol, request.side)
-        return PositionHeard(report=report, asked_at=asked_at)
-
-    async def _fills(self, request: Perform, since: datetime) -> object:
-        fills = await self._client.fills(request.symbol, since)
-        for fill in fills:
-            self._wiring.lease.saw(fill.client_id, "executions")
-        return FillsListed(fills=fills)
-
-    async def _candles(self, request: Perform, since: datetime) -> object:
-        """Extremes since a time. A minute that began before the position was opened counts by its close only."""
-        candles = await self._client.mark_candles(request.symbol, since)
-        if not candles:
-            return QuestionFailed(what="candles", text="the venue listed no candle")
-        position = self._wiring.owners.state(request.fence.position_id)
-        opened_at = position.opened_at if position is not None else since
-        lows = [c.low if c.opened_at >= opened_at else c.close for c in candles]
-        highs = [c.high if c.opened_at >= opened_at else c.close for c in candles]
-        return CandlesHeard(low=min(lows), high=max(highs))
-
     async def _quote(self, ask: AskQuote) -> None:
         answer = QuoteHeard(account=self._wiring.account, symbol=ask.symbol)
         try:
@@ -481,6 +440,9 @@ class RequestDesk:
 
     def _reply(self, request: Perform, answer: object) -> None:
         self._actor.tell(messages.position(request.fence.position_id), answer)
+
+    def _venue_failed(self, failure: VenueFailure) -> None:
+        self._note_failure(failure.reason, failure.retry_after_s, failure.code)
 
     def _note_failure(self, reason: RejectReason, retry_after_s: int | None, code: str = "") -> None:
         """A venue that says 'too much' gets no questions and no entries for as long as it says."""

@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from actors import messages
 from actors.messages import (
+    AskSnapshot,
     CancelOrphan,
     DatabaseIs,
     LockIs,
+    SnapshotTaken,
 )
 from adapters.exchange.interface import VenueFailure
 from domain.catalogue import EventType
@@ -55,8 +58,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def test_protection_overtakes_queries_and_never_waits_for_them(bench: Bench) -> None:
     bench.client.script["position"] = hang
-    for _ in range(50):
-        bench.perform(AskPosition())
+    for number in range(50):
+        bench.perform(AskPosition(), owner=Owner(number=300 + number))
     bench.client.wait("position", 1)
     intents = [bench.place(owner=Owner(number=100 + n)) for n in range(5)]
     exits = [bench.place(OrderKind.EXIT, owner=Owner(number=200 + n)) for n in range(5)]
@@ -76,8 +79,8 @@ def test_protection_goes_before_closing_before_entry_before_queries(bench: Bench
     bench.client.script.update(place=closed, position=closed)
     for number in range(12):
         bench.place(owner=Owner(number=100 + number))
-    for _ in range(6):
-        bench.perform(AskPosition())
+    for number in range(6):
+        bench.perform(AskPosition(), owner=Owner(number=300 + number))
     bench.client.wait("place", 12)
     bench.client.wait("position", 6)
     bench.perform(AskFills(since=datetime.now(UTC)))
@@ -275,3 +278,22 @@ def test_leverage_is_set_once_a_symbol_and_for_entries_only(tmp_path: Path) -> N
         assert bench.client.called("leverage") == [5]
     finally:
         bench.stop()
+
+
+def test_questions_that_say_the_same_wait_as_one(bench: Bench) -> None:
+    """Asked again every few seconds while the budget was used up, they came before what else their owner had to ask."""
+    desk = bench.stage.actor(NAME)._desk
+    bench.stage.actor(NAME)._loop.call(lambda: desk._turns.pause(0.5))
+    bench.settle()
+    ref, other = (ref_of(bench.owner.intent().client_id) for _ in range(2))
+    for _ in range(20):
+        for effect in (AskPosition(), Find(ref=ref), Find(ref=other), AskFills(since=datetime.now(UTC))):
+            bench.perform(effect)
+            bench.perform(effect, owner=Owner(number=77))
+        bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))
+    bench.reconciler.wait(SnapshotTaken)
+    bench.settle()
+    counts = [len(bench.client.called(what)) for what in ("position", "find", "fills", "snapshot")]
+    assert counts == [2, 4, 2, 1]
+    bench.perform(AskPosition())
+    bench.client.wait("position", 3)
