@@ -92,7 +92,7 @@ def _ask_fills(turn: Turn) -> None:
         turn.wake_at(p.fills_ask_at)
         return
     limit = turn.now + timedelta(seconds=FILLS_LIMIT_S)
-    turn.set(fills_ask_at=limit, fills_questions=p.fills_questions + 1)
+    turn.set(fills_ask_at=limit)
     ledger.ask_fills(turn)
     turn.wake_at(limit)
 

@@ -245,8 +245,9 @@ def _fills_listed(turn: Turn, heard: FillsListed) -> None:
             _explain(turn, ledger.book(turn.position) - before)
     p = turn.position
     flat, whole = ledger.flat(p), ledger.itemised(p)
-    again = turn.now + tracking.pause(p.fills_questions) if flat and not whole else None
-    turn.set(fills_confirmed=flat and whole, fills_ask_at=again)
+    short = flat and not whole  # the venue has yet to list some of it: it is asked so many times, and no more
+    again = turn.now + tracking.pause(p.fills_questions) if short else None
+    turn.set(fills_confirmed=flat and whole, fills_ask_at=again, fills_questions=p.fills_questions + short)
 
 
 def _explain(turn: Turn, change: Decimal) -> None:
@@ -262,9 +263,7 @@ def _question_failed(turn: Turn, heard: QuestionFailed) -> None:
     if heard.what == "position":
         turn.note(verify_at=turn.now + timedelta(seconds=1))
     elif heard.what == "fills" and p.fills_ask_at is not None:
-        # What nobody could answer was no question: a life does not end on silence.
-        asked = max(p.fills_questions - 1, 0)
-        turn.note(fills_ask_at=turn.now + ending.UNANSWERED_PAUSE, fills_questions=asked)
+        turn.note(fills_ask_at=turn.now + ending.UNANSWERED_PAUSE)  # only answers count: no life ends on silence
     elif heard.what == "fills" and _unexplained(p):
         turn.note(fills_ask_at=turn.now + timedelta(seconds=2))
     elif heard.what == "candles":

@@ -13,7 +13,16 @@ from domain.instrument import PositionSide
 from domain.orders import CancelResult, NoAnswer, OrderStatus, RejectReason, Source
 from domain.position import tracking
 from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, Effect, Find, Place
-from domain.position.inputs import AnswerHeard, InstrumentHeard, OrderHeard, QuestionFailed, Release, StopWanted, Wake
+from domain.position.inputs import (
+    AnswerHeard,
+    FillsListed,
+    InstrumentHeard,
+    OrderHeard,
+    QuestionFailed,
+    Release,
+    StopWanted,
+    Wake,
+)
 from domain.position.plan import Protection
 from domain.position.state import CloseReason, OrderState, Phase, Purpose, TrailState
 from tests.unit.domain.conversation import (
@@ -86,11 +95,21 @@ def test_after_five_listings_that_do_not_add_up_it_ends_all_the_same() -> None:
     talk.fill("77", stop.side, SIZE, D(58_800))
     talk.size(D(0))
     asked = 1
-    while not talk.position.phase.final:
-        assert talk.last.wake_at is not None
-        talk.hear(Wake(), max((talk.last.wake_at - talk.now).total_seconds(), 0.001))
-        asked += len(talk.wants(AskFills))
+    while not talk.hear(FillsListed(fills=())).position.phase.final:
+        until(talk, AskFills)
+        asked += 1
     assert asked == 5
+
+
+def test_a_life_does_not_end_while_its_questions_wait_in_a_queue() -> None:
+    """Five in a row, none of them sent yet: the budget was used up. The executions were never written down (S10)."""
+    talk, stop = protected()
+    talk.see(stop, OrderStatus.TRIGGERED, child="77")
+    talk.fill("77", stop.side, SIZE, D(58_800))
+    talk.size(D(0))
+    for _ in range(20):
+        assert until(talk, AskFills) == 6.0
+    assert not talk.position.phase.final
 
 
 def test_an_order_nobody_answered_for_is_asked_about_after_eight_seconds() -> None:
