@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
+from adapters.paper_exchange.orders import OrderStatus, Origin
 from domain.catalogue import EventType
 from domain.position.state import Purpose
 from tests.oracle.court import GRACE_MS, Breach
@@ -256,9 +257,20 @@ def _other_taken_away(world: World, breach: Breach) -> bool:
         symbol in (None, breach.symbol) and 0 <= breach.at - at <= GRACE_MS and why.startswith(_LOST_NEWS)
         for at, symbol, why in court._disturbances
     )
-    return any(
+    return _spent(world, breach) or any(
         symbol == breach.symbol and 0 <= breach.at - at <= (GRACE_MS if late else CROSSING_MS) and why.startswith(taken)
         for at, symbol, why in court._disturbances
+    )
+
+
+def _spent(world: World, breach: Breach) -> bool:
+    """The better of the two has just triggered, and the venue has let its order expire half filled."""
+    return any(
+        order.symbol == breach.symbol
+        and order.origin is Origin.ALGO
+        and order.status is OrderStatus.EXPIRED
+        and 0 <= breach.at - order.update_time <= CROSSING_MS
+        for order in world.exchange.engine.book.orders.values()
     )
 
 
