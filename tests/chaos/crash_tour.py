@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,9 +62,15 @@ def tour(folder: Path, exchange: str, choose: Callable[[Census], Sequence[Visit]
     return seen
 
 
-def spread(counts: Sequence[int], number: int, offset: int, phases: Sequence[str] = ()) -> list[tuple[Point, int]]:
-    """So many of the reached points, evenly over the functions of the path; `offset` varies which of a function's."""
-    reached = [p for p in all_points() if counts[p.number] and (not phases or p.phase in phases)]
+def spread(
+    counts: Sequence[int], number: int, offset: int, phases: Sequence[str] = (), but: Collection[int] = ()
+) -> list[tuple[Point, int]]:
+    """So many of the reached points, evenly over the functions of the path; `offset` varies which of a function's.
+
+    `but`: the numbers of points that are visited elsewhere.
+    """
+    wanted = [p for p in all_points() if not phases or p.phase in phases]
+    reached = [p for p in wanted if counts[p.number] and p.number not in but]
     functions: dict[tuple[str, str], list[Point]] = {}
     for point in reached:
         functions.setdefault((point.file, point.function), []).append(point)

@@ -7,6 +7,7 @@ owner send before it has asked: each makes points fail here (see also `python -m
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.chaos.crash_tour import Census, Visit, spread, table, tour
 
 # How many kills of what, in which parts of the path (none named: all of them).
 KILLS = (
-    (When.LIFE, 21, ()),
+    (When.LIFE, 20, ()),
     (When.START, 2, ()),
     (When.START, 1, ("start",)),
     (When.AWAY, 3, ("spool", "journal")),
@@ -27,16 +28,26 @@ KILLS = (
 LEAST_POINTS = 50
 
 
-def chosen(offset: int) -> Callable[[Census], list[Visit]]:
-    """Points of every part of the path; another `offset`, other ones."""
+class Choice:
+    """Points of every part of the path, each once in all tours."""
 
-    def choose(census: Census) -> list[Visit]:
-        found: list[Visit] = []
-        for when, number, phases in KILLS:
-            found += [(when, point, nth) for point, nth in spread(census[when], number, offset, phases)]
-        return found
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._taken: set[int] = set()
 
-    return choose
+    def of(self, offset: int) -> Callable[[Census], list[Visit]]:
+        """Those of one tour; another `offset`, other ones."""
+
+        def choose(census: Census) -> list[Visit]:
+            found: list[Visit] = []
+            with self._mutex:
+                for when, number, phases in KILLS:
+                    for point, nth in spread(census[when], number, offset, phases, self._taken):
+                        self._taken.add(point.number)
+                        found.append((when, point, nth))
+            return found
+
+        return choose
 
 
 @pytest.mark.chaos
@@ -44,9 +55,10 @@ def chosen(offset: int) -> Callable[[Census], list[Visit]]:
 def test_killed_at_every_part_of_the_order_path(tmp_path: Path) -> None:
     """Both dialects at the same time, other points on each; what is judged stands in `crash_stage`."""
     tmp_path.chmod(0o755)
+    choice = Choice()
     with ThreadPoolExecutor(2) as pool:
         running = [
-            pool.submit(tour, tmp_path, exchange, chosen(offset), lambda text: None)
+            pool.submit(tour, tmp_path, exchange, choice.of(offset), lambda text: None)
             for exchange, offset in (("binanceusdm", 0), ("bybit", 2))
         ]
         tours = [each.result() for each in running]
