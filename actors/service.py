@@ -182,8 +182,8 @@ class Service:
             self._drop_tree(self._tree)
             return
         with self._below:
-            if self._tree is not None:
-                self._stop_tree(self._tree, what_stays)
+            if self._tree is not None and not self._stop_tree(self._tree, what_stays):
+                self._below.pop_all()  # who may still send keeps the locks until the process ends
         logger.info("SHUTDOWN_DONE")
 
     def _drop_tree(self, tree: Tree) -> None:
@@ -195,13 +195,15 @@ class Service:
         if not tree.flush(FLUSH_S):
             logger.error("JOURNAL_UNFLUSHED what it had in hand is lost, but for what was sent")
 
-    def _stop_tree(self, tree: Tree, what_stays: Callable[[Tree], str]) -> None:
+    def _stop_tree(self, tree: Tree, what_stays: Callable[[Tree], str]) -> bool:
         stays = what_stays(tree)
         logger.info("SHUTDOWN reason={!r}: {}", self._reason or "asked to", stays)
         if tree.root is not None:
             tree.write(EventType.SERVICE_STOPPED, {"reason": self._reason, "stays": stays})
-        if not tree.stop():
-            logger.error("SHUTDOWN_OVERDUE some actors did not stop in time and were left behind")
+        stopped = tree.stop()
+        if not stopped:
+            logger.error("SHUTDOWN_OVERDUE the tree did not stop in time: the process ends at once, locks and all")
+        return stopped
 
     # The ground.
 

@@ -144,3 +144,28 @@ def test_what_is_below_is_closed_whatever_the_tree_does() -> None:
     with pytest.raises(RuntimeError, match="table of owners"):
         service.stop(fails)
     assert closed == ["database"]
+
+
+def test_a_tree_that_does_not_stop_in_time_gives_no_account_back() -> None:
+    """Its gateway may live: a successor that is told 'given back in order' would send at once, beside it (S8)."""
+    service = Service(Settings(), "0", load_settings=Settings)  # type: ignore[arg-type]
+    closed: list[str] = []
+    service._below.callback(closed.append, "locks")
+
+    class Overdue:
+        root: Any = None
+        sound = True
+        done = False
+
+        def stop(self) -> bool:
+            return self.done
+
+    overdue = Overdue()
+    service._tree = overdue  # type: ignore[assignment]
+    service.stop(lambda _: "nothing")
+    assert closed == []
+
+    service._below.callback(closed.append, "locks")
+    overdue.done = True
+    service.stop(lambda _: "nothing")
+    assert closed == ["locks"]
