@@ -26,6 +26,7 @@ from domain.identity import PositionId
 
 SPARES_WAIT_S = 60.0
 REMEMBERED = 500
+RANKED = 20_000
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 Order = tuple[bool, Decimal, bool, Decimal, int]
 
@@ -113,6 +114,7 @@ class _Wave:
     waiting: list[tuple[Order, Signal]] = field(default_factory=list)
     later: dict[Order, _Later] = field(default_factory=dict)
     heard: list[Order] = field(default_factory=list)
+    unranked: int = 0
     taken: int = 0
     bases: dict[str, PositionId | None] = field(default_factory=dict)
     pending: dict[PositionId, str] = field(default_factory=dict)
@@ -132,15 +134,16 @@ class _Wave:
         return self.taken + sum(not each.spare for each in self.later.values())
 
     def standing(self, order: Order) -> Standing:
-        return Standing(self.key, bisect.bisect_left(self.heard, order) + 1, len(self.heard))
+        return Standing(self.key, bisect.bisect_left(self.heard, order) + 1, len(self.heard) + self.unranked)
 
 
 class Waves:
     """All waves of all accounts."""
 
-    def __init__(self, rules: WaveRules, remembered: int = REMEMBERED) -> None:
-        """The last `remembered` waves that are over are known without the book."""
+    def __init__(self, rules: WaveRules, remembered: int = REMEMBERED, ranked: int = RANKED) -> None:
+        """The last `remembered` waves that are over are known without the book; the best `ranked` of one by rank."""
         self.rules = rules
+        self._ranked = ranked
         self._remembered = remembered
         self._received = 0
         self._ids: set[str] = set()
@@ -188,6 +191,9 @@ class Waves:
         order = self._order(signal)
         heapq.heappush(wave.waiting, (order, signal))
         bisect.insort(wave.heard, order)
+        if len(wave.heard) > self._ranked:  # a source that never stops: the worst are counted only
+            wave.heard.pop()
+            wave.unranked += 1
 
     def _order(self, signal: Signal) -> Order:
         scores = (signal.score_week, signal.score_month)
@@ -280,8 +286,9 @@ class Waves:
         self._over[key] = wave
         while len(self._over) > self._remembered:
             del self._over[next(iter(self._over))]
-        wave.before += len(wave.heard)
+        wave.before += len(wave.heard) + wave.unranked
         wave.heard.clear()
+        wave.unranked = 0
         return Tally(
             received=wave.before,
             opened=wave.opened,

@@ -6,6 +6,7 @@ better one judged after a worse one, a spare sent away while a place was free.
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.entries.signal import Action, Signal
-from domain.entries.waves import Known, RankBy, Turn, WaveKey, WaveRules, Waves
+from domain.entries.waves import Known, RankBy, Standing, Turn, WaveKey, WaveRules, Waves
 from domain.identity import PositionId
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -163,6 +164,29 @@ class World:
         assert tally.opened == len(book.entries) + opening
         assert (tally.not_needed, dict(tally.refused)) == (book.not_needed, dict(book.refused))
         assert tally.received == tally.valid + sum(tally.refused.values())
+
+
+def test_a_source_that_never_lets_a_wave_end_does_not_make_it_grow() -> None:
+    """One more signal is always waiting: what was answered is counted, and only so many are kept for their rank."""
+    waves, key = Waves(WaveRules(window_s=0, places=1), ranked=50), KEYS[0]
+    waves.recall(key, Known())
+    sizes = []
+    waves.add(key, signal("s0", Decimal(0), None), NOON)
+    for number in range(1, 401):
+        waves.add(key, signal(f"s{number}", Decimal(number), None), NOON)
+        turn = waves.next(NOON)
+        assert turn is not None
+        assert turn.standing == Standing(key, 1, number + 1)
+        waves.refused(turn, "no")
+        assert waves.finished(key) is None
+        sizes.append(len(pickle.dumps(waves)))
+    assert sizes[-1] < sizes[60] + 500
+    last = waves.next(NOON)
+    assert last is not None
+    waves.refused(last, "no")
+    tally = waves.finished(key)
+    assert tally is not None
+    assert (tally.received, dict(tally.refused)) == (401, {"no": 401})
 
 
 RULES = st.builds(
