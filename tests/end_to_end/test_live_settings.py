@@ -83,6 +83,10 @@ def test_a_symbol_that_is_switched_off_refuses_the_next_signal(shared: ServicePr
     shared.wait_state(row["position_id"], "ACTIVE")
     shared.ctl("position.close", id=row["position_id"])
     shared.wait_state(row["position_id"], "CLOSED")
+    listed = shared.ctl("signals", symbol="link-usdt")["signals"]
+    assert [(each["pair_symbol"], each["outcome"]) for each in listed[:2]] == [
+        ("LINKUSDT", "opened"), ("LINK_USDT", "trade_disabled")
+    ], "of one symbol in any spelling"  # fmt: skip
     told = shared.events(type="symbol_settings_changed", symbol="LINKUSDT")
     assert [event["data"]["new"].get("trade_enabled") for event in told] == [False, None]
     assert all("uid" in event["data"] for event in told)

@@ -141,6 +141,14 @@ def test_a_spelling_that_two_instruments_share_means_neither() -> None:
     assert SymbolNames(shared).canonical("XBTUSDT") == "XBTUSDT"
 
 
+def test_what_means_a_symbol_is_listed_whole_and_an_unknown_name_means_itself() -> None:
+    names = SymbolNames(VENUES["binance"], ALIASES)
+    spelled = names.spelled("btc-usdt-swap")
+    assert {"BTCUSDT", "BTC/USDT:USDT", "BTC_USDT", "XBT"} <= set(spelled)
+    assert all(names.canonical(form) == "BTCUSDT" for form in spelled)
+    assert names.spelled(" nosuchusdt") == ("NOSUCHUSDT",)
+
+
 def test_aliases_are_read_in_any_case_and_never_take_a_symbols_own_name() -> None:
     names = SymbolNames(VENUES["binance"], ALIASES)
     assert [names.canonical(name) for name in ("BTC_USD", "btc_usd", "XBT")] == ["BTCUSDT"] * 3
