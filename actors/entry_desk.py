@@ -202,6 +202,7 @@ class EntryDesk(ReportingActor):
         self._openings.mend()
         if not self._gate.journal_up or not self._load():
             return  # what is in the spool is not in the database yet; its return is told
+        self._end_the_ended()
         try:
             rows = self._wiring.reader.unprocessed_signals(POSITION_EPOCH)
         except DatabaseAway as away:
@@ -342,7 +343,15 @@ class EntryDesk(ReportingActor):
             self._closings.want(position_id, CloseReason.OUTSIDE)
             self._turn()
 
+    def _end_the_ended(self) -> None:
+        """A life is over and its owner gone, but the desk that was told of it fell with the news in hand."""
+        for position in self._wiring.owners.all():
+            if position.phase.final and self.directory.ref(messages.position(position.id)) is None:
+                self._ended(position)
+
     def _ended(self, position: Position) -> None:
+        if self._wiring.owners.state(position.id) is None:
+            return  # heard before
         account, symbol = position.account, position.symbol
         now = self.clock.now()
         place = self._wiring.owners.place_of(position)

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from adapters.admin.protocol import AdminError
 from tests.chaos.aftermath import judged, settled
 from tests.chaos.busy_market import SETTINGS, BusyMarket
 from tests.end_to_end.fault_stage import Watch
-from tests.end_to_end.service import ServiceProcess, running
+from tests.end_to_end.service import ServiceProcess, now_ms, running
 from tests.end_to_end.signal_source import SignalSource
+from tests.oracle.court import Disturbance
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
@@ -35,6 +36,7 @@ KINDS = (
 )  # fmt: skip
 # Each death is died on one of the two dialects: a service with more than eight abandoned threads ends itself, and one
 # in which everybody dies within a minute has used up its budget of questions (LAWS S15) and waits with the rest.
+SENDERS = ("gateway/main", OWNER)  # through whose hands an order goes on its way
 MARKETS = ("SOLUSDT", "BNBUSDT", "XRPUSDT", "LTCUSDT")
 QUICK = {"binanceusdm": ("exception", "exit"), "bybit": ("exit", "exception")}
 HANGS = {
@@ -70,10 +72,22 @@ class Executioner:
         names = [self._name(kind) for kind in kinds]
         before = {name: self._actors()[name] for name in names}
         begun = datetime.now().astimezone()
+        if how == "hang":
+            self._excuse(kinds)
         for name in names:
             self._ctl("actors.kill", name=name, how=how)
         for kind, name in zip(kinds, names, strict=True):
             self._await(kind, name, how, before[name]["epoch"] + 1, begun)
+
+    def _excuse(self, kinds: Sequence[str]) -> None:
+        """What was decided waits in the mailbox of one that hangs until it is replaced (L4: 5 s), and no timeline shows
+        it: the cancel that ends a move is in flight longer than the 2 s of S5.
+        """
+        moment = now_ms()
+        places = {kind: None if kind.startswith("gateway/") else OWNED for kind in kinds if kind in SENDERS}
+        hung = tuple(Disturbance(at=moment, why=f"{kind} hung", symbol=symbol) for kind, symbol in places.items())
+        terms = self._service.terms
+        self._service.terms = replace(terms, disturbances=(*terms.disturbances, *hung))
 
     def _await(self, kind: str, name: str, how: str, epoch: int, begun: datetime) -> None:
         deadline = time.monotonic() + PATIENCE_S

@@ -17,10 +17,10 @@ from actors import messages
 from actors.recording import Recorder
 from actors.supervision import StartChild
 from actors.ticket import Ticket
-from domain.identity import Epoch
-from domain.position.state import Position
+from domain.identity import Epoch, PositionId
+from domain.position.state import Phase, Position
 from domain.records import Record
-from tests.actors.desk.scene import Scene
+from tests.actors.desk.scene import Scene, instrument
 from tests.actors.desk.test_signals_answered import fresh
 from tests.actors.order_path.stage import until
 from tests.end_to_end.signal_source import signal_row
@@ -60,6 +60,17 @@ def test_what_was_handed_to_the_journal_gets_its_owner(scene: Scene) -> None:
     assert started.spec.name == messages.position(position.id)
     scene.wait(lambda: ticket.settled, "it is written")
     assert scene.owned() == (position,)
+
+
+def test_an_end_that_a_desk_took_into_its_grave_is_drawn_by_the_next(scene: Scene) -> None:
+    """Its place had an owner for ever: no signal entered there, and a stranger's position was nobody's."""
+    position = replace(half_opened(scene), phase=Phase.CLOSED, closed_at=scene.stage.clock.now(), version=9)
+    scene.stage.owners.handed_over(position, Ticket(scene.stage.recorder.record(scene.stage.clock.now())))
+    living = replace(position, id=PositionId(position.id + 1), instrument=instrument("ETHUSDT"))
+    scene.stage.owners.claim(scene.stage.owners.place_of(living), living)
+    scene.stage.ear(messages.position(living.id))
+    scene.desk()
+    scene.wait(lambda: scene.owned() == (living,), "the place is free, and whose owner lives keeps his")
 
 
 class StickyRecorder(Recorder):

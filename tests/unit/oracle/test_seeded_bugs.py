@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.oracle.court import Absence, Filters, OperatorAct, Terms
+from tests.oracle.court import Absence, Disturbance, Filters, OperatorAct, Terms
 from tests.oracle.judge import ELSEWHERE, LAWS
 from tests.oracle.report import report
 from tests.unit.oracle import attached_lives, bugs_of_conduct, bugs_of_protection, hedge_lives
@@ -116,6 +116,30 @@ def test_looser_stop_is_excused_by_an_operator_and_only_by_one_on_this_symbol() 
     elsewhere = OperatorAct(at=START, symbol="ETHUSDT")
     assert not x.verdict(Terms(operator_acts=(elsewhere,))).clean
     assert excuses(x, Terms(operator_acts=(asked,)))["S3"] == "an operator asked for it"
+
+
+def test_a_cancel_in_the_hands_of_one_that_hung_is_in_flight_until_it_is_replaced_and_no_longer() -> None:
+    """A gateway hung in the middle of a move and was replaced after 2.3 s: no timeline shows what waited in it."""
+
+    def move_that_waits(hung_ms: int) -> tuple[TinyExchange, Terms]:
+        x = TinyExchange()
+        x.entry()
+        x.wait(15)
+        old = x.stop("98.0")
+        x.wait(2_500)
+        hung = Disturbance(at=x.t, why="gateway/main hung")
+        x.wait(9)
+        x.stop("98.5", sequence=3)
+        x.wait(hung_ms)
+        x.cancel(old)
+        x.wait(2_500)
+        return x, Terms(disturbances=(hung,))
+
+    x, told = move_that_waits(2_300)
+    assert x.verdict().broken() == {"S5"}
+    assert excuses(x, told) == {"S5": "gateway/main hung"}
+    x, told = move_that_waits(5_500)
+    assert x.verdict(told).broken() == {"S5"}
 
 
 def test_kill_between_fill_and_stop_is_excused_only_if_the_judge_was_told() -> None:
