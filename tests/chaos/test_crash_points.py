@@ -41,10 +41,10 @@ class Choice:
         def choose(census: Census) -> list[Visit]:
             found: list[Visit] = []
             with self._mutex:
-                for when, number, phases in KILLS:
-                    for point, nth in spread(census[when], number, offset, phases, self._taken):
-                        self._taken.add(point.number)
-                        found.append((when, point, nth))
+                for when, number, phases in reversed(KILLS):  # a life has the most to choose from
+                    points = spread(census[when], number, offset, phases, self._taken)
+                    self._taken |= {point.number for point, _ in points}
+                    found = [*((when, point, nth) for point, nth in points), *found]
             return found
 
         return choose
