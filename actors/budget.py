@@ -14,7 +14,7 @@ from typing import NamedTuple
 from adapters.exchange.interface import Errand, RateLimit
 from domain.orders import Priority
 
-LEEWAY_S = 0.1  # so much later than the next one may a request arrive
+LEEWAY_S = 0.2  # so much later than the next one may a request arrive
 _RANKS = {Priority.MOVE: 0, Priority.ENTRY: 1, Priority.QUERY: 2}
 
 

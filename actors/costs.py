@@ -9,7 +9,7 @@ from actors.candle_questions import page_weight, weight_since
 from actors.messages import Perform
 from adapters.exchange.interface import Errand
 from domain.orders import Priority
-from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, Place
+from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, Find, Place
 
 FUNDS = Cost(weight=5)
 CHECK = Cost(weight=60, requests=7)
@@ -17,6 +17,9 @@ UPKEEP = Cost(weight=5)
 QUOTE = Cost(weight=2)
 ORPHAN = Cost(Errand.CANCEL)
 _QUESTION = Cost(weight=5)
+_FILLS = Cost(weight=5, requests=2)  # executions, and on Bybit the profits of them
+_ROW = Cost()
+_FIND = Cost(requests=2)  # orders that are open, and on Bybit, if it is none of them, those that were
 _READING_WEIGHT = 85
 _PAGE_OF_ORDERS = 50  # the shortest page that a venue gives
 
@@ -47,10 +50,12 @@ def of(request: Perform) -> Cost:
             return Cost(Errand.ATTACH if ref.attached else Errand.CANCEL)
         case AskCandles(since=since):
             return candles_since(since, request.asked_at)
-        case AskPosition() | AskFills():
+        case AskFills():
+            return _FILLS
+        case AskPosition():
             return _QUESTION
-        case _:
-            return Cost()
+        case Find(ref=ref):
+            return _ROW if ref.attached else _FIND
 
 
 def priority(request: Perform) -> Priority:

@@ -118,7 +118,7 @@ def test_bybits_word_on_a_path_is_taken() -> None:
     desk = Desk(LIMITS["bybit"])
     move = Cost(Errand.ATTACH)
     desk.send(MOVE, move, 5)
-    assert desk.budget.wait(MOVE, move, desk.now) == pytest.approx(1.1)
+    assert desk.budget.wait(MOVE, move, desk.now) == pytest.approx(1.2)
     assert desk.budget.wait(MOVE, Cost(Errand.AMEND), desk.now) == 0, "a path of its own"
     desk.budget.path_allows(Errand.ATTACH, 20)
     desk.send(MOVE, move, 5)

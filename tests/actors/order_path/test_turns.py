@@ -282,9 +282,9 @@ def test_when_writes_are_short_the_nearest_stop_goes_first_by_where_it_is_then()
         await line.later(0.5)
         assert line.moved == ["a"], "there was a write left for the first one"
         walkers[3].at = Decimal("0.5")
-        await line.later(0.7)
-        assert line.moved == ["a", "d"]
         await line.later(0.8)
+        assert line.moved == ["a", "d"]
+        await line.later(0.7)
         assert sorted(line.given_back) == ["b", "c"], "they are decided on anew"
         assert line.moved == ["a", "d"]
 
@@ -301,7 +301,7 @@ def test_protection_goes_past_waiting_moves_and_is_charged() -> None:
         assert (line.moved, line.begun) == (["first"], [PROTECTION] * 5)
         await line.later(1.05)
         assert line.moved == ["first"], "six orders within a second are more than one"
-        await line.later(0.1)
+        await line.later(0.2)
         assert line.moved == ["first", "second"]
 
     walk(scene)
