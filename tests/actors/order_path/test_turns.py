@@ -362,6 +362,7 @@ def test_moves_look_after_themselves_without_being_asked() -> None:
         line.turns = Turns("main", SystemClock(), ONE_A_SECOND)
         line.turns.queue_move(Walker(line, "first", "1"))
         waiting = Walker(line, "second", "1")
+        line.turns.pause(60)
         line.turns.queue_move(waiting)
         waiting.now = Standing.PROTECTS
         await asyncio.wait_for(waiting.begun.wait(), 5)
