@@ -27,13 +27,18 @@ from persistence.spool import Spool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One account as the tree needs it: how to reach it, under which term, and what is shared about it."""
+    """One account as the tree needs it: how to reach it, under which term, and what is shared about it.
+
+    `doubtful`: taken over from a holder that was silent, but not known to be dead. Cut off from the database he may
+    have moved stops, by his own disk, that the book does not tell of.
+    """
 
     name: str
     access: AccountAccess
     lock: AccountLock
     lease: Lease
     first_incarnation: int = 0
+    doubtful: bool = False
     instruments: dict[str, Instrument] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
 

@@ -66,14 +66,16 @@ class Wiring:
     max_backoff_s: float
     first_incarnation: int = 0
     """All epochs of this process are higher within the term: a life without the database takes none of its own."""
+    doubtful: bool = False
+    """See `foundation.Account`."""
 
     def epoch(self, incarnation: int) -> Epoch:
         """The epoch of an owner's incarnation in this process."""
         return Epoch(self.term, self.first_incarnation + incarnation)
 
-    def remembered(self, state: Position) -> bool:
-        """Whether a state is that of an earlier life, in a life that began without the database."""
-        return self.first_incarnation > 0 and state.epoch <= self.epoch(0)
+    def stale(self, state: Position) -> bool:
+        """Whether a state is that of an earlier life, which may have sent more than this life's book tells of."""
+        return (self.first_incarnation > 0 or self.doubtful) and state.epoch <= self.epoch(0)
 
 
 class PositionActor(GuardedActor):
@@ -106,7 +108,7 @@ class PositionActor(GuardedActor):
         self.tell(self._gateway, Claim(fence=Fence(position_id=self._id, epoch=epoch)))
         self._position = state
         fresh = state.entry is None and not state.adopted and state.epoch == epoch
-        self._hear(Begin() if fresh else Recovered(epoch=epoch, stale=self._wiring.remembered(state)))
+        self._hear(Begin() if fresh else Recovered(epoch=epoch, stale=self._wiring.stale(state)))
         self.remind_after(MINUTE_S, Minute())
 
     def receive(self, message: Any) -> object:

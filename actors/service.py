@@ -414,6 +414,7 @@ class Service:
                         lock=locks[name],
                         lease=self._lease(name, locks[name], bottom, book),
                         first_incarnation=0 if absent is None else absent.first_incarnation,
+                        doubtful=_may_live(locks[name]) and bottom.database is None,
                     )
                     for name, access in accesses.items()
                 ),
@@ -479,3 +480,9 @@ def _exclusive(path: Path) -> int:
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"pid {os.getpid()}\n".encode(), 0)
     return handle
+
+
+def _may_live(lock: AccountLock) -> bool:
+    """Whether an account was taken over from somebody who did not give it back."""
+    before = lock.predecessor
+    return before is not None and not before.released

@@ -200,6 +200,7 @@ class Tree:
             account=account.name,
             term=account.lock.term,
             first_incarnation=account.first_incarnation,
+            doubtful=account.doubtful,
             owners=self.owners,
             marks=self.marks,
             recorder=self.recorder,

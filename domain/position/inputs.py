@@ -22,7 +22,8 @@ class Begin:
 class Recovered:
     """A new owner has loaded this state: nothing that was under way is certain any more.
 
-    `stale`: it is from the local book, which may lag behind what was sent: stops may rest that it does not know.
+    `stale`: it may lag behind what was sent (the local book; a holder who was cut off): stops may rest that it does not
+    know.
     """
 
     epoch: Epoch

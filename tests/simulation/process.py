@@ -1,7 +1,8 @@
 """One Holdfast process: what `actors.service` does around the tree, on the simulation's ground.
 
 It takes the account over, waits for what its predecessor may still have on the wire, starts the real tree, and watches
-its root. It dies by kill -9 (`Scheduler.kill`) or ends by itself; whoever runs the world starts the next one.
+its root. It dies by kill -9 (`Scheduler.kill`) or ends by itself; whoever runs the world starts the next one. A
+stand-by runs beside it, on a disk of its own, and takes the account over from a holder that may still live.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from actors.clock import Callback, Cancellable, SteadyTime
 from actors.foundation import Account, Ground
 from actors.lease import Lease
 from actors.service import WATCH_EVERY_S
+from actors.taking_over import BEAT_EVERY_S
 from actors.tree import Tree
 from adapters.exchange.access import AccountAccess
 from config.settings import Settings
@@ -105,8 +107,13 @@ class Process:
         ended: Callable[[Process, str], object],
         ahead: timedelta,
         pace: Pace,
+        *,
+        rivals: bool = False,
+        waiting: bool = False,
     ) -> None:
+        """`rivals`: a stand-by stands in the settings. `waiting`: this is one, until it has the account."""
         self.number = number
+        self.waiting = waiting
         self.host = Host(f"process {number}")
         self.clock = HostClock(scheduler, self.host, network.start, ahead)
         self.access = Access(scheduler, self.host, database, network.faults)
@@ -118,6 +125,7 @@ class Process:
         self._disk = disk
         self._settings = settings
         self._ended = ended
+        self._rivals = rivals
         self._asked: str | None = None
         self._ending = SimulatedEvent(scheduler, pace.after)
         scheduler.spawn(self.host, self._main, "main")
@@ -146,16 +154,20 @@ class Process:
 
     def _start(self) -> None:
         lock = StoreLock(self.access)
-        lock.acquire()
+        stood_by = self.waiting
+        if stood_by:
+            lock.stand_by()
+        else:
+            lock.acquire()
+        self.waiting = False
         if lock.silent_s is not None:
-            silent = timedelta(seconds=lock.silent_s)
-            self._scheduler.sleep(successor_waits(silent, released=False, surely_dead=True).total_seconds())
+            self._be_silent(lock, timedelta(seconds=lock.silent_s), surely_dead=not stood_by)
         lease = Lease(
             ACCOUNT,
             self.clock,
             instance=INSTANCE,
             term=lock.term,
-            standby=False,
+            standby=self._rivals,
             superseded=lambda reason, _term: self.request_stop(reason),
         )
         lease.proven(self.clock.now())
@@ -170,7 +182,9 @@ class Process:
             instance=INSTANCE,
             database=anything,
             exchanges={},
-            accounts=(Account(name=ACCOUNT, access=access, lock=cast("Any", lock), lease=lease),),
+            accounts=(
+                Account(name=ACCOUNT, access=access, lock=cast("Any", lock), lease=lease, doubtful=stood_by),
+            ),
             reader=cast("Any", StoreReader(self.access)),
             spool=cast("Any", MemorySpool(self._scheduler, self.host, self._disk.spooled)),
             book=cast("Any", NoBook()),
@@ -184,6 +198,14 @@ class Process:
         self.tree = tree
         tree.start()
         self.ready_at = self._scheduler.now
+
+    def _be_silent(self, lock: StoreLock, holder_silent: timedelta, *, surely_dead: bool) -> None:
+        """Wait for what the holder before us may still have on the wire, and beat meanwhile."""
+        waits = successor_waits(holder_silent, released=False, surely_dead=surely_dead).total_seconds()
+        until = self._scheduler.now + round(waits * SECOND)
+        while (left := until - self._scheduler.now) > 0:
+            self._scheduler.sleep(min(left / SECOND, BEAT_EVERY_S))
+            lock.beat()
 
     def _end(self, reason: str) -> None:
         self._scheduler.after(0, lambda: self._ended(self, reason))

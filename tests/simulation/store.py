@@ -13,14 +13,16 @@ from datetime import datetime
 from typing import Any
 
 from actors.guard import patience
+from actors.taking_over import LOOK_EVERY_S
 from domain.identity import Epoch, PositionId, parse_client_id
+from domain.lease import LEASE_S
 from domain.position.state import Position
 from domain.records import AlertChange, Event, OrderChange, Record, SignalOutcome, StoredSignal
 from persistence.codec import position_from_json, position_to_json
 from persistence.database import DatabaseAway
 from persistence.writer import RefusedRecord
 from tests.simulation.faults import Fault, Faults
-from tests.simulation.scheduler import Host, Scheduler
+from tests.simulation.scheduler import SECOND, Host, Scheduler
 
 FSYNC_S = 0.002
 COMMIT_S = 0.002
@@ -102,6 +104,8 @@ class Access:
         self.host = host
         self.database = database
         self.faults = faults
+        self.cut_until = 0
+        """Until when (µs) this host alone does not reach it."""
 
     def reach(self, seconds: float) -> None:
         """Spend the time of a round trip. Raises DatabaseAway."""
@@ -109,6 +113,8 @@ class Access:
             raise DatabaseAway("the process is dead")
         now, database = self.scheduler.now, self.database
         patience(GIVEN_UP_S + 1.0)
+        if now < self.cut_until:
+            raise DatabaseAway("no route to host")
         if now < database.away_until:
             if self.scheduler.current is not None and database.hangs:
                 self.scheduler.sleep(min(GIVEN_UP_S, (database.away_until - now) / 1e6 + 0.001))
@@ -372,6 +378,18 @@ class StoreLock:
         database.term += 1
         database.beat_at = now
         self.term = database.term
+
+    def stand_by(self) -> None:
+        """Wait until its holder has been silent for longer than the lease, and take the account over from him."""
+        while True:
+            try:
+                self._access.reach(ANSWER_S)
+                if self._access.scheduler.now - self._access.database.beat_at > round(LEASE_S * SECOND):
+                    self.acquire()
+                    return
+            except DatabaseAway:
+                pass  # whoever cannot see the holder takes nothing over
+            self._access.scheduler.sleep(LOOK_EVERY_S)
 
     def beat(self) -> None:
         """Prove that the account is ours. Raises LockLost."""

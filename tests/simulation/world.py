@@ -63,6 +63,8 @@ class World:
     """For each law that speaks of a time: the longest it took until it was kept, and the limit, in seconds."""
     clock_ahead: timedelta = timedelta(0)
     """How far the machine's clock is ahead of the venue's: a process that starts takes it as it is."""
+    rivals: bool = False
+    """Whether a stand-by stands in the settings of every process."""
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(self.seed)
@@ -70,6 +72,7 @@ class World:
         self.chance = random.Random(f"world {self.seed}")
         self.database = Database()
         self.disk = Disk()
+        self.other_disks: list[Disk] = []
         self.signals = SignalServer()
         contracts = {symbol: contract for symbol, contract in listed_contracts().items() if symbol in self.markets}
         self.exchange = SimulatedExchange(contracts, self.seed, self.faults, self._venue_ms)
@@ -162,25 +165,36 @@ class World:
 
     @property
     def process(self) -> Process | None:
-        """The one that runs now."""
-        return next((p for p in reversed(self.processes) if p.host.alive), None)
+        """The one that has the account now, or had it last."""
+        return next((p for p in reversed(self.processes) if p.host.alive and not p.waiting), None)
 
     def start_process(self) -> None:
         """A new life begins."""
+        self._watch_start(self._new_process(self.disk))
+
+    def start_standby(self) -> Process:
+        """Another machine begins to wait for the account."""
+        disk = Disk()
+        self.other_disks.append(disk)
+        return self._new_process(disk, waiting=True)
+
+    def _new_process(self, disk: Disk, *, waiting: bool = False) -> Process:
         process = Process(
             len(self.processes) + 1,
             self.scheduler,
             self.network,
             self.database,
-            self.disk,
+            disk,
             self.settings,
             self._ended,
             self.clock_ahead,
             self.pace,
+            rivals=self.rivals,
+            waiting=waiting,
         )
         self.processes.append(process)
-        self.tell(f"PROCESS {process.number} starts")
-        self._watch_start(process)
+        self.tell(f"PROCESS {process.number} {'stands by' if waiting else 'starts'}")
+        return process
 
     def kill_process(self) -> None:
         """kill -9, from the hub; it is started again in a while."""
@@ -208,11 +222,15 @@ class World:
 
     def _ended(self, process: Process, reason: str) -> None:
         self.tell(f"PROCESS {process.number} ended: {reason}")
-        if process.host.alive:
-            self.deaths += 1
-            self._absent_since()
+        if not process.host.alive:
+            return
+        self.deaths += 1
+        if any(p.host.alive and p is not process for p in self.processes):  # another has the account
             self.scheduler.kill(process.host)
-            self.scheduler.after(self.chance.uniform(*RESTART_S), self.start_process)
+            return
+        self._absent_since()
+        self.scheduler.kill(process.host)
+        self.scheduler.after(self.chance.uniform(*RESTART_S), self.start_process)
 
     def _absent_since(self) -> None:
         if self._down_since is None:
@@ -300,7 +318,8 @@ class World:
         """LAWS S10: what the exchange takes was written before."""
         if client_id in self.database.intents:
             return
-        spooled = (order for record in self.disk.spooled.values() for order in record.orders)
+        disks = (self.disk, *self.other_disks)
+        spooled = (order for disk in disks for record in disk.spooled.values() for order in record.orders)
         if not any(order.client_id == client_id and order.intent is not None for order in spooled):
             self.violate("S10", f"{client_id} was accepted, and its intent is neither in the database nor spooled")
 
