@@ -28,8 +28,8 @@ def test_an_intent_takes_along_the_opening_and_the_records_of_dead_owners(scene:
     assert entry.ticket.unsettled()[0].record is opening
     for _ in range(2):
         scene.stage.kill(messages.position(position.id))
+    journal.count(Write, 4, lambda write: write.ticket is not None)  # the opening, and one by each of three owners
     written = [write for write in journal.of(Write) if write.ticket is not None]
     newest = written[-1].ticket
     assert newest is not None
     assert [ticket.record for ticket in newest.unsettled()] == [write.record for write in written]
-    assert len(written) >= 4, "the opening, and one by each of three owners"
