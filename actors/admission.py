@@ -172,7 +172,8 @@ class Admission:
         """Whether an order fits only the filters that its owner still knew; it is told the new ones."""
         if not self._upkeep.outdated(self._wiring.owners.state(intent.position_id)):
             return False
-        prices = [price for price in (intent.trigger_price, intent.attached_stop) if price is not None]
+        named = (intent.trigger_price, intent.limit_price, intent.attached_stop)
+        prices = [price for price in named if price is not None]
         return not instrument.on_step(intent.quantity) or not all(instrument.on_tick(price) for price in prices)
 
     def _closed_because(self, symbol: str) -> str | None:

@@ -29,6 +29,7 @@ def terms_of(settings: Settings, account: str) -> Terms:
         atr=atr_rules_of(settings),
         exclude=frozenset(settings.accounts[account].exclude),
         leverage=settings.accounts[account].leverage,
+        slippage_pct=settings.entries.slippage_pct,
     )
 
 

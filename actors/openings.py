@@ -55,6 +55,7 @@ class Openings:
             trailing=terms.trailing,
             take_profits=terms.take_profits,
             reference_price=None if mark is None else mark.price,
+            slippage_pct=terms.slippage_pct,
             venue=self._wiring.accounts[wish.account].venue,
         )
 

@@ -77,6 +77,7 @@ class OrderIntent:
     """One order that we decided to send, with the id it will carry. Written down before its first byte is sent.
 
     `reference_price` is the mark price of the decision: the last check before the wire judges against it.
+    `limit_price` (entries): fill at this price or a better one, at once, and let the rest expire; None: at any price.
     `attached_stop` (entries): the trigger of the stop that the venue attaches to the position with the first fill.
     `attached` (stops): set on the position itself instead of as an order; it covers whatever the position holds, and
     the venue keeps no client id of it. `replaces`: the resting stop that is changed in place, none is added.
@@ -96,6 +97,7 @@ class OrderIntent:
     trigger_by: TriggerBy = TriggerBy.MARK
     reference_price: Decimal | None = None
     urgent: bool = False
+    limit_price: Decimal | None = None
     attached_stop: Decimal | None = None
     attached: bool = False
     replaces: OrderRef | None = None

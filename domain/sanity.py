@@ -70,6 +70,7 @@ def _broken(
     yield from _about(Rule.NUMBER, _number("quantity", intent.quantity))
     yield from _quantity(intent, instrument)
     yield from _about(Rule.SHAPE, _shape(intent))
+    yield from _limit(intent, instrument, mark if mark is not None else intent.reference_price, limit)
     for name, price in (("trigger_price", intent.trigger_price), ("attached_stop", intent.attached_stop)):
         if price is None:
             continue
@@ -88,6 +89,8 @@ def _shape(intent: OrderIntent) -> Iterator[str]:
     if intent.kind.conditional != (intent.trigger_price is not None):
         wanted = "needs a trigger price" if intent.kind.conditional else "takes no trigger price"
         yield f"trigger_price={intent.trigger_price}: an order of kind {intent.kind.name} {wanted}"
+    if intent.limit_price is not None and intent.kind is not OrderKind.ENTRY:
+        yield f"limit_price={intent.limit_price}: only an entry takes one, this is {intent.kind.name}"
     if intent.attached_stop is not None and intent.kind is not OrderKind.ENTRY:
         yield f"attached_stop={intent.attached_stop}: only an entry takes one along, this is {intent.kind.name}"
 
@@ -132,6 +135,27 @@ def _quantity(intent: OrderIntent, instrument: Instrument) -> Iterator[Objection
         yield Objection(Rule.SIZE, f"quantity={quantity}: above the maximum {instrument.max_market_quantity}")
 
 
+def _limit(intent: OrderIntent, instrument: Instrument, mark: Decimal | None, limit: Decimal) -> Iterator[Objection]:
+    """What an entry may pay: on the tick, and not absurdly far from the mark on either side."""
+    price = intent.limit_price
+    if price is None:
+        return
+    yield from _about(Rule.NUMBER, _number("limit_price", price))
+    if not instrument.on_tick(price):
+        yield Objection(Rule.GRID, f"limit_price={price}: not a multiple of the tick {instrument.tick}")
+    yield from _distance("limit_price", price, mark, limit)
+
+
+def _distance(name: str, price: Decimal, mark: Decimal | None, limit: Decimal) -> Iterator[Objection]:
+    if mark is None or not mark.is_finite() or mark <= 0:
+        return
+    with localcontext(MONEY):
+        distance = abs(price - mark) / mark * 100
+    if distance > limit:
+        text = f"{name}={price}: {distance:.2f} % away from {mark}, at most {limit} % are allowed"
+        yield Objection(Rule.DISTANCE, text)
+
+
 def _place(
     intent: OrderIntent, name: str, trigger: Decimal, mark: Decimal | None, liquidation: Decimal | None, limit: Decimal
 ) -> Iterator[Objection]:
@@ -142,11 +166,7 @@ def _place(
             order = f"{side} {intent.kind.name}"
             text = f"{name}={trigger}: on the wrong side of the mark price {mark} for a {order}"
             yield Objection(Rule.MARK_SIDE, text)
-        with localcontext(MONEY):
-            distance = abs(trigger - mark) / mark * 100
-        if distance > limit:
-            text = f"{name}={trigger}: {distance:.2f} % away from {mark}, at most {limit} % are allowed"
-            yield Objection(Rule.DISTANCE, text)
+    yield from _distance(name, trigger, mark, limit)
     known = liquidation is not None and liquidation.is_finite() and liquidation > 0
     if stop and known and liquidation is not None and not side.better(trigger, liquidation):
         text = f"{name}={trigger}: not before the liquidation price {liquidation} of a {side}"

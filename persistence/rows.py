@@ -27,10 +27,10 @@ def position_row(position: Position, at: datetime) -> Row:
     p = position
     entry_price, unrealized = ledger.entry_price(p), ledger.unrealized_pnl(p)
     percent = trailing.profit_pct(p, p.mark_price) if entry_price and p.mark_price is not None else None
-    stop = trailing.stop_in_force(p)
+    stop, first = trailing.stop_in_force(p), p.earlier or p.entry
     return {
         "id": p.id,
-        "trade_id": p.entry.client_id if p.entry else None,
+        "trade_id": first.client_id if first else None,
         "account": p.account,
         "exchange": p.exchange,
         "symbol": p.symbol,
@@ -130,6 +130,7 @@ def _intent_columns(intent: OrderIntent, base: str | None, at: datetime) -> Row:
         "intent": {
             "trigger_by": intent.trigger_by,
             "reference_price": intent.reference_price,
+            "limit_price": intent.limit_price,
             "urgent": intent.urgent,
         },
         "intent_at": at,

@@ -114,6 +114,8 @@ class BinanceVenue:
             request["closePosition"] = "true"
         else:
             request["quantity"] = exact(intent.quantity)
+        if intent.limit_price is not None:
+            request |= {"type": "LIMIT", "timeInForce": "IOC", "price": exact(intent.limit_price)}
         if intent.trigger_price is None:
             reply = await api.fapiPrivatePostOrder({**request, "newClientOrderId": intent.client_id})
             report = raw.read(parse.order, reply, Source.REPLY)

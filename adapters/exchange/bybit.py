@@ -254,6 +254,8 @@ class BybitVenue:
             "positionIdx": self._index(intent.position_side),
             "orderLinkId": intent.client_id,
         }
+        if intent.limit_price is not None:
+            request |= {"orderType": "Limit", "timeInForce": "IOC", "price": exact(intent.limit_price)}
         if intent.reduce_only:
             request["reduceOnly"] = True
         if intent.attached_stop is not None:

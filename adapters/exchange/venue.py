@@ -194,10 +194,13 @@ def _bad_triggers(intent: OrderIntent, instrument: Instrument) -> str | None:
     if intent.kind.conditional is (trigger is None):
         must = "must" if trigger is None else "must not"
         return f"trigger_price={trigger}: an order of kind {intent.kind.name} {must} have one"
+    limit = intent.limit_price
+    if limit is not None and intent.kind is not OrderKind.ENTRY:
+        return f"limit_price={limit}: only an entry takes one, not an order of kind {intent.kind.name}"
     stop = intent.attached_stop
     if stop is not None and intent.kind is not OrderKind.ENTRY:
         return f"attached_stop={stop}: only an entry takes a stop along, not an order of kind {intent.kind.name}"
-    named = (("trigger_price", trigger), ("attached_stop", stop))
+    named = (("trigger_price", trigger), ("limit_price", limit), ("attached_stop", stop))
     return next((wrong for name, price in named if (wrong := _bad_price(name, price, instrument)) is not None), None)
 
 

@@ -90,10 +90,7 @@ class MatchingEngine(Matching):
             take_profit=asked.take_profit,
             limit_price=limit,
         )
-        if limit is None or (limit - self.fill_price(asked.symbol, asked.side)) * asked.side.sign >= 0:
-            order = self._execute(now, order, parts(self.rules, contract, order)[0])
-        if limit is not None and order.status.is_open:
-            order = self._expire(now, order)
+        order = self._execute_now(now, order, parts(self.rules, contract, order)[0])
         held = self.book.position(asked.symbol, asked.position_side)
         if order.executed_qty and held.quantity * asked.side.sign > 0:
             for kind, leg in zip(_LEGS, legs, strict=True):

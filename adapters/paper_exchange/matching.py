@@ -130,6 +130,13 @@ class Matching:
         self._expire_with_position(now, order.symbol, order.position_side)
         return order
 
+    def _execute_now(self, now: int, order: Order, quantity: Decimal) -> Order:
+        """Fill `quantity` at the price of now; of a limit order nothing beyond its price, and the rest expires."""
+        limit = order.price
+        if not limit or (limit - self.fill_price(order.symbol, order.side)) * order.side.sign >= 0:
+            order = self._execute(now, order, quantity)
+        return self._expire(now, order) if limit and order.status.is_open else order
+
     def _fill(self, now: int, order: Order, quantity: Decimal) -> Order:
         price = self.fill_price(order.symbol, order.side)
         held = self.book.position(order.symbol, order.position_side)

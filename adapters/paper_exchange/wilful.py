@@ -40,23 +40,23 @@ class WilfulEngine(MatchingEngine):
         finally:
             self._asked = None
 
+    def _execute_now(self, now: int, order: Order, quantity: Decimal) -> Order:
+        if self._plan is None or self._asked is None or order.executed_qty:
+            return super()._execute_now(now, order, quantity)
+        ordered = self._plan.strike(_happening(Stage.FILL, order.type, order, order.client_order_id))
+        if ordered is not None and ordered.fault is Fault.HOLD_FILL:
+            self._held[order.order_id] = (now + ordered.ms, self._asked)
+            return order
+        return super()._execute_now(now, order, quantity) if ordered is None else self._cut(now, order, ordered.share)
+
     def _execute(self, now: int, order: Order, quantity: Decimal) -> Order:
-        if self._plan is None:
-            return super()._execute(now, order, quantity)
-        if self._asked is not None and not order.executed_qty:
-            ordered = self._plan.strike(_happening(Stage.FILL, order.type, order, order.client_order_id))
-            if ordered is not None and ordered.fault is Fault.HOLD_FILL:
-                self._held[order.order_id] = (now + ordered.ms, self._asked)
-                return order
-            if ordered is not None:
-                return self._cut(now, order, ordered.share)
-        if order.order_id not in self._held:
+        if self._plan is None or order.order_id not in self._held:
             return super()._execute(now, order, quantity)
         due, asked = self._held[order.order_id]
         if now < due:
             return order
         del self._held[order.order_id]
-        order = super()._execute(now, order, quantity)
+        order = self._execute_now(now, order, quantity)
         self._attach_late(now, asked)
         return order
 
@@ -64,7 +64,7 @@ class WilfulEngine(MatchingEngine):
         step = self.contracts[order.symbol].step
         part = (order.quantity * share / 100 / step).quantize(Decimal(1), ROUND_DOWN) * step
         if part:
-            order = super()._execute(now, order, part)
+            order = super()._execute_now(now, order, part)
         if order.status.is_open:
             order = replace(order, status=OrderStatus.EXPIRED, update_time=now)
             self._emit(order)

@@ -16,7 +16,10 @@ from domain.position.plan import Protection, TakeProfit, TrailingRules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """`exclude`: symbols never touched, in any spelling. `leverage`: what is set before an entry; 0: left as it is."""
+    """`exclude`: symbols never touched, in any spelling. `leverage`: what is set before an entry; 0: left as it is.
+
+    `slippage_pct`: how many per cent worse than the price decided on an entry may fill; 0: at any price.
+    """
 
     rules: Rules
     protection: Protection
@@ -26,6 +29,7 @@ class Terms:
     atr: AtrRules = field(default_factory=AtrRules)
     exclude: frozenset[str] = frozenset()
     leverage: int = 0
+    slippage_pct: Decimal = Decimal(0)
 
     def for_symbol(self, *, trade_enabled: bool, min_trade_usd: Decimal | None) -> Terms:
         """With the rules that only a single symbol can have."""

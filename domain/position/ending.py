@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from domain.catalogue import EventType
-from domain.position import ledger
+from domain.position import entering, ledger
 from domain.position.state import (
     CloseReason,
     OrderState,
@@ -100,9 +100,22 @@ def _ask_fills(turn: Turn) -> None:
 def _failure(p: Position) -> CloseReason:
     if p.entry is None:
         return CloseReason.OUTSIDE
+    if entering.out_of_bounds(p):
+        return CloseReason.SLIPPAGE
     if p.entry.state is OrderState.DONE:
         return CloseReason.ENTRY_EXPIRED
     return CloseReason.ENTRY_ABSENT if p.entry.exchange_id is None and p.entry.questions else CloseReason.ENTRY_REFUSED
+
+
+def _slippage(p: Position) -> dict[str, object]:
+    """What decided that nothing was bought."""
+    return {
+        "reference_price": p.plan.reference_price,
+        "slippage_pct": p.plan.slippage_pct,
+        "limit_price": entering.bound(p),
+        "mark_price": p.mark_price,
+        "tries": entering.tries(p),
+    }
 
 
 def _reason(p: Position) -> CloseReason:
@@ -148,6 +161,7 @@ def _end(turn: Turn, phase: Phase, reason: CloseReason) -> None:
     turn.say(
         ENDS[phase],
         {
+            **(_slippage(p) if reason is CloseReason.SLIPPAGE else {}),
             "symbol": p.symbol,
             "side": p.side,
             "reason": reason,

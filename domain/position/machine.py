@@ -17,13 +17,13 @@ from decimal import Decimal
 from typing import cast
 
 from domain.catalogue import EventType
-from domain.identity import OrderKind
-from domain.orders import OrderIntent, OrderReport, OrderStatus, PositionReport
+from domain.orders import OrderReport, OrderStatus, PositionReport
 from domain.position import (
     attached,
     calm,
     cover,
     ending,
+    entering,
     exits,
     ladder,
     ledger,
@@ -64,7 +64,6 @@ from domain.position.state import (
     OrderState,
     Phase,
     Position,
-    TrackedOrder,
     TrailState,
 )
 from domain.position.turn import Turn
@@ -91,6 +90,7 @@ def handle(position: Position, heard: Input, now: datetime) -> Transition:
 
 def _decide(turn: Turn) -> None:
     """What is to be done, from what is known."""
+    entering.again(turn)
     tracking.ask_open_questions(turn)
     ledger.settle(turn)
     trailing.watch_age(turn)
@@ -109,46 +109,7 @@ def _decide(turn: Turn) -> None:
 
 
 def _begin(turn: Turn, _: Begin) -> None:
-    p = turn.position
-    if p.entry is not None or p.adopted:
-        return
-    client_id = turn.mint(OrderKind.ENTRY)
-    p = turn.position
-    stop_price = places.first_trigger(p) if p.plan.venue.attached_stop else None
-    if stop_price is not None:
-        attached.with_entry(turn, stop_price)
-    turn.set(
-        entry=TrackedOrder(
-            client_id=client_id, quantity=p.plan.quantity, state=OrderState.SENDING, sent_at=turn.now
-        )
-    )
-    turn.say(
-        EventType.ENTRY_PLACED,
-        {
-            "side": p.side.opening,
-            "symbol": p.symbol,
-            "order_id": client_id,
-            "quantity": p.plan.quantity,
-            "reference_price": p.plan.reference_price,
-        },
-        order_id=client_id,
-    )
-    turn.place(
-        OrderIntent(
-            client_id=client_id,
-            position_id=p.id,
-            account=p.account,
-            symbol=p.symbol,
-            kind=OrderKind.ENTRY,
-            side=p.side.opening,
-            position_side=p.side,
-            quantity=p.plan.quantity,
-            reduce_only=False,
-            trigger_by=p.plan.protection.trigger_by,
-            reference_price=p.plan.reference_price,
-            attached_stop=stop_price,
-        )
-    )
+    entering.begin(turn)
 
 
 def _outcome(turn: Turn, heard: OutcomeHeard) -> None:
@@ -379,7 +340,7 @@ def _phase(turn: Turn) -> None:
             phase = Phase.PENDING_SL
     elif ledger.has_history(p):
         phase = Phase.CLOSING
-    elif p.entry is not None and p.entry.state in (OrderState.LIVE, OrderState.DONE):
+    elif p.entry is not None and (p.earlier is not None or p.entry.state in (OrderState.LIVE, OrderState.DONE)):
         phase = Phase.ENTRY_PLACED
     else:
         held = p.adopted or p.phase in (Phase.PENDING_SL, Phase.ACTIVE, Phase.CLOSING)  # known by the venue's row only

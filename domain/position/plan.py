@@ -84,7 +84,8 @@ class TrailingRules:
 class Plan:
     """What to open and how to protect it. `quantity` in base units; `stop_price` overrides the protection's percent.
 
-    `atr`: average true range at the decision, in quote units.
+    `atr`: average true range at the decision, in quote units. `slippage_pct`: how many per cent worse than
+    `reference_price` the entry may fill; 0: at any price.
     """
 
     quantity: Decimal
@@ -94,4 +95,5 @@ class Plan:
     reference_price: Decimal | None = None
     take_profits: tuple[TakeProfit, ...] = ()
     atr: Decimal | None = None
+    slippage_pct: Decimal = Decimal(0)
     venue: VenueRules = VenueRules()

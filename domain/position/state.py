@@ -87,6 +87,7 @@ class CloseReason(StrEnum):
     ENTRY_REFUSED = "entry_refused"
     ENTRY_ABSENT = "entry_absent"
     ENTRY_EXPIRED = "entry_expired"
+    SLIPPAGE = "slippage"
     RELEASED = "released"
 
 
@@ -251,6 +252,9 @@ class Calm(NamedTuple):
 class Position:
     """One position, its orders and its wishes. Quantities in base units, prices in quote units, times UTC.
 
+    `entry`: the newest order of the entry; `entry_got`: what that one had filled when, by the venue's word, the rest
+    expired or was cancelled. `earlier`: the first of two.
+
     Without slots: a change copies the dictionary of facts, which costs a tenth of calling sixty-odd initialisers, and
     beside the facts it keeps what was derived from them (`derived`).
     """
@@ -273,6 +277,8 @@ class Position:
     adopted: bool = False
 
     entry: TrackedOrder | None = None
+    entry_got: Decimal | None = None
+    earlier: TrackedOrder | None = None
     stops: tuple[StopOrder, ...] = ()
     exits: tuple[ExitOrder, ...] = ()
     targets: tuple[TargetOrder, ...] = ()

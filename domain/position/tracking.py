@@ -279,6 +279,8 @@ def _market_report(turn: Turn, order: TrackedOrder, report: OrderReport) -> None
         return
     if report.status.terminal:
         turn.put(replace(order, state=OrderState.DONE, exchange_id=report.exchange_id, ask_at=None))
+        if not isinstance(order, ExitOrder) and report.status in (OrderStatus.EXPIRED, OrderStatus.CANCELED):
+            turn.set(entry_got=report.filled)
         turn.order_changed(
             order.client_id,
             report.status,

@@ -18,10 +18,11 @@ from domain.records import OrderChange, Trade
 
 
 class Turn:
-    """Collects the changes of one turn. `now` is the time of the input."""
+    """Collects the changes of one turn. `now` is the time of the input, `began` the position before it."""
 
     def __init__(self, position: Position, now: datetime) -> None:
         self.position = position
+        self.began = position
         self.now = now
         self.effects: list[Effect] = []
         self.happenings: list[Happening] = []
@@ -147,13 +148,16 @@ class Turn:
             self.set(exits=tuple(order if x.client_id == order.client_id else x for x in p.exits))
         elif isinstance(order, TargetOrder):
             self.set(targets=tuple(order if t.client_id == order.client_id else t for t in p.targets))
+        elif p.earlier is not None and order.client_id == p.earlier.client_id:
+            self.set(earlier=order)
         else:
             self.set(entry=order)
 
     def tracked(self) -> tuple[TrackedOrder, ...]:
         """All orders of ours, oldest first."""
         p = self.position
-        return ((p.entry,) if p.entry else ()) + p.stops + p.exits + p.targets
+        entries = tuple(order for order in (p.earlier, p.entry) if order is not None)
+        return entries + p.stops + p.exits + p.targets
 
     def order(self, client_id: str | None, exchange_id: str | None = None) -> TrackedOrder | None:
         """The order of ours with this client id, else with this exchange id; one that is not over comes first."""

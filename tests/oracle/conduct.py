@@ -32,7 +32,9 @@ Written = tuple[tuple[int, int], int, Order]
 
 
 class AtMostOnce(Law):
-    """S7. A client id is accepted once, a position has one entry order, an execution happens once.
+    """S7. A client id is accepted once, a position is entered once, an execution happens once.
+
+    A position is entered by one order, or by two: the second one is for what the first left when it was over.
 
     A stop set on the position itself has no id and cannot be accepted twice: the venue keeps one of a kind on a
     position (a second one is brought here), and the same value again changes nothing.
@@ -43,7 +45,7 @@ class AtMostOnce(Law):
     def __init__(self, book: Book, court: Court, measures: Measures) -> None:
         super().__init__(book, court, measures)
         self._ids: dict[str, Order] = {}
-        self._entries: dict[int, Order] = {}
+        self._entries: dict[int, list[Order]] = {}
 
     def hears(self) -> Ears:
         return {Accepted: self._accepted, Repeated: self._repeated}
@@ -59,9 +61,20 @@ class AtMostOnce(Law):
         if first is not order:
             self.breach(line.t, line.symbol, f"{line.client_id} was accepted twice", first.accepted, line)
         elif order.ident.kind == ENTRY:
-            entry = self._entries.setdefault(order.ident.position, order)
-            if entry is not order:
-                self.breach(line.t, line.symbol, "a second entry for one position", entry.accepted, line)
+            self._entered(order, self._entries.setdefault(order.ident.position, []))
+
+    def _entered(self, order: Order, before: list[Order]) -> None:
+        line = order.accepted
+        if len(before) > 1:
+            self.breach(line.t, line.symbol, "a third entry for one position", before[0].accepted, line)
+        elif before:
+            (first,) = before
+            text = f"a second entry for one position, of {line.quantity}: the first was for {first.accepted.quantity}"
+            if first.live:
+                self.breach(line.t, line.symbol, f"{text} and is not over", first.accepted, line)
+            elif first.executed + line.quantity > first.accepted.quantity:
+                self.breach(line.t, line.symbol, f"{text} and got {first.executed}", first.accepted, line)
+        before.append(order)
 
     def _only_one(self, order: Order) -> None:
         twin = next(

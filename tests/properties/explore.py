@@ -54,6 +54,7 @@ LADDERS = (
         TakeProfit(pct=D("0.6"), fraction=D("0.1")),
     ),
 )
+SLIPPAGE_PCT = (D(0), D("0.02"), D("0.5"))
 FAULTS: dict[str, tuple[object, ...]] = {
     "latency": ((0.05, 0.6), (0.2, 2.6), (0.001, 5.0)),
     "stream_latency": ((0.0, 1.5), (0.5, 4.0)),
@@ -203,6 +204,7 @@ def life(seed: int) -> World:
     chosen = plan(chance)
     if side is PositionSide.SHORT and chosen.stop_price is not None:
         chosen = replace(chosen, stop_price=D(60_500))
+    chosen = replace(chosen, slippage_pct=SLIPPAGE_PCT[seed % len(SLIPPAGE_PCT)])
     subset = chance.sample(sorted(FAULTS), chance.randint(0, 7))
     world = World(seed, side, chosen, INSTRUMENT, MARK)
     try:

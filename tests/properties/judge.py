@@ -13,6 +13,7 @@ from decimal import Decimal
 from domain.identity import OrderKind, parse_client_id
 from domain.instrument import PositionSide
 from domain.orders import OrderIntent, OrderStatus, RejectReason
+from domain.position.plan import Plan
 from tests.properties.venue import ZERO, Venue, VenueOrder, Watcher
 
 EXCUSED_S = 5
@@ -26,13 +27,14 @@ class Breach(AssertionError):
 class Judge:
     """Watches one venue for one position of ours."""
 
-    def __init__(self, side: PositionSide, *, holes: bool = False) -> None:
+    def __init__(self, side: PositionSide, plan: Plan, *, holes: bool = False) -> None:
         self.side = side
+        self.plan = plan
         self.holes = holes
         self.venue: Venue
         self.excuses: Counter[str] = Counter()
         self.seen_ids: set[str] = set()
-        self.entries = 0
+        self.entries: list[VenueOrder] = []
         self.best: Decimal | None = None
         self.allowed_stops: set[Decimal] = set()
         self.refused_at: datetime | None = None
@@ -99,10 +101,8 @@ class Judge:
             self.breach("S7", f"{order.client_id} accepted twice")
         self.seen_ids.add(order.client_id or "")
         if parsed.kind is OrderKind.ENTRY:
-            self.entries += 1
+            self._entered(order)
             self.was_flat = False
-        if self.entries > 1:
-            self.breach("S7", "a second entry was accepted")
         if parsed.kind is not OrderKind.ENTRY and not order.reduce_only:
             self.breach("S2", f"{order.client_id} can add risk")
         if order.trigger is None:
@@ -114,6 +114,27 @@ class Judge:
         if len(live) > 2:
             self.breach("S5", f"{len(live)} live stops: {[(o.client_id, str(o.trigger)) for o in live]}")
         self._at(order.trigger, f"{order.client_id}")
+
+    def _entered(self, order: VenueOrder) -> None:
+        """An entry of ours was taken: the only one, or with a slippage bound the second for what the first left."""
+        self.entries.append(order)
+        first, *rest = self.entries
+        if len(rest) > (1 if self.plan.slippage_pct else 0):
+            self.breach("S7", f"entry {len(self.entries)} was accepted")
+        if rest and first.status in (OrderStatus.NEW, OrderStatus.PART_FILLED):
+            self.breach("S7", f"a second entry was accepted beside {first.client_id}")
+        if sum((o.quantity for o in rest), first.filled if rest else first.quantity) > self.plan.quantity:
+            self.breach("S7", f"entries of {[str(o.quantity) for o in self.entries]}, {first.filled} filled first")
+
+    def _within_bounds(self) -> None:
+        """No entry filled beyond the set distance from the price decided on."""
+        reference, pct = self.plan.reference_price, self.plan.slippage_pct
+        if not pct or reference is None:
+            return
+        for trade in self.venue.trades[-1:]:
+            worse = (trade.price - reference) * self.side.sign
+            if any(o.exchange_id == trade.exchange_id for o in self.entries) and worse * 100 > reference * pct:
+                self.breach("A7", f"filled at {trade.price}, {pct} % from {reference} were allowed")
 
     def _target(self, order: VenueOrder) -> None:
         """A take-profit of ours was taken: not before the position is covered, and not a second one for a target."""
@@ -208,6 +229,7 @@ class Judge:
     def changed(self, cause: str) -> None:
         """Anything happened at the venue."""
         size = self.size()
+        self._within_bounds()
         if cause in ("human", "liquidation", "venue"):
             self.outside_at = self.venue.now
         if size > self.last_size:

@@ -50,6 +50,7 @@ class VenueOrder:
     attached: bool = False
     close_position: bool = False
     attached_stop: Decimal | None = None
+    limit: Decimal | None = None
     take_profit: bool = False
 
     def reached(self, mark: Decimal) -> bool:
@@ -131,6 +132,7 @@ class Venue:
             attached=intent.attached,
             close_position=intent.close_position,
             attached_stop=intent.attached_stop,
+            limit=intent.limit_price,
             take_profit=intent.kind is OrderKind.TAKE_PROFIT,
         )
         self.orders[order.exchange_id] = order
@@ -204,8 +206,14 @@ class Venue:
 
     # What happens to orders.
 
+    def price_of(self, side: Side) -> Decimal:
+        """What a buyer pays, or a seller gets."""
+        return self.mark + self.tick * side.sign
+
     def execute(self, order: VenueOrder, quantity: Decimal, *, last: bool) -> None:
-        """Fill some of an ordinary order; `last`: what is left of it expires."""
+        """Fill some of an ordinary order; `last`: what is left of it expires. Nothing fills beyond a limit."""
+        if order.limit is not None and (self.price_of(order.side) - order.limit) * order.side.sign > 0:
+            quantity = ZERO
         if order.status not in (OrderStatus.NEW, OrderStatus.PART_FILLED):
             return
         room = order.quantity - order.filled
@@ -348,7 +356,7 @@ class Venue:
         self.tell(order)
 
     def _trade(self, order: VenueOrder, quantity: Decimal) -> None:
-        price = self.mark + self.tick * order.side.sign
+        price = self.price_of(order.side)
         before, signed = self.quantity, quantity * order.side.sign
         realized = ZERO
         if before * signed < 0:

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 RECEIVE_WINDOW = 2.0
 SKEW = 1.0
+SECOND_TRY_S = 3.0
+THIN_BOOK = 0.3  # how often there is not enough within an entry's bound
 REFUSALS = (RejectReason.OTHER, RejectReason.LIMIT, RejectReason.TRANSIENT)
 
 
@@ -77,6 +79,8 @@ class Wire:
             if effect.intent.client_id in self.world.sent_ids:
                 raise Breach(f"S7: {effect.intent.client_id} was sent twice")
             self.world.sent_ids.add(effect.intent.client_id)
+            if effect.intent.kind is OrderKind.ENTRY:
+                self._entering(effect.intent, life)
             objection = check_intent(
                 effect.intent, record.instrument, None, record.liquidation_price, max_distance_pct=Decimal(25)
             )
@@ -88,6 +92,18 @@ class Wire:
             self.world.say(f"        {effect}"[:160])
         # The intent is made durable first, then it leaves; a process that dies before sends nothing.
         self.world.after(self.world.chance.uniform(0.001, 0.03), lambda: self._leave(effect, life, record))
+
+    def _entering(self, intent: OrderIntent, life: Life) -> None:
+        """A second entry may be sent by who sent the first, soon, and after the venue's word that the first is over."""
+        world = self.world
+        if world.entry_sent is not None:
+            first, by, at = world.entry_sent
+            if first not in world.told_over:
+                raise Breach(f"S12: {intent.client_id} is sent while {first} may still fill")
+            if by != life.number or world.now > at + timedelta(seconds=SECOND_TRY_S):
+                raise Breach(f"S7: {intent.client_id} is sent by life {life.number}, {first} at {at} by life {by}")
+            world.second_tries += 1
+        world.entry_sent = (intent.client_id, life.number, world.now)
 
     def _leave(self, effect: Effect, life: Life, record: Position) -> None:
         if not life.alive:
@@ -198,11 +214,15 @@ class Wire:
 
     def execute(self, order: VenueOrder) -> None:
         """Fill an order at once, or in pieces, or in part only."""
-        if not self.world.chosen(self.world.weather.part_fill):
+        thin = 0.0 if order.limit is None else THIN_BOOK
+        if not self.world.chosen(max(self.world.weather.part_fill, thin)):
             self.world.venue.execute(order, order.quantity, last=True)
             return
         step = self.world.position.instrument.step
         steps = int(order.quantity / step)
+        if order.limit is not None:
+            self.world.venue.execute(order, step * self.world.chance.randint(0, steps), last=True)
+            return
         first = step * self.world.chance.randint(0, steps)
         self.world.venue.execute(order, first, last=False) if first else None
         expires = self.world.chosen(0.5)

@@ -19,20 +19,25 @@ from domain.identity import ClientOrderId, Epoch, mint_position_id
 from domain.instrument import Instrument, PositionSide
 from domain.market.bands import BandIndex
 from domain.orders import (
+    Accepted,
     Fill,
+    Found,
     OrderReport,
     OrderStatus,
 )
 from domain.position import ladder, ledger, machine, trailing
 from domain.position.effects import Cancel, Place, Transition
 from domain.position.inputs import (
+    AnswerHeard,
     Begin,
     FillHeard,
     Input,
     OrderHeard,
+    OutcomeHeard,
     PositionHeard,
     PriceRange,
     Recovered,
+    View,
     Wake,
 )
 from domain.position.plan import MoveStyle, Plan
@@ -55,7 +60,7 @@ class World:
         self.now = START
         self.weather = CALM
         self.history: list[str] = []
-        self.judge = Judge(side, holes=plan.venue.move is MoveStyle.CANCEL_THEN_PLACE)
+        self.judge = Judge(side, plan, holes=plan.venue.move is MoveStyle.CANCEL_THEN_PLACE)
         self.venue = Venue(
             symbol=instrument.symbol,
             mark=mark,
@@ -89,8 +94,12 @@ class World:
             epoch=Epoch(1, 1),
             correlation_id="c",
             opened_at=self.now,
+            mark_price=mark if plan.slippage_pct else None,
         )
         self.sent_ids: set[str] = set()
+        self.entry_sent: tuple[str, int, datetime] | None = None
+        self.told_over: set[str | None] = set()
+        self.second_tries = 0
         self.targets: dict[Decimal, Decimal] = {}
         self.durable: list[Position] = [self.position]
         self.say(f"a {side} of {plan.quantity} at {mark}, {plan}")
@@ -134,6 +143,7 @@ class World:
         p = self.position
         if p.phase.final or not self.life.alive:
             return
+        self._note_end(heard)
         marks = self.venue.marks
         if marks and not self.chosen(self.weather.feed_stops) and (p.mark_at is None or marks[-1][0] > p.mark_at):
             p = p.changed(mark_price=marks[-1][1], mark_at=marks[-1][0])
@@ -164,6 +174,20 @@ class World:
             self._wake += 1
             wake, life = self._wake, self.life
             self.after((transition.wake_at - self.now).total_seconds(), lambda: self._woken(wake, life))
+
+    def _note_end(self, heard: Input) -> None:
+        """Which orders the owner has been told the end of, by whatever way."""
+        reports: list[OrderReport] = []
+        match heard:
+            case OrderHeard(report=report) | AnswerHeard(answer=Found(report=report)):
+                reports = [report]
+            case OutcomeHeard(outcome=Accepted(report=OrderReport() as report)):
+                reports = [report]
+            case View(orders=orders):
+                reports = list(orders)
+            case _:
+                pass
+        self.told_over |= {report.client_id for report in reports if report.status.terminal}
 
     def _no_short_cut(self, p: Position, heard: Input, transition: Transition) -> None:
         """What a position remembers of itself (derived figures, its calm) must not change any answer."""

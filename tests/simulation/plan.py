@@ -96,6 +96,9 @@ WAVES: list[dict[str, Any]] = [
 ]
 """A signal of the simulation is of the wave of its minute."""
 
+SLIPPAGE_PCT = ("0.02", "0.5", "0", "0.05")
+"""Half the spread is 0.01 %: the narrow bounds are passed by a mark that moves while the entry is on its way."""
+
 
 @cache
 def settings(variant: int) -> Settings:
@@ -113,7 +116,7 @@ def settings(variant: int) -> Settings:
         {
             "trailing": trailing[variant],
             "protection": {"stop_pct": Decimal("0.6" if variant < 3 else "2")},
-            "entries": {"cooldown_s": 1.0, **WAVES[variant]},
+            "entries": {"cooldown_s": 1.0, "slippage_pct": SLIPPAGE_PCT[variant], **WAVES[variant]},
             "reconciler": {"interval_s": RECONCILE_S},
         }
     )

@@ -131,7 +131,9 @@ class SimulatedExchange:
             "reduceOnly": "true" if intent.reduce_only else "false",
         }
         if intent.trigger_price is None:
-            request = self._note("POST", "/fapi/v1/order", {**common, "newClientOrderId": intent.client_id})
+            limited = {} if intent.limit_price is None else {"type": "LIMIT", "price": plain(intent.limit_price)}
+            named = {**common, **limited, "newClientOrderId": intent.client_id}
+            request = self._note("POST", "/fapi/v1/order", named)
             self._refuse_duplicate(request, self.engine.book.order_by_client_id(intent.symbol, intent.client_id))
             asked = MarketRequest(
                 symbol=intent.symbol,
@@ -139,6 +141,7 @@ class SimulatedExchange:
                 quantity=intent.quantity,
                 reduce_only=intent.reduce_only,
                 client_order_id=intent.client_id,
+                limit_price=intent.limit_price,
             )
             events = self._do(request, lambda now: self.engine.place_market(now, asked))
             self.accepted(intent.client_id)

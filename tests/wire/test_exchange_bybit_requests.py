@@ -136,6 +136,18 @@ def test_an_entry_without_a_stop_and_one_whose_stop_watches_the_last_price() -> 
     scenario(play)
 
 
+def test_an_entry_with_a_bound_is_a_limit_order_that_does_not_rest() -> None:
+    async def play(client: CcxtTradingClient, venue: RecordingVenue) -> None:
+        await client.place(intent(limit_price=Decimal("60300.10"), attached_stop=Decimal(55000)))
+        assert venue.paths() == [CREATE]
+        asked = {name: venue.last().params[name] for name in ("orderType", "timeInForce", "price", "qty", "stopLoss")}
+        assert asked == {
+            "orderType": "Limit", "timeInForce": "IOC", "price": "60300.1", "qty": "0.002", "stopLoss": "55000"
+        }  # fmt: skip
+
+    scenario(play)
+
+
 def test_an_exit_is_reduce_only() -> None:
     async def play(client: CcxtTradingClient, venue: RecordingVenue) -> None:
         assert isinstance(await client.place(intent(OrderKind.EXIT)), Accepted)

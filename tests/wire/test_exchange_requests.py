@@ -109,6 +109,24 @@ def test_an_entry_is_one_market_order() -> None:
     scenario(play)
 
 
+def test_an_entry_with_a_bound_is_a_limit_order_that_does_not_rest() -> None:
+    async def play(client: CcxtTradingClient, venue: RecordingVenue) -> None:
+        await client.place(intent(limit_price=Decimal("60300.10")))
+        assert venue.paths() == [ORDER]
+        assert venue.last().params == {
+            "symbol": "BTCUSDT",
+            "side": "BUY",
+            "type": "LIMIT",
+            "timeInForce": "IOC",
+            "price": "60300.1",
+            "quantity": "0.002",
+            "newOrderRespType": "RESULT",
+            "newClientOrderId": "hfabcd-1-1_1-1e",
+        }
+
+    scenario(play)
+
+
 def test_a_stop_is_one_conditional_order_with_its_trigger() -> None:
     async def play(client: CcxtTradingClient, venue: RecordingVenue) -> None:
         outcome = await client.place(intent(OrderKind.STOP))

@@ -64,12 +64,19 @@ class Conversation:
         *,
         adopted: bool = False,
         venue: VenueRules | None = None,
+        slippage_pct: Decimal = NOTHING,
         **trailing: Any,
     ) -> None:
         self.now = START
         self.side = side
         rules = TrailingRules(**{"min_interval_s": D(0), **trailing})
-        plan = Plan(quantity=SIZE, protection=Protection(), trailing=rules, reference_price=ENTRY)
+        plan = Plan(
+            quantity=SIZE,
+            protection=Protection(),
+            trailing=rules,
+            reference_price=ENTRY,
+            slippage_pct=slippage_pct,
+        )
         if venue is not None:
             plan = replace(plan, venue=venue)
         self.position = Position(
@@ -84,6 +91,7 @@ class Conversation:
             correlation_id="c",
             opened_at=START,
             adopted=adopted,
+            mark_price=ENTRY if slippage_pct else None,
         )
         self.last: Transition = machine.handle(self.position, Wake(), self.now) if adopted else self._begin()
         self.number = 100

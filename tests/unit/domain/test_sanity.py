@@ -124,6 +124,11 @@ def test_an_entry_whose_own_stop_the_mark_has_passed_is_insane() -> None:
     assert refusal_of(entry, objection) is RejectReason.INSANE
 
 
+@pytest.mark.parametrize("price", [D(60_300), D(60_000), D(59_700)])
+def test_an_entry_may_have_a_limit_on_either_side_of_the_mark(price: Decimal) -> None:
+    assert check(intent(OrderKind.ENTRY, limit_price=price)) is None
+
+
 RULES: list[tuple[Rule, OrderKind, dict[str, Any]]] = [
     (Rule.IDENTITY, OrderKind.STOP, {"symbol": "ETHUSDT"}),
     (Rule.DIRECTION, OrderKind.STOP, {"side": Side.BUY}),
@@ -132,6 +137,12 @@ RULES: list[tuple[Rule, OrderKind, dict[str, Any]]] = [
     (Rule.SIZE, OrderKind.ENTRY, {"quantity": D("100.001")}),
     (Rule.SHAPE, OrderKind.EXIT, {"trigger_price": D(59_000)}),
     (Rule.SHAPE, OrderKind.EXIT, {"attached_stop": D(59_000)}),
+    (Rule.SHAPE, OrderKind.EXIT, {"limit_price": D(59_000)}),
+    (Rule.NUMBER, OrderKind.ENTRY, {"limit_price": D("NaN")}),
+    (Rule.NUMBER, OrderKind.ENTRY, {"limit_price": D(-1)}),
+    (Rule.GRID, OrderKind.ENTRY, {"limit_price": D("60300.05")}),
+    (Rule.DISTANCE, OrderKind.ENTRY, {"limit_price": D(70_000)}),
+    (Rule.DISTANCE, OrderKind.ENTRY, {"limit_price": D(50_000)}),
     (Rule.MARK_SIDE, OrderKind.TAKE_PROFIT, {"trigger_price": D(59_000)}),
     (Rule.DISTANCE, OrderKind.STOP, {"trigger_price": D(50_000)}),
     (Rule.DISTANCE, OrderKind.ENTRY, {"attached_stop": D(50_000)}),

@@ -78,6 +78,28 @@ def s7_second_entry_for_one_position(x: TinyExchange) -> None:
     x.stop("98", "1", sequence=6)
 
 
+def s7_second_try_of_the_whole_size(x: TinyExchange) -> None:
+    order = x.entry("2", filled="1")
+    x.end(order)
+    stop = x.stop("98", "1", close_position=True)
+    x.entry("2", sequence=3)
+    x.cancel(stop)
+
+
+def s7_second_try_beside_the_first(x: TinyExchange) -> None:
+    order = x.entry("2", filled="1")
+    x.stop("98", "1", close_position=True)
+    x.entry("1", sequence=3)
+    x.end(order)
+
+
+def s7_third_try(x: TinyExchange) -> None:
+    x.end(x.entry("3", filled="1"))
+    x.stop("98", "1", close_position=True)
+    x.end(x.entry("2", sequence=3, filled="1"))
+    x.entry("1", sequence=4)
+
+
 def s7_entry_after_its_close(x: TinyExchange) -> None:
     stop = opened(x)
     x.fire(stop, "98")
@@ -199,6 +221,9 @@ BUGS = (
     s7_one_id_accepted_twice,
     s7_entry_sent_again,
     s7_second_entry_for_one_position,
+    s7_second_try_of_the_whole_size,
+    s7_second_try_beside_the_first,
+    s7_third_try,
     s7_entry_after_its_close,
     s7_execution_twice,
     s8_epoch_backwards,

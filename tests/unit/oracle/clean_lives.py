@@ -50,6 +50,14 @@ def closes_by_exit_then_cancels(x: TinyExchange) -> None:
     x.cancel(stop)
 
 
+def enters_in_two_tries(x: TinyExchange) -> None:
+    x.end(x.entry("2", filled="1"))
+    x.entry("1", sequence=2)
+    x.wait(20)
+    stop = x.stop("98", sequence=3, close_position=True)
+    x.fire(stop, "98")
+
+
 def grows_with_partial_fills(x: TinyExchange) -> None:
     order = x.entry("2", filled="1")
     first = x.stop("98", "1")
@@ -157,6 +165,7 @@ CLEAN: tuple[Story, ...] = (
     trails_and_stops_out,
     short_trails,
     closes_by_exit_then_cancels,
+    enters_in_two_tries,
     grows_with_partial_fills,
     close_position_stop,
     first_stop_refused_then_closed,
