@@ -204,7 +204,8 @@ class RequestDesk:
                 cost = costs.candles_since(since, self._actor.clock.now())
                 self._queue(Priority.QUERY, lambda: self._candles_asked.mark(message), cost)
             case AskQuote():
-                self._queue(Priority.QUERY, lambda: self._quote(message), costs.QUOTE)
+                # Part of an entry, which waits for it.
+                self._queue(Priority.ENTRY, lambda: self._quote(message), costs.QUOTE)
             case AskTradedCandles(count=count):
                 self._queue(Priority.QUERY, lambda: self._candles_asked.traded(message), costs.page(count))
             case CancelOrphan(ref=ref):

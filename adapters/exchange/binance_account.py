@@ -27,7 +27,7 @@ _COUNTS = (
 )
 _PLACED = frozenset({Errand.PLACE})
 LIMITS = (
-    RateLimit(of=frozenset(Errand), weighed=True, most=_WEIGHT, window_s=60, kept=10, burst=820),
+    RateLimit(of=frozenset(Errand), weighed=True, most=_WEIGHT, window_s=60, kept=60, burst=820),
     RateLimit(of=_PLACED, most=_ORDERS, window_s=60, kept=20, burst=300),
     RateLimit(of=_PLACED, most=_ORDERS_10S, window_s=10, kept=10),
 )

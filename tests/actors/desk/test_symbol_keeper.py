@@ -22,7 +22,7 @@ from persistence.database import DatabaseAway
 from persistence.embedded import EmbeddedPostgres
 from persistence.reader import Reader
 from tests.actors.desk.scene import PRICES, D, instrument
-from tests.actors.order_path.stage import Heard, Stage
+from tests.actors.order_path.stage import Heard, Stage, until
 from tests.unit.domain.conversation import protected
 
 SETTINGS = Settings.model_validate({"accounts": {"main": {"exchange": "binanceusdm"}}})
@@ -109,6 +109,7 @@ def test_open_positions_hear_of_it_whoever_changed_it(keeping: Keeping) -> None:
     keeping.sql("UPDATE monitoring.symbol_settings SET protection_overrides = '{\"stop_pct\": 0.8}'")
     keeping.look()
     assert keeping.owner.wait(RulesChanged).protection.stop_pct == D("0.8")
+    until(lambda: bool(keeping.events(EventType.SYMBOL_SETTINGS_CHANGED)))
     (event,) = keeping.events(EventType.SYMBOL_SETTINGS_CHANGED)
     assert event.data["by"] == "database"
 
