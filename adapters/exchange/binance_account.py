@@ -20,6 +20,7 @@ DOMAINS: tuple[str, ...] = ("binance.com", "binancefuture.com", "binance.us", "b
 BAN_S = 120  # the shortest there is; the next answer names the end
 # exchangeInfo's rateLimits: weight a minute and IP address, orders a minute and ten seconds and account.
 _WEIGHT, _ORDERS, _ORDERS_10S = 2_400, 1_200, 300
+_UNASKED = 60  # weight of our half that leaves without being asked about: protection, listen keys, leverage
 _COUNTS = (
     ("X-MBX-USED-WEIGHT-1M", Limit.REQUESTS, _WEIGHT, 60),
     ("X-MBX-ORDER-COUNT-1M", Limit.ORDERS, _ORDERS, 60),
@@ -27,7 +28,7 @@ _COUNTS = (
 )
 _PLACED = frozenset({Errand.PLACE})
 LIMITS = (
-    RateLimit(of=frozenset(Errand), weighed=True, most=_WEIGHT, window_s=60, kept=60, burst=820),
+    RateLimit(of=frozenset(Errand), weighed=True, most=_WEIGHT - 2 * _UNASKED, window_s=60, kept=10, burst=820),
     RateLimit(of=_PLACED, most=_ORDERS, window_s=60, kept=20, burst=300),
     RateLimit(of=_PLACED, most=_ORDERS_10S, window_s=10, kept=10),
 )
