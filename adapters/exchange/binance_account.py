@@ -20,7 +20,7 @@ DOMAINS: tuple[str, ...] = ("binance.com", "binancefuture.com", "binance.us", "b
 BAN_S = 120  # the shortest there is; the next answer names the end
 # exchangeInfo's rateLimits: weight a minute and IP address, orders a minute and ten seconds and account.
 _WEIGHT, _ORDERS, _ORDERS_10S = 2_400, 1_200, 300
-_UNASKED = 60  # weight of our half that leaves without being asked about: protection, listen keys, leverage
+_UNASKED = 20  # weight of our half that leaves without being asked about: protection, listen keys, leverage
 _COUNTS = (
     ("X-MBX-USED-WEIGHT-1M", Limit.REQUESTS, _WEIGHT, 60),
     ("X-MBX-ORDER-COUNT-1M", Limit.ORDERS, _ORDERS, 60),

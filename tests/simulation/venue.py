@@ -109,6 +109,8 @@ class SimulatedExchange:
         self.marks: Callable[[Price], object] = lambda _price: None
         self.tell: Callable[[str], object] | None = None
         self.candles: dict[str, list[list[Any]]] = {symbol: [] for symbol in contracts}
+        self.readings: list[tuple[int, int]] = []
+        """When the whole account was asked for, and what the requests of the minute before it weighed."""
         self._digest = hashlib.blake2b(digest_size=16)
         self._seq = 0
         self._past: dict[str, list[tuple[int, engine.Position]]] = {symbol: [] for symbol in contracts}
@@ -207,6 +209,7 @@ class SimulatedExchange:
 
     def positions(self, at_ms: int, lag_ms: int = 0) -> tuple[PositionReport, ...]:
         """GET /v2/positionRisk, as it was `lag_ms` ago."""
+        self.readings.append((self.clock(), self.weight_of_last_minute()))
         self._question("/fapi/v2/positionRisk", {})
         return tuple(self._position(symbol, at_ms, lag_ms, Source.SNAPSHOT) for symbol in self.engine.contracts)
 

@@ -45,6 +45,9 @@ _OUTSIDE = (
 )
 # Of these, what only a reading of the account can make good.
 _LOST_NEWS = _OUTSIDE[2:]
+_ACTED = _OUTSIDE[:2]
+_GONE = ("a request was lost", "a reply was lost")
+UNREAD_MS, USED_UP = 20_000, 900
 
 
 def violations(world: World, breaches: tuple[Breach, ...]) -> list[Violation]:
@@ -130,6 +133,21 @@ def _blind(world: World, breach: Breach) -> bool:
     dark = ("the streams are dead", "a stream was cut")
     cut = any(0 <= breach.at - at <= GRACE_MS and why.startswith(dark) for at, _, why in court._disturbances)
     return cut or any(since <= breach.at <= until for since, until, _ in court._absences)
+
+
+def _unread(world: World, breach: Breach) -> bool:
+    """LAWS S15 goes first: what was lost on the stream is found by a reading, which waits for the minute's requests."""
+    disturbances = world.exchange.judge.court._disturbances
+    gone = [at for at, symbol, why in disturbances if symbol is None and why.startswith(_GONE)]
+    readings = [each for each in world.exchange.readings if not any(0 <= at - each[0] <= CROSSING_MS for at in gone)]
+    for acted, symbol, why in disturbances:
+        if symbol != breach.symbol or not why.startswith(_ACTED) or not 0 <= breach.at - acted <= UNREAD_MS:
+            continue
+        lost = any(-GRACE_MS <= at - acted <= 0 and news.startswith(_LOST_NEWS) for at, _, news in disturbances)
+        asked, weighed = next(((at, weight) for at, weight in readings if at > acted), (0, 0))
+        if lost and asked > acted + GRACE_MS and weighed > USED_UP:
+            return True
+    return False
 
 
 def _outsider_before(world: World, breach: Breach) -> bool:
@@ -304,6 +322,7 @@ _EXCUSES: tuple[tuple[tuple[str, ...], str, Callable[[World, Breach], bool], str
     (("S3",), "", _emergency, "an emergency stop, when neither a close nor the better price could be had"),
     (("S15",), "", _started_often, "the process or its actors were started again and again within the minute"),
     (("S13",), "wrong side", _blind, "the mark could not be known: no stream, or we stood still"),
+    (("S1", "S2", "S4", "S6"), "", _unread, "an outsider's act was lost, and the reading waited for the minute (S15)"),
     (("S4",), "", _outsider_before, _ON_ITS_WAY),
     (("S1",), "we uncovered", _outsider_before, _ON_ITS_WAY),
     (("S4",), "", _outsider_while_away, _AWAY),
