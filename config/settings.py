@@ -165,7 +165,7 @@ class Entries(Section):
     max_symbol_usd: Annotated[PositiveOrOff, HOT] = Decimal(0)
     spread_pct: Annotated[PercentOrOff, HOT] = Decimal("0.1")
     spread_action: Annotated[Literal["refuse", "warn"], HOT] = "refuse"
-    slippage_pct: Annotated[PercentOrOff, HOT] = Decimal("0.5")
+    slippage_pct: Annotated[PercentOrOff, HOT] = Decimal(0)
     sessions: Annotated[tuple[tuple[Hour, Hour], ...], HOT] = ((0, HOURS_A_DAY),)
     stop_list: Annotated[tuple[SymbolName, ...], HOT] = ()
     allow_list: Annotated[tuple[SymbolName, ...], HOT] = ()

@@ -57,12 +57,10 @@ def entry_in_doubt(command: str, act: Act, **body: object) -> Story:
 
 
 def entry_cut(stage: Stage) -> None:
-    """The entry and its second try are filled in part: the stop has the size of what was filled."""
-    stage.fault("cut_fill", Act.MARKET, share=40, next=2, where={"reduce_only": ""})
+    """The entry is filled in part: the stop has the size of what was filled."""
+    stage.fault("cut_fill", Act.MARKET, share=40, where={"reduce_only": ""})
     stage.order()
     stage.state("ACTIVE")
-    tries = {"type": "entry_filled", "position": stage.id}
-    stage.service.wait_for(lambda: len(stage.service.events(**tries)) == 2, 15, "two tries, filled in part")
     shown = stage.protected()
     (life,) = stage.lives()
     assert life.entered == Decimal(shown["quantity"])

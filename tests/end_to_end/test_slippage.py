@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import judge
-from tests.end_to_end.service import ServiceProcess, running
+from tests.end_to_end.service import Sections, ServiceProcess, running
 
 pytestmark = pytest.mark.chaos
 
 
 @pytest.fixture(scope="module", params=["binanceusdm", "bybit"])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    account = {"exchange": request.param}
-    with running(tmp_path_factory.mktemp(request.param), {"accounts.main": account}) as started:
+    settings: Sections = {"accounts.main": {"exchange": request.param}, "entries": {"slippage_pct": Decimal("0.5")}}
+    with running(tmp_path_factory.mktemp(request.param), settings) as started:
         yield started
 
 

@@ -99,7 +99,7 @@ def rows() -> Iterator[Row]:
     yield Row("entries.allow_list", (SYMBOL,), rule("allow_list"), frozenset(), {SYMBOL})
     yield Row("entries.spread_pct", D(3), rule("spread_pct"), D("0.1"), D(3))
     yield Row("entries.spread_action", "warn", rule("spread_warns"), False, True)
-    yield Row("entries.slippage_pct", D(2), lambda h: h.terms.slippage_pct, D("0.5"), D(2))
+    yield Row("entries.slippage_pct", D(2), lambda h: h.terms.slippage_pct, D(0), D(2))
     yield Row("entries.max_symbol_usd", D(800), rule("max_symbol_usd"), D(0), D(800))
     yield Row("risk.daily_loss_usd", D(90), rule("daily_loss_usd"), D(0), D(90))
     yield Row("risk.margin_reserve_pct", D(9), rule("margin_reserve_pct"), D(5), D(9))
