@@ -467,7 +467,8 @@ def test_candles_balance_and_leverage(paper: BybitPaper) -> None:
         assert len(candles) >= 2
         assert all(candle.low <= candle.open <= candle.high for candle in candles)
         span = timedelta(minutes=5)
-        closed_at = now() - (now() - EPOCH) % span
+        at = now()
+        closed_at = at - (at - EPOCH) % span
         closed = await client.closed_candles(SYMBOL, span, 240, closed_at)
         assert [each.opened_at for each in closed] == [closed_at - n * span for n in range(240, 0, -1)]
         balance = await client.balance()

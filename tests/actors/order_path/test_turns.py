@@ -126,7 +126,7 @@ def test_questions_wait_for_budget_and_protection_never_does() -> None:
         line.queue(PROTECTION, weight=60)
         await line.settle()
         assert line.begun == [QUERY, PROTECTION]
-        await line.later(22.5)  # 60 for the protection, 60 for the question, at 5.2 a second
+        await line.later(20)  # 60 for the protection, 60 for the question, at 5.8 a second
         assert line.begun == [QUERY, PROTECTION]
         await line.later(1.1)
         assert line.begun == [QUERY, PROTECTION, QUERY]
