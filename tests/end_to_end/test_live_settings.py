@@ -196,3 +196,5 @@ def test_an_open_position_takes_over_a_nearer_stop_and_keeps_it(shared: ServiceP
     ]  # fmt: skip
     resting = shared.wait_for(lambda: lone_stop(shared, "DOTUSDT"), 10, "one stop at the exchange")
     assert resting == third
+    shared.ctl("position.close", id=opened["id"])  # the next test on the symbol finds it free
+    shared.wait_state(opened["id"], "CLOSED")
