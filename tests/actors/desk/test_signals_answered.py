@@ -251,11 +251,8 @@ def test_waits_for_the_first_reading_of_the_account(scene: Scene) -> None:
     assert scene.outcome(name)["outcome"] == "opened"
 
 
-def test_waits_until_the_account_is_heard_shortly_after_a_start(scene: Scene) -> None:
-    """A restart must not decide by who is quicker, the signal or the account's stream."""
-    standing = Standing()
-    standing.stream_lost("not connected yet")
-    scene.desk(accounts={"main": {"standing": standing}})
+def opens_when_the_account_is_heard(scene: Scene, standing: Standing) -> None:
+    """A signal that comes while the stream is away is left unanswered, and opens once the account is heard and read."""
     name = fresh()
     scene.store(signal_row(name, "BTCUSDT"))
     scene.wait(lambda: scene.reader.signal(name), "the signal in the database")
@@ -267,6 +264,14 @@ def test_waits_until_the_account_is_heard_shortly_after_a_start(scene: Scene) ->
     standing.stream_connected(at)
     standing.seen(AccountSnapshot(account="main", asked_at=at, answered_at=at, positions=(), orders=()), ())
     assert scene.outcome(name)["outcome"] == "opened"
+
+
+def test_waits_until_the_account_is_heard_shortly_after_a_start(scene: Scene) -> None:
+    """A restart must not decide by who is quicker, the signal or the account's stream."""
+    standing = Standing()
+    standing.stream_lost("not connected yet")
+    scene.desk(accounts={"main": {"standing": standing}})
+    opens_when_the_account_is_heard(scene, standing)
 
 
 def test_a_stream_that_has_just_broken_means_later_and_one_that_stays_away_no(
@@ -277,17 +282,7 @@ def test_a_stream_that_has_just_broken_means_later_and_one_that_stays_away_no(
     standing = Standing()
     scene.desk(accounts={"main": {"standing": standing}})
     standing.stream_lost("closed by the venue")
-    name = fresh()
-    scene.store(signal_row(name, "BTCUSDT"))
-    scene.wait(lambda: scene.reader.signal(name), "the signal in the database")
-    assert scene.by_hand().code == "entries_closed"
-    row = scene.reader.signal(name)
-    assert row is not None
-    assert not row["is_processed"]
-    at = scene.stage.clock.now()
-    standing.stream_connected(at)
-    standing.seen(AccountSnapshot(account="main", asked_at=at, answered_at=at, positions=(), orders=()), ())
-    assert scene.outcome(name)["outcome"] == "opened"
+    opens_when_the_account_is_heard(scene, standing)
 
     monkeypatch.setattr(wave_desk, "BLIND_FOR_S", 0.0)
     standing.stream_lost("closed by the venue")
