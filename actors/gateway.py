@@ -163,6 +163,7 @@ class RequestDesk:
 
     async def look_first(self) -> None:
         """See whether orders of a higher term rest at the venue. Raises VenueFailure."""
+        self._turns.charge(costs.reading(owned=0))
         for report in (await self._client.snapshot()).orders:
             self._wiring.lease.saw(report.client_id, "open orders at the start")
 

@@ -108,6 +108,10 @@ class Turns:
         heapq.heappush(self._moves, move)
         self._next()
 
+    def charge(self, cost: Cost) -> None:
+        """Something leaves that cannot wait for a turn, and that the others make room for: what a start has to know."""
+        self._budget.charge(cost, self._clock.monotonic())
+
     def pause(self, seconds: float, of: Iterable[Priority] = WAITING) -> None:
         """Nothing of these leaves for so long."""
         for priority in of:
@@ -169,7 +173,7 @@ class Turns:
         return self._protective_running < MOVES_AT_ONCE and self._may(Priority.MOVE, move.cost)
 
     def _begin(self, job: Job) -> None:
-        self._budget.charge(job.cost, self._clock.monotonic())
+        self.charge(job.cost)
         self._protective_running += job.protective
         task = asyncio.get_running_loop().create_task(job.work())
         self._running.add(task)

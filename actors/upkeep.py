@@ -80,6 +80,7 @@ class Upkeep:
         self._start(self._every(SYNCHRONISE_EVERY_S, self._client.synchronise))
         self._start(self._every(INSTRUMENTS_EVERY_S, lambda: self._refresh("daily")))
         if first:
+            self._turns.charge(costs.CHECK)
             try:
                 async with asyncio.timeout(FIRST_CHECK_WITHIN_S):
                     await self._read_account()

@@ -13,7 +13,7 @@ import pytest
 from actors import messages
 from actors.owners import Place as Where
 from adapters.exchange import binance, bybit
-from adapters.exchange.interface import RateLimit
+from adapters.exchange.interface import Errand, RateLimit
 from domain.identity import OrderKind
 from domain.orders import Accepted, OrderIntent, Rejected, RejectReason
 from domain.position.effects import AskPosition, Place
@@ -122,6 +122,20 @@ def test_a_waiting_move_whose_other_stop_is_lost_leaves_at_once(tmp_path: Path) 
         bench.stage.owners.handed_over(bare)
         bench.client.wait("place", 6)
         assert time.monotonic() - begun < 0.9
+    finally:
+        bench.stop()
+
+
+def test_the_check_of_the_account_at_a_start_takes_its_share_of_the_budget(tmp_path: Path) -> None:
+    """Sixty of sixty-five are gone: one question may be asked, the next one waits for minutes."""
+    limit = RateLimit(of=frozenset(Errand), weighed=True, most=132, window_s=60, kept=0, burst=65)
+    bench = bench_of(tmp_path, (limit,))
+    try:
+        for number in range(3):
+            bench.perform(AskPosition(), owner=Owner(number=FIRST + number))
+        bench.client.wait("position", 1)
+        assert isinstance(bench.outcome(bench.place()), Accepted)
+        assert sum(name == "position" for name, _ in bench.client.calls) == 1
     finally:
         bench.stop()
 

@@ -35,6 +35,7 @@ from tests.actors.order_path.house import Exchange, House, settled, stop_price
 from tests.actors.order_path.leases import held_lease
 from tests.actors.order_path.scripted import Owner
 from tests.actors.order_path.stage import Stage, until
+from tests.oracle.reader import RequestLine, read_lines
 from tests.persistence.samples import position
 
 pytestmark = pytest.mark.wire
@@ -111,9 +112,8 @@ class Wire:
 
     def requests(self, *paths: str) -> int:
         """How many requests the exchange was asked, of these paths or of all but the clock's."""
-        lines = (self.exchange.directory / "timeline.jsonl").read_text().splitlines()
-        asked = [json.loads(line) for line in lines]
-        found = [line["path"].rsplit("/", 1)[-1] for line in asked if line.get("kind") == "request"]
+        lines = read_lines(self.exchange.directory / "timeline.jsonl")
+        found = [line.path.rsplit("/", 1)[-1] for line in lines if isinstance(line, RequestLine)]
         return sum(path in paths if paths else path != "time" for path in found)
 
     def close(self) -> None:
