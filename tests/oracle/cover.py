@@ -181,6 +181,9 @@ class NoHole(Law):
         order, life = fact.order, fact.life
         if not (order.our_stop and fact.was_live and fact.by is By.US and life is not None and life.owner is not None):
             return
+        if not order.closes(life.side):
+            # A stop of the side that was there before a human turned the position over: it covered nothing of this one.
+            return
         size, cover = self.book.size(life.key), self.book.cover(life.key)
         if cover >= size:
             if order.owner == life.owner:

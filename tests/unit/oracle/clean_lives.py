@@ -94,6 +94,19 @@ def a_human_closes(x: TinyExchange) -> None:
     x.cancel(stop)
 
 
+def turned_over_and_its_stop_cancelled_late(x: TinyExchange) -> None:
+    """Our stop of the side that was there covers nothing of what a human opened: to cancel it leaves no hole."""
+    stop = opened(x)
+    x.market("web_1", "SELL", "2", origin="human")
+    x.wait(1000)
+    adopted_stop = x.stop("102", side="BUY", position=2)
+    x.change(adopted_stop, "CANCELED")
+    x.wait(500)
+    x.cancel(stop)
+    x.wait(500)
+    x.stop("102", side="BUY", position=2, sequence=3)
+
+
 def liquidated(x: TinyExchange) -> None:
     stop = opened(x)
     x.change(stop, "EXPIRED", more=True)
@@ -171,6 +184,7 @@ CLEAN: tuple[Story, ...] = (
     first_stop_refused_then_closed,
     stop_cancelled_by_hand_and_put_right,
     a_human_closes,
+    turned_over_and_its_stop_cancelled_late,
     liquidated,
     a_strangers_position_without_a_stop,
     adopted,
