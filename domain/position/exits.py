@@ -20,6 +20,7 @@ from domain.position.state import CloseReason, ExitOrder, OrderState, Position
 from domain.position.turn import Turn
 
 EXIT_PAUSE_S = 0.25
+ENTRY_PATIENCE_S = 2.0
 EXIT_PAUSE_LIMIT_S = 5
 REFUSALS_BEFORE_EMERGENCY = 2
 TAKE_PROFIT_PAUSE_LIMIT_S = 60
@@ -36,6 +37,8 @@ def decide(turn: Turn) -> None:
     if not wants:
         _take_profit(turn)
         return
+    if _entry_goes_on(turn):
+        return
     _emergency(turn)
     p = turn.position
     if p.exit_retry_at is not None and turn.now < p.exit_retry_at:
@@ -47,6 +50,21 @@ def decide(turn: Turn) -> None:
         return
     final = p.close_wanted is not None
     _send(turn, quantity, p.close_wanted or CloseReason.OPERATOR, final)
+
+
+def _entry_goes_on(turn: Turn) -> bool:
+    """A close waits a moment for an entry that still fills under a stop on the position itself.
+
+    That stop goes when the position is flat, and what the entry fills after it would stand bare.
+    """
+    p = turn.position
+    if not p.plan.venue.attached_stop or p.entry is None or p.entry.state.over or not covered(turn):
+        return False
+    until = p.entry.sent_at + timedelta(seconds=ENTRY_PATIENCE_S)
+    if turn.now >= until:
+        return False
+    turn.wake_at(until)
+    return True
 
 
 def _take_profit(turn: Turn) -> None:

@@ -98,6 +98,30 @@ def test_nothing_on_the_position_says_nothing_before_the_fill() -> None:
     assert talk.wants(Place) == []
 
 
+def filling() -> tuple[Conversation, OrderIntent]:
+    """A third of an entry has filled, under the stop that came with it."""
+    talk = Conversation(venue=ATTACHED)
+    entry = talk.placed(OrderKind.ENTRY)
+    talk.accept(entry)
+    talk.see(entry, OrderStatus.PART_FILLED, filled=D("0.004"), price=ENTRY)
+    return talk, entry
+
+
+def test_a_close_waits_for_an_entry_that_still_fills_under_a_stop_that_goes_with_a_flat_position() -> None:
+    talk, entry = filling()
+    talk.hear(closing())
+    assert talk.wants(Place) == []
+    talk.see(entry, OrderStatus.FILLED, filled=SIZE, price=ENTRY)
+    assert talk.placed(OrderKind.EXIT).quantity == SIZE
+
+
+def test_a_close_does_not_wait_for_ever_for_an_entry_that_does_not_end() -> None:
+    talk, _ = filling()
+    talk.hear(closing())
+    talk.wait(2)
+    assert talk.placed(OrderKind.EXIT).quantity == D("0.004")
+
+
 @BOTH
 def test_an_attached_stop_moves_in_place_without_a_second_order_or_a_cancel(side: PositionSide) -> None:
     talk, _ = attached(side)
