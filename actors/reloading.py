@@ -16,8 +16,9 @@ from actors.directory import Directory
 from actors.messages import ReconcileNow
 from actors.owners import Owners
 from config.changes import Change, changes, merged
+from config.fields import Level
 from config.in_force import SettingsInForce
-from config.settings import Level, Log, Settings
+from config.settings import Log, Settings
 from config.sources import Problem, SettingsError
 from domain.catalogue import EventType
 from domain.entries.terms import Terms

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from config.fields import Hot, Section
 from config.keys import may_be_shown
-from config.settings import Hot, Section, Settings
+from config.settings import Settings
 from config.sources import KeyPath
 
 HIDDEN = "***"

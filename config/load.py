@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from config.fields import Later, Unfurnished
 from config.keys import (
     is_secret,
     key_type,
@@ -27,7 +28,7 @@ from config.keys import (
     takes_text,
     variable_name,
 )
-from config.settings import Later, Settings, Unfurnished
+from config.settings import Settings
 from config.sources import (
     STATE_DIR,
     KeyPath,

@@ -7,111 +7,43 @@ it. settings.toml lists the same keys with the same defaults; a test compares th
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-HOURS_A_DAY = 24
-CANDLES_MINUTES = (1, 3, 5, 15, 30, 60, 120, 240)
+from config.fields import (
+    HOT,
+    HOURS_A_DAY,
+    CandleMinutes,
+    Exact,
+    Flag,
+    Hour,
+    Later,
+    Level,
+    Percent,
+    PercentOrOff,
+    Positive,
+    PositiveOrOff,
+    Seconds,
+    SecondsOrOff,
+    Section,
+    SymbolName,
+    Unfurnished,
+    Whole,
+    database_url,
+    http_url,
+    log_age,
+    log_size,
+    truth_or_unset,
+    websocket_url,
+)
+
 MOST_HIGHER = 60  # so that one request for candles is enough
 FARTHEST_TARGET_PCT = 50  # from a losing price it is still within the last check's reach
 # Fits a variable name after HOLDFAST_ACCOUNTS__, in which a double underscore separates.
 ACCOUNT_NAME = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hot:
-    """The key may change while the service runs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Later:
-    """The key is known but has no effect before `comes_with` exists."""
-
-    comes_with: str
-
-
-HOT = Hot()
-
-
-def _number(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")  # pydantic reads it as a rule broken
-    return value
-
-
-def _truth(value: object) -> object:
-    if value is True or value is False:
-        return value
-    if value in ("0", "1", 0, 1):  # DRY_RUN=1 and the like come from the environment
-        return value in ("1", 1)
-    raise ValueError("must be true or false")
-
-
-def _truth_or_unset(value: object) -> object:
-    return None if value in ("", None) else _truth(value)
-
-
-def _candle_minutes(value: int) -> int:
-    if value not in CANDLES_MINUTES:
-        raise ValueError(f"must be one of {', '.join(map(str, CANDLES_MINUTES))}: the candles that every venue has")
-    return value
-
-
-def _log_size(value: str) -> str:
-    words = value.split()
-    if len(words) != 2 or not words[0].isdigit() or words[0] == "0" or words[1] not in ("KB", "MB", "GB"):
-        raise ValueError('must be a size such as "50 MB"')
-    return value
-
-
-def _log_age(value: str) -> str:
-    words = value.split()
-    if len(words) != 2 or not words[0].isdigit() or words[0] == "0" or words[1] not in ("hours", "days", "weeks"):
-        raise ValueError('must be a time such as "14 days"')
-    return value
-
-
-def _websocket_url(value: str) -> str:
-    if value and not value.startswith(("ws://", "wss://")):
-        raise ValueError("must start with ws:// or wss://")
-    return value
-
-
-def _http_url(value: str) -> str:
-    if value and not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    return value
-
-
-def _database_url(value: SecretStr) -> SecretStr:
-    if value.get_secret_value() and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("must be empty (the embedded database) or start with postgresql://")
-    return value
-
-
-Exact = Annotated[Decimal, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Percent = Annotated[Exact, Field(gt=0, lt=100)]
-PercentOrOff = Annotated[Exact, Field(ge=0, lt=100)]
-Positive = Annotated[Exact, Field(gt=0)]
-PositiveOrOff = Annotated[Exact, Field(ge=0)]
-Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
-SecondsOrOff = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
-Whole = Annotated[int, BeforeValidator(_number)]
-Flag = Annotated[bool, BeforeValidator(_truth)]
-SymbolName = Annotated[str, Field(pattern=r"^[^\s,=\p{C}]{2,40}$")]  # venues list names in other alphabets too
-CandleMinutes = Annotated[Whole, AfterValidator(_candle_minutes)]
-Hour = Annotated[Whole, Field(ge=0, le=HOURS_A_DAY)]
-Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-
-
-class Section(BaseModel):
-    """Common to all: nothing unknown, nothing changed afterwards, no value repeated in an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Service(Section):
@@ -123,15 +55,15 @@ class Service(Section):
 
 
 class Database(Section):
-    url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("")
+    url: Annotated[SecretStr, AfterValidator(database_url)] = SecretStr("")
 
 
 class Account(Section):
     """One account at one exchange. `exchange` is the id that ccxt gives it."""
 
     exchange: Literal["binanceusdm", "bybit"]
-    rest_url: Annotated[str, AfterValidator(_http_url)] = ""
-    ws_url: Annotated[str, AfterValidator(_websocket_url)] = ""
+    rest_url: Annotated[str, AfterValidator(http_url)] = ""
+    ws_url: Annotated[str, AfterValidator(websocket_url)] = ""
     demo: Flag = False
     leverage: Annotated[Whole, Field(ge=0, le=125)] = 0
     margin_mode: Literal["", "isolated", "cross"] = ""
@@ -144,7 +76,7 @@ class Account(Section):
 
 
 class Signals(Section):
-    url: Annotated[str, AfterValidator(_websocket_url)] = ""
+    url: Annotated[str, AfterValidator(websocket_url)] = ""
     token: SecretStr = SecretStr("")
     max_age_s: Annotated[Seconds, HOT] = 600.0
 
@@ -152,7 +84,7 @@ class Signals(Section):
 class Symbols(Section):
     """Names that mean a symbol beside its usual spellings."""
 
-    aliases: Annotated[dict[SymbolName, SymbolName], HOT] = {}
+    aliases: Annotated[dict[SymbolName, SymbolName], HOT] = Field(default_factory=dict)
 
 
 class Entries(Section):
@@ -245,7 +177,7 @@ class Trailing(Section):
 class Strategy(Section):
     """The built-in signal source. `enabled` unset: in paper mode only."""
 
-    enabled: Annotated[bool | None, BeforeValidator(_truth_or_unset)] = None
+    enabled: Annotated[bool | None, BeforeValidator(truth_or_unset)] = None
     accounts: tuple[str, ...] = ()
     symbols: tuple[SymbolName, ...] = ()
     max_symbols: Annotated[Whole, Field(ge=1, le=200)] = 50
@@ -302,8 +234,8 @@ class Admin(Section):
 class Log(Section):
     level: Annotated[Level, HOT] = "INFO"
     terminal: Flag = True
-    rotation: Annotated[str, AfterValidator(_log_size)] = "50 MB"
-    retention: Annotated[str, AfterValidator(_log_age)] = "14 days"
+    rotation: Annotated[str, AfterValidator(log_size)] = "50 MB"
+    retention: Annotated[str, AfterValidator(log_age)] = "14 days"
     debug_trading: Flag = False
 
 
@@ -328,10 +260,6 @@ class Paper(Section):
 
 class Chaos(Section):
     enabled: Flag = False
-
-
-class Unfurnished(Section):
-    """A section whose name is reserved and which takes no key yet; `Later` on its field says what brings them."""
 
 
 class Settings(Section):

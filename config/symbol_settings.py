@@ -13,16 +13,8 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field, ValidationError
 
-from config.settings import (
-    Exact,
-    Flag,
-    Protection,
-    SecondsOrOff,
-    Section,
-    Settings,
-    Trailing,
-    Whole,
-)
+from config.fields import Exact, Flag, SecondsOrOff, Section, Whole
+from config.settings import Protection, Settings, Trailing
 
 SECTIONS = ("protection", "trailing")
 FROM_DATABASE, FROM_SETTINGS, FROM_DEFAULT = "db", "settings", "default"

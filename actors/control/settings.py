@@ -8,7 +8,7 @@ from actors.control.answering import Answering
 from actors.reloading import as_data
 from adapters.admin.parameters import Parameters, required
 from adapters.admin.protocol import REFUSED, AdminError, Caller
-from config.settings import Level
+from config.fields import Level
 from config.sources import SettingsError
 
 

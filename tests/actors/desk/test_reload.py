@@ -26,7 +26,8 @@ from adapters.exchange.access import AccountAccess
 from adapters.exchange.symbols import UnknownSymbol
 from config import log
 from config.changes import changes, is_hot
-from config.settings import Section, Settings
+from config.fields import Section
+from config.settings import Settings
 from config.sources import Problem, SettingsError
 from domain.catalogue import EventType
 from domain.entries.sizing import Method

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from config.fields import Hot, Later, Unfurnished
 from config.load import load_settings
-from config.settings import Account, Hot, Later, Settings, Unfurnished
+from config.settings import Account, Settings
 
 SHIPPED = Path(__file__).parents[3] / "settings.toml"
 SECTIONS = {name: field for name, field in Settings.model_fields.items() if name != "accounts"}
