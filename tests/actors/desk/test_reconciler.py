@@ -39,6 +39,8 @@ ACCOUNT = "main"
 D = Decimal
 Policy = Literal["adopt", "alert", "close"]
 
+ENDS = (EventType.RECONCILE_FINISHED, EventType.RECONCILE_FAILED)
+
 
 class Account:
     """What the exchange shows, and the reconciler that looks at it."""
@@ -86,9 +88,15 @@ class Account:
             self.report(lambda report: report.asked_at == now)
 
     def findings(self) -> list[tuple[object, object]]:
-        """What was told of findings, in order."""
-        events = [event for write in self.journal.of(Write) for event in write.record.events]
-        return [(e.data["finding"], e.data["seen"]) for e in events if e.type is EventType.RECONCILE_FINDING]
+        """What was told of findings, in order, up to the end of the last cycle (the journal hears a moment later)."""
+        cycle = self.report(lambda report: report.cycle > 0).cycle
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            events = [event for write in self.journal.of(Write) for event in write.record.events]
+            if any(e.type in ENDS and e.data["cycle"] == cycle for e in events):
+                return [(e.data["finding"], e.data["seen"]) for e in events if e.type is EventType.RECONCILE_FINDING]
+            assert time.monotonic() < deadline, f"the end of cycle {cycle} was not told"
+            time.sleep(0.002)
 
     def report(self, fits: Callable[[ReconcileReport], bool]) -> ReconcileReport:
         """The report that comes with the end of a reading. (A question overtakes what waits: ask until it is there.)"""
