@@ -19,7 +19,7 @@ INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -r
 # ccxt takes seconds to compile when no bytecode may be kept.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help run simulate mutate bench chaos test test-chaos lint types imports clean
+.PHONY: help run simulate mutate bench chaos docs test test-chaos lint types imports clean
 
 help:
 	@echo 'make run     the service, with the settings of settings.toml (Ctrl-C stops it in order)'
@@ -29,6 +29,7 @@ help:
 	@echo 'make test    ruff, mypy, import directions, pytest'
 	@echo 'make test-chaos   every fault of a venue at the running service, on each venue'
 	@echo 'make chaos MINUTES=n [SEED=s]   the service, two accounts and a monkey that breaks everything; a table at the end'
+	@echo 'make docs    docs/events.md anew, from domain/catalogue.py'
 	@echo 'make clean   removes .venv and caches; state/ stays'
 
 # exec: the service takes the place of the shell, so that a signal reaches it.
@@ -67,6 +68,9 @@ mutate: $(MUTATION_READY)
 
 bench: $(DEV_READY)
 	$(PY) -m benchmarks.all $(ARGS)
+
+docs: $(DEV_READY)
+	$(PY) -m tests.unit.domain.events_page
 
 lint: $(DEV_READY)
 	$(PY) -m ruff check .

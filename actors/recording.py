@@ -10,7 +10,7 @@ from typing import Any
 
 from loguru import logger
 
-from domain.catalogue import CATALOGUE, EventType, Happening, Severity
+from domain.catalogue import EventType, Happening, Severity
 from domain.notices import ROUTINE, AlertFlags, told
 from domain.position.state import Position
 from domain.records import AlertChange, Event, OrderChange, Record, SignalOutcome, StoredSignal, SymbolChange, Trade
@@ -100,7 +100,7 @@ def plain_event(
     """An event that belongs to no position."""
     return Event(
         type=event,
-        severity=severity or CATALOGUE[event].severity,
+        severity=severity or event.severity,
         at=at,
         data=dict(data or {}),
         account=account,
@@ -131,7 +131,7 @@ def position_event(happening: Happening, position: Position, at: datetime) -> Ev
 
 def line(event: Event) -> str:
     """`TAG key=value …`, one line a happening. Values with blanks are quoted."""
-    words = [CATALOGUE[event.type].tag]
+    words = [event.type.tag]
     data: dict[str, Any] = dict(event.data)
     if event.symbol is not None:
         data.setdefault("symbol", event.symbol)

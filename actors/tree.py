@@ -103,7 +103,7 @@ class Tree:
         self.recorder.flags = self.ruling.alert_flags
         self.root: GuardedRef[Supervisor] | None = None
         self._given_up = False
-        self._reports = FallReports(self.recorder, self.directory, ground.clock)
+        self._reports = FallReports(self.recorder, self.directory, ground.clock, self.owners)
         self._rosters = {account.name: Roster() for account in ground.accounts}
         self._owners_wiring = {account.name: self._owner_wiring(account) for account in ground.accounts}
 

@@ -1,12 +1,16 @@
-"""Every event there is: its type, how grave it is by itself, and the tag of its log line.
+"""Every event there is: how grave it is by itself, the fields of its data, and the tag of its log line.
 
-An event type's value is what the database column `event_type` holds; known names are kept for those who query them.
+Rules of this file: one entry an event, all about it in that entry, the meaning below it. An event's value is what the
+database column `event_type` holds; known names are kept for those who query them. Fields are the names that its data
+may hold (absent where not known), `...` at their end: and figures of the case. `make docs` writes docs/events.md from
+here, and says how to add one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class Severity(StrEnum):
@@ -24,239 +28,308 @@ class Severity(StrEnum):
         return self in (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
 
 
+DEBUG, INFO, WARNING, ERROR, CRITICAL = Severity
+FURTHER = "..."
+
+_FILLED = "side symbol order_id quantity price status source"
+_STOP = "symbol order_id sl_order_id tp_order_id stop_price quantity purpose source"
+_MOVED = "old_stop new_stop mark_price extreme_price quantity purpose updates"
+_ENDED = (
+    "symbol side reason entry_price exit_price quantity realized_pnl fees net_pnl unprotected_seconds stop_updates"
+)
+_FELL = "name supervisor epoch restarts error"
+
+
 class EventType(StrEnum):
-    """The catalogue."""
-
-    SERVICE_STARTED = "service_started"
-    SERVICE_STOPPED = "service_stopped"
-    ACCOUNT_CONNECTED = "account_connected"
-    ACCOUNT_CHECKED = "account_checked"
-    ACCOUNT_DOUBTFUL = "account_doubtful"
-    ACCOUNT_REFUSED = "account_refused"
-    ACCOUNT_MENDED = "account_mended"
-
-    SIGNAL_FEED_CONNECTED = "signal_feed_connected"
-    SIGNAL_FEED_LOST = "signal_feed_lost"
-    SIGNAL_RECEIVED = "signal_received"
-    SIGNAL_MALFORMED = "signal_malformed"
-    SIGNAL_ACCEPTED = "signal_accepted"
-    SIGNAL_REFUSED = "signal_refused"
-    STRATEGY_STARTED = "strategy_started"
-    STRATEGY_RAN = "strategy_ran"
-    WAVE_FINISHED = "wave_finished"
-
-    POSITION_CREATED = "position_created"
-    ENTRY_PLACED = "entry_placed"
-    ENTRY_ACCEPTED = "entry_accepted"
-    ENTRY_FILLED = "entry_filled"
-    ENTRY_REFUSED = "entry_refused"
-    ENTRY_UNKNOWN = "entry_unknown"
-    POSITION_FAILED = "position_failed"
-
-    STOP_LOSS_SENT = "stop_loss_sent"
-    STOP_LOSS_PLACED = "stop_loss_placed"
-    STOP_LOSS_REFUSED = "stop_loss_refused"
-    STOP_LOSS_UNKNOWN = "stop_loss_unknown"
-    STOP_LOSS_MOVED = "stop_loss_moved"
-    STOP_LOSS_CHANGED_OUTSIDE = "stop_loss_changed_outside"
-    STOP_LOSS_CANCEL_SENT = "stop_loss_cancel_sent"
-    STOP_LOSS_CANCELLED = "stop_loss_cancelled"
-    STOP_LOSS_TRIGGERED = "stop_loss_triggered"
-    STOP_LOSS_LOST = "stop_loss_lost"
-    STOP_LOSS_RECOVERED = "stop_loss_recovered"
-    STOP_LOSS_STUCK = "stop_loss_stuck"
-    STOP_LOSS_DUPLICATE = "stop_loss_duplicate"
-    STOP_LOSS_EXISTS = "stop_loss_exists"
-
-    TAKE_PROFIT_SENT = "take_profit_sent"
-    TAKE_PROFIT_PLACED = "take_profit_placed"
-    TAKE_PROFIT_REFUSED = "take_profit_refused"
-    TAKE_PROFIT_UNKNOWN = "take_profit_unknown"
-    TAKE_PROFIT_CANCEL_SENT = "take_profit_cancel_sent"
-    TAKE_PROFIT_CANCELLED = "take_profit_cancelled"
-    TAKE_PROFIT_TRIGGERED = "take_profit_triggered"
-    TAKE_PROFIT_FILLED = "take_profit_filled"
-    TAKE_PROFIT_LOST = "take_profit_lost"
-    TAKE_PROFIT_MERGED = "take_profit_merged"
-    TAKE_PROFIT_PASSED = "take_profit_passed"
-    TAKE_PROFIT_REDUCED = "take_profit_reduced"
-
-    TRAILING_STOP_CREATED = "trailing_stop_created"
-    TRAILING_BREAKEVEN = "trailing_breakeven"
-    TRAILING_ACTIVATED = "trailing_activated"
-    TRAILING_MOVED = "trailing_moved"
-    TRAILING_MOVE_FAILED = "trailing_move_failed"
-    TRAILING_EXTREME_RECOVERED = "trailing_extreme_recovered"
-    TRAILING_REMOVED = "trailing_removed"
-    PRICE_RANGE = "price_range"
-
-    POSITION_UNPROTECTED = "position_unprotected"
-    POSITION_PROTECTED = "position_protected"
-    EXIT_PLACED = "exit_placed"
-    EXIT_ACCEPTED = "exit_accepted"
-    EXIT_FILLED = "exit_filled"
-    EXIT_REFUSED = "exit_refused"
-    EXIT_UNKNOWN = "exit_unknown"
-    CLOSE_REQUESTED = "close_requested"
-    ROLLBACK_STARTED = "rollback_started"
-    EMERGENCY_STOP = "emergency_stop"
-    POSITION_NEEDS_INTERVENTION = "position_needs_intervention"
-    POSITION_INTERVENTION_OVER = "position_intervention_over"
-    FILL = "fill"
-    POSITION_CHANGED_OUTSIDE = "position_changed_outside"
-    POSITION_CLOSED = "position_closed"
-    POSITION_ROLLED_BACK = "position_rolled_back"
-    POSITION_LIQUIDATED = "position_liquidated"
-    POSITION_RECOVERED = "position_recovered"
-    POSITION_ADOPTED = "position_adopted"
-    POSITION_RELEASED = "position_released"
-    POSITION_ERROR = "position_error"
-    STOP_OVERRIDDEN = "stop_overridden"
-    TRAILING_CHANGED = "trailing_changed"
-    RULES_TIGHTENED = "rules_tightened"
-
-    ORDER_REFUSED_UNSAFE = "order_refused_unsafe"
-    REQUEST_FENCED = "request_fenced"
-    RATE_LIMITED = "rate_limited"
-    VENUE_BANNED = "venue_banned"
-    VENUE_MAINTENANCE = "venue_maintenance"
-    VENUE_RESUMED = "venue_resumed"
-    INSTRUMENTS_REFRESHED = "instruments_refreshed"
-    INSTRUMENT_CHANGED = "instrument_changed"
-    INTENT_SPOOLED = "intent_spooled"
-    PRICE_STALE = "price_stale"
-    PRICE_FRESH = "price_fresh"
-    SPREAD_WIDE = "spread_wide"
-
-    RECONCILE_STARTED = "reconcile_started"
-    RECONCILE_FINDING = "reconcile_finding"
-    RECONCILE_FINISHED = "reconcile_finished"
-    RECONCILE_FAILED = "reconcile_failed"
-    ORPHAN_CANCELLED = "orphan_cancelled"
-
-    STREAM_CONNECTED = "stream_connected"
-    STREAM_LOST = "stream_lost"
-    DATABASE_LOST = "database_lost"
-    DATABASE_RESTORED = "database_restored"
-    RECORD_POISONED = "record_poisoned"
-    LOCK_TAKEN = "lock_taken"
-    LOCK_LOST = "lock_lost"
-    ACCOUNT_SUPERSEDED = "account_superseded"
-    STARTED_WITHOUT_DATABASE = "started_without_database"
-    REQUEST_WITHHELD = "request_withheld"
-
-    ENTRIES_PAUSED = "entries_paused"
-    ENTRIES_RESUMED = "entries_resumed"
-    OPERATOR_COMMAND = "operator_command"
-    SETTINGS_RELOADED = "settings_reloaded"
-    SETTINGS_REFUSED = "settings_refused"
-    SYMBOL_SETTINGS_CHANGED = "symbol_settings_changed"
-    SYMBOL_SETTINGS_REFUSED = "symbol_settings_refused"
-    ACTOR_CRASHED = "actor_crashed"
-    ACTOR_RESTARTED = "actor_restarted"
-    ACTOR_HUNG = "actor_hung"
-    ACTOR_POISONED = "actor_poisoned"
-    ACTOR_ESCALATED = "actor_escalated"
-    ACTOR_STEADY = "actor_steady"
-    GROUP_ESCALATED = "group_escalated"
-    GROUP_STEADY = "group_steady"
-    EXCHANGE_RESTARTED = "exchange_restarted"
-
-
-class Entry(NamedTuple):
-    """How an event is reported unless the happening itself says otherwise."""
+    """The catalogue: value, severity unless the happening itself says otherwise, fields, tag where it is another."""
 
     severity: Severity
+    fields: tuple[str, ...]
     tag: str
 
+    def __new__(cls, value: str, severity: Severity = INFO, fields: str = "", tag: str = "") -> Self:
+        """`fields` are separated by blanks."""
+        event = str.__new__(cls, value)
+        event._value_ = value
+        event.severity = severity
+        event.fields = tuple(fields.split())
+        event.tag = tag or value.upper()
+        return event
 
-_SPECIAL = {
-    EventType.ENTRY_PLACED: Entry(Severity.INFO, "ORDER_PLACED"),
-    EventType.ENTRY_FILLED: Entry(Severity.INFO, "ORDER_FILLED"),
-    EventType.EXIT_PLACED: Entry(Severity.INFO, "ORDER_PLACED"),
-    EventType.EXIT_FILLED: Entry(Severity.INFO, "ORDER_FILLED"),
-    EventType.STOP_LOSS_PLACED: Entry(Severity.INFO, "SLTP_PLACED"),
-    EventType.STOP_LOSS_EXISTS: Entry(Severity.INFO, "SLTP_SKIPPED_ALREADY_EXISTS"),
-    EventType.TAKE_PROFIT_PLACED: Entry(Severity.INFO, "SLTP_PLACED"),
-    EventType.POSITION_UNPROTECTED: Entry(Severity.INFO, "[UNPROTECTED_POSITION]"),
-    EventType.ROLLBACK_STARTED: Entry(Severity.CRITICAL, "[AUTO_CLOSE]"),
-    EventType.RECONCILE_STARTED: Entry(Severity.DEBUG, "RUN_START"),
-    EventType.RECONCILE_FINISHED: Entry(Severity.DEBUG, "RUN_END"),
-}
-_SEVERITIES = {
-    Severity.DEBUG: (
-        EventType.PRICE_RANGE,
-        EventType.STOP_LOSS_SENT,
-        EventType.STOP_LOSS_CANCEL_SENT,
-        EventType.FILL,
-        EventType.TAKE_PROFIT_SENT,
-        EventType.TAKE_PROFIT_CANCEL_SENT,
-    ),
-    Severity.WARNING: (
-        EventType.SIGNAL_FEED_LOST,
-        EventType.SIGNAL_MALFORMED,
-        EventType.ENTRY_REFUSED,
-        EventType.ENTRY_UNKNOWN,
-        EventType.STOP_LOSS_REFUSED,
-        EventType.STOP_LOSS_UNKNOWN,
-        EventType.STOP_LOSS_LOST,
-        EventType.STOP_LOSS_CHANGED_OUTSIDE,
-        EventType.STOP_LOSS_DUPLICATE,
-        EventType.STOP_LOSS_STUCK,
-        EventType.TRAILING_MOVE_FAILED,
-        EventType.TAKE_PROFIT_REFUSED,
-        EventType.TAKE_PROFIT_UNKNOWN,
-        EventType.TAKE_PROFIT_LOST,
-        EventType.EXIT_REFUSED,
-        EventType.EXIT_UNKNOWN,
-        EventType.POSITION_CHANGED_OUTSIDE,
-        EventType.POSITION_ADOPTED,
-        EventType.POSITION_RELEASED,
-        EventType.REQUEST_FENCED,
-        EventType.REQUEST_WITHHELD,
-        EventType.RATE_LIMITED,
-        EventType.ACCOUNT_DOUBTFUL,
-        EventType.VENUE_MAINTENANCE,
-        EventType.INSTRUMENT_CHANGED,
-        EventType.INTENT_SPOOLED,
-        EventType.PRICE_STALE,
-        EventType.SPREAD_WIDE,
-        EventType.RECONCILE_FINDING,
-        EventType.RECONCILE_FAILED,
-        EventType.ORPHAN_CANCELLED,
-        EventType.STREAM_LOST,
-        EventType.ACTOR_RESTARTED,
-        EventType.ACTOR_STEADY,
-        EventType.GROUP_STEADY,
-        EventType.ENTRIES_PAUSED,
-        EventType.SETTINGS_REFUSED,
-        EventType.SYMBOL_SETTINGS_REFUSED,
-        EventType.EXCHANGE_RESTARTED,
-    ),
-    Severity.ERROR: (EventType.POSITION_ERROR, EventType.ACTOR_CRASHED, EventType.ACTOR_HUNG),
-    Severity.CRITICAL: (
-        EventType.EMERGENCY_STOP,
-        EventType.POSITION_NEEDS_INTERVENTION,
-        EventType.POSITION_ROLLED_BACK,
-        EventType.POSITION_LIQUIDATED,
-        EventType.ORDER_REFUSED_UNSAFE,
-        EventType.DATABASE_LOST,
-        EventType.RECORD_POISONED,
-        EventType.LOCK_LOST,
-        EventType.ACCOUNT_SUPERSEDED,
-        EventType.STARTED_WITHOUT_DATABASE,
-        EventType.ACCOUNT_REFUSED,
-        EventType.VENUE_BANNED,
-        EventType.ACTOR_POISONED,
-        EventType.ACTOR_ESCALATED,
-        EventType.GROUP_ESCALATED,
-    ),
-}
-CATALOGUE: dict[EventType, Entry] = {
-    **{event: Entry(Severity.INFO, event.name) for event in EventType},
-    **{event: Entry(severity, event.name) for severity, events in _SEVERITIES.items() for event in events},
-    **_SPECIAL,
-}
+    def unknown_fields(self, data: Iterable[str]) -> list[str]:
+        """Names in an event's data that its entry does not list."""
+        return [] if FURTHER in self.fields else [name for name in data if name not in self.fields]
+
+    SERVICE_STARTED = "service_started", INFO, "mode version pid"
+    """The service is up."""
+    SERVICE_STOPPED = "service_stopped", INFO, "reason stays"
+    """It ends in order; `stays`: what remains on the exchange."""
+    ACCOUNT_CONNECTED = "account_connected", INFO, "symbols"
+    """An account's exchange answers, its markets are known."""
+    ACCOUNT_CHECKED = (
+        "account_checked", INFO,
+        "findings entries total free currency conditional_orders conditional_limit clock_ahead_ms",
+    )  # fmt: skip
+    """What the check of an account found, when that is news."""
+    ACCOUNT_DOUBTFUL = "account_doubtful", WARNING, "code reason ..."
+    """Something about an account is not as it should be."""
+    ACCOUNT_REFUSED = "account_refused", CRITICAL, "code reason ..."
+    """An account cannot be traded on: its entries are closed."""
+    ACCOUNT_MENDED = "account_mended", INFO, "code"
+    """A finding about an account is over."""
+
+    SIGNAL_FEED_CONNECTED = "signal_feed_connected", INFO, "url"
+    """The signal server answers."""
+    SIGNAL_FEED_LOST = "signal_feed_lost", WARNING, "error pause_s failures"
+    """The signal server is gone, or was not reached."""
+    SIGNAL_RECEIVED = "signal_received", INFO, "signal action wave"
+    """A signal was stored."""
+    SIGNAL_MALFORMED = "signal_malformed", WARNING, "error frame count"
+    """A frame of the signal server is no signal; many are counted."""
+    SIGNAL_ACCEPTED = "signal_accepted", INFO, "signal action outcome wave rank of ..."
+    """A signal is acted on."""
+    SIGNAL_REFUSED = "signal_refused", INFO, "signal action outcome wave rank of ..."
+    """A signal is not acted on: `outcome` is why, with its figures."""
+    STRATEGY_STARTED = "strategy_started", INFO, "symbols skipped candle_minutes higher_minutes"
+    """The built-in strategy begins."""
+    STRATEGY_RAN = "strategy_ran", INFO, "candle symbols quiet signals skipped error took_s"
+    """One run of it over its symbols."""
+    WAVE_FINISHED = "wave_finished", INFO, "wave received valid opened failed not_needed refused"
+    """All signals of a wave are answered."""
+
+    POSITION_CREATED = "position_created", INFO, "side quantity stop_pct stop_price by"
+    """A position is decided on; its life begins."""
+    ENTRY_PLACED = "entry_placed", INFO, "side symbol order_id quantity reference_price limit_price try", "ORDER_PLACED"
+    """Its entry order is sent."""
+    ENTRY_ACCEPTED = "entry_accepted", INFO, "order_id source"
+    """The exchange has the entry order."""
+    ENTRY_FILLED = "entry_filled", INFO, _FILLED, "ORDER_FILLED"
+    """The entry order is over, filled whole or in part."""
+    ENTRY_REFUSED = "entry_refused", WARNING, "reason code error"
+    """The exchange refused the entry order."""
+    ENTRY_UNKNOWN = "entry_unknown", WARNING, "error"
+    """Nobody knows whether the entry went through: it is asked about."""
+    POSITION_FAILED = "position_failed", INFO, _ENDED + " reference_price slippage_pct limit_price mark_price tries"
+    """It ended before anything was filled."""
+
+    STOP_LOSS_SENT = "stop_loss_sent", DEBUG, "stop_price quantity purpose"
+    """A stop is sent."""
+    STOP_LOSS_PLACED = "stop_loss_placed", INFO, _STOP, "SLTP_PLACED"
+    """The exchange has the stop, and nothing covered before it."""
+    STOP_LOSS_REFUSED = "stop_loss_refused", WARNING, "reason code error purpose stop_price"
+    """The exchange refused a stop, and nothing else covers."""
+    STOP_LOSS_UNKNOWN = "stop_loss_unknown", WARNING, "error"
+    """Nobody knows whether the stop went through: it is asked about."""
+    STOP_LOSS_MOVED = "stop_loss_moved", INFO, _MOVED
+    """Another stop took its place, for another reason than trailing."""
+    STOP_LOSS_CHANGED_OUTSIDE = "stop_loss_changed_outside", WARNING, "old_stop new_stop old_quantity quantity"
+    """Somebody else changed the stop."""
+    STOP_LOSS_CANCEL_SENT = "stop_loss_cancel_sent", DEBUG, "stop_price"
+    """A stop that is not needed any more is being cancelled."""
+    STOP_LOSS_CANCELLED = "stop_loss_cancelled", INFO, "stop_price"
+    """It is cancelled."""
+    STOP_LOSS_TRIGGERED = "stop_loss_triggered", INFO, "stop_price mark_price child_order_id"
+    """A stop's trigger price was touched."""
+    STOP_LOSS_LOST = "stop_loss_lost", WARNING, "stop_price status error"
+    """A stop is gone though nobody of us cancelled it."""
+    STOP_LOSS_RECOVERED = "stop_loss_recovered", INFO, "stop_price recoveries"
+    """A lost stop was put back."""
+    STOP_LOSS_STUCK = "stop_loss_stuck", WARNING, "stop_price quantity mark_price"
+    """A stop triggered and does nothing, or should have triggered."""
+    STOP_LOSS_DUPLICATE = "stop_loss_duplicate", WARNING, "order_id stop_price"
+    """One stop too many rests: it is cancelled."""
+    STOP_LOSS_EXISTS = (
+        "stop_loss_exists", INFO,
+        "symbol order_id existing_orders stop_price", "SLTP_SKIPPED_ALREADY_EXISTS",
+    )  # fmt: skip
+    """A stop rests already: none is sent."""
+
+    TAKE_PROFIT_SENT = "take_profit_sent", DEBUG, "target_price quantity"
+    """A take-profit is sent."""
+    TAKE_PROFIT_PLACED = (
+        "take_profit_placed", INFO,
+        "symbol order_id sl_order_id tp_order_id target_price quantity source", "SLTP_PLACED",
+    )  # fmt: skip
+    """The exchange has it."""
+    TAKE_PROFIT_REFUSED = "take_profit_refused", WARNING, "reason code error target_price quantity refusals"
+    """The exchange refused it."""
+    TAKE_PROFIT_UNKNOWN = "take_profit_unknown", WARNING, "error"
+    """Nobody knows whether it went through: it is asked about."""
+    TAKE_PROFIT_CANCEL_SENT = "take_profit_cancel_sent", DEBUG, "target_price"
+    """It is being cancelled."""
+    TAKE_PROFIT_CANCELLED = "take_profit_cancelled", INFO, "target_price quantity reason"
+    """It is cancelled."""
+    TAKE_PROFIT_TRIGGERED = "take_profit_triggered", INFO, "target_price mark_price child_order_id"
+    """Its price was touched."""
+    TAKE_PROFIT_FILLED = "take_profit_filled", INFO, "symbol order_id target_price quantity wanted left"
+    """It filled, whole or in part; `left` is what remains open."""
+    TAKE_PROFIT_LOST = "take_profit_lost", WARNING, "target_price quantity status error"
+    """It is gone though nobody of us cancelled it."""
+    TAKE_PROFIT_MERGED = "take_profit_merged", INFO, "symbol target_price quantity min_quantity min_notional into"
+    """Too small for the exchange: added to the next target."""
+    TAKE_PROFIT_PASSED = "take_profit_passed", INFO, "symbol target_price quantity mark_price"
+    """Its price had been passed: that part is closed at market."""
+    TAKE_PROFIT_REDUCED = "take_profit_reduced", INFO, "target_price old_quantity quantity position"
+    """Fitted to a position that became smaller."""
+
+    TRAILING_STOP_CREATED = "trailing_stop_created", INFO, "activation_price activation_pct callback_pct"
+    """The stop of a position will trail."""
+    TRAILING_BREAKEVEN = "trailing_breakeven", INFO, "extreme_price stop_price"
+    """Profit enough: the stop goes to the entry price."""
+    TRAILING_ACTIVATED = "trailing_activated", INFO, "extreme_price activation_price by"
+    """From now on the stop follows the price; `by`: price or time."""
+    TRAILING_MOVED = "trailing_moved", INFO, _MOVED
+    """The stop followed the price."""
+    TRAILING_MOVE_FAILED = "trailing_move_failed", WARNING, "reason code error purpose stop_price"
+    """A move was refused; the old stop stays."""
+    TRAILING_EXTREME_RECOVERED = "trailing_extreme_recovered", INFO, "old_extreme extreme_price"
+    """The best price of a time without us was found again."""
+    TRAILING_REMOVED = "trailing_removed", INFO, "extreme_price"
+    """The stop trails no more."""
+    PRICE_RANGE = "price_range", DEBUG, "last low high count extreme_price"
+    """What the mark price did since the last of these, once a minute."""
+
+    POSITION_UNPROTECTED = "position_unprotected", INFO, "symbol quantity cover seconds phase", "[UNPROTECTED_POSITION]"
+    """Less than the whole position is covered, for `seconds` so far."""
+    POSITION_PROTECTED = "position_protected", INFO, "symbol unprotected_seconds cover"
+    """The whole of it is covered again."""
+    EXIT_PLACED = "exit_placed", INFO, "side symbol order_id quantity reason mark_price", "ORDER_PLACED"
+    """An order that closes is sent."""
+    EXIT_ACCEPTED = "exit_accepted", INFO, "order_id source"
+    """The exchange has it."""
+    EXIT_FILLED = "exit_filled", INFO, _FILLED, "ORDER_FILLED"
+    """It is over, filled whole or in part."""
+    EXIT_REFUSED = "exit_refused", WARNING, "reason code error refusals"
+    """The exchange refused it."""
+    EXIT_UNKNOWN = "exit_unknown", WARNING, "error"
+    """Nobody knows whether it went through: it is asked about."""
+    CLOSE_REQUESTED = "close_requested", INFO, "reason fraction stop_price mark_price quantity"
+    """The position, or a part of it, is to be closed."""
+    ROLLBACK_STARTED = (
+        "rollback_started", CRITICAL,
+        "reason stop_price mark_price refusals quantity symbol", "[AUTO_CLOSE]",
+    )  # fmt: skip
+    """No stop can be had: the position is closed at market."""
+    EMERGENCY_STOP = "emergency_stop", CRITICAL, _STOP
+    """Closing failed too: a stop further away rests."""
+    POSITION_NEEDS_INTERVENTION = "position_needs_intervention", CRITICAL, "symbol quantity exit_refusals stop_refusals"
+    """Neither covered nor closing as it should: a human is needed."""
+    POSITION_INTERVENTION_OVER = "position_intervention_over", INFO, "symbol"
+    """That is over."""
+    FILL = "fill", DEBUG, "trade_id side quantity price fee realized_pnl liquidation"
+    """One execution on a position."""
+    POSITION_CHANGED_OUTSIDE = "position_changed_outside", WARNING, "book exchange difference"
+    """The exchange's size is not what our executions add up to."""
+    POSITION_CLOSED = "position_closed", INFO, _ENDED
+    """A position's life is over."""
+    POSITION_ROLLED_BACK = "position_rolled_back", CRITICAL, _ENDED
+    """Its life is over: it could not be protected."""
+    POSITION_LIQUIDATED = "position_liquidated", CRITICAL, _ENDED
+    """Its life is over: the exchange liquidated it."""
+    POSITION_RECOVERED = "position_recovered", INFO, "phase epoch"
+    """A position has its owner again, after a restart of either."""
+    POSITION_ADOPTED = "position_adopted", WARNING, "side quantity entry_price"
+    """A position that was not ours is owned from now on."""
+    POSITION_RELEASED = "position_released", WARNING, "symbol stop_price"
+    """A position was handed back to a human; its stop stays."""
+    POSITION_ERROR = "position_error", INFO, _FELL
+    """The owner of a position fell or hung (beside the actor's own event, which alerts); its successor goes on."""
+    STOP_OVERRIDDEN = "stop_overridden", INFO, "old_stop new_stop"
+    """An operator moved the stop."""
+    TRAILING_CHANGED = "trailing_changed", INFO, "enabled activation_pct callback_pct"
+    """An operator changed how a position trails."""
+    RULES_TIGHTENED = "rules_tightened", INFO, "stop_pct activation_pct callback_pct old_stop new_stop"
+    """New settings are tighter: an open position took them over."""
+
+    ORDER_REFUSED_UNSAFE = "order_refused_unsafe", CRITICAL, "order_id rule"
+    """The last check before the wire refused an order."""
+    REQUEST_FENCED = "request_fenced", WARNING, "position effect"
+    """A request of an owner that was replaced was not sent."""
+    RATE_LIMITED = "rate_limited", WARNING, "pause_s reason"
+    """The exchange asks to wait."""
+    VENUE_BANNED = "venue_banned", CRITICAL, "until seconds"
+    """The exchange answers us no more for a time."""
+    VENUE_MAINTENANCE = "venue_maintenance", WARNING, ""
+    """The exchange is in maintenance: entries are closed."""
+    VENUE_RESUMED = "venue_resumed", INFO, "away_s"
+    """It answers again."""
+    INSTRUMENTS_REFRESHED = "instruments_refreshed", INFO, "why symbols changed new gone"
+    """Ticks, steps and limits were read."""
+    INSTRUMENT_CHANGED = "instrument_changed", WARNING, "symbol tick old_tick step old_step trading"
+    """They changed under an open position."""
+    INTENT_SPOOLED = "intent_spooled", WARNING, "record limit_ms"
+    """The database was slow: an intent went to the spool, and the order left."""
+    PRICE_STALE = "price_stale", WARNING, "last_heard limit_s"
+    """No mark price for too long: nothing is decided by it."""
+    PRICE_FRESH = "price_fresh", INFO, "mark_price"
+    """There is one again."""
+    SPREAD_WIDE = "spread_wide", WARNING, "code signal_key ..."
+    """An entry is made though the spread is wide (entries.spread_action)."""
+
+    RECONCILE_STARTED = "reconcile_started", DEBUG, "run_id pid host cycle reason", "RUN_START"
+    """A look at the account begins."""
+    RECONCILE_FINDING = "reconcile_finding", WARNING, "finding book exchange seen"
+    """The exchange shows something else than the book."""
+    RECONCILE_FINISHED = "reconcile_finished", DEBUG, "cycle positions findings took_ms", "RUN_END"
+    """The look is over."""
+    RECONCILE_FAILED = "reconcile_failed", WARNING, "cycle error"
+    """The account could not be read."""
+    ORPHAN_CANCELLED = "orphan_cancelled", WARNING, "order_id result error"
+    """An order of ours without a position was cancelled."""
+
+    STREAM_CONNECTED = "stream_connected", INFO, "stream"
+    """A stream of the exchange is up."""
+    STREAM_LOST = "stream_lost", WARNING, "stream error"
+    """A stream is down."""
+    DATABASE_LOST = "database_lost", CRITICAL, "error"
+    """Nothing can be written to the database: records go to the spool."""
+    DATABASE_RESTORED = "database_restored", INFO, "replayed"
+    """It can again, and the spool is written."""
+    RECORD_POISONED = "record_poisoned", CRITICAL, "record error waiting lost unkept"
+    """A record cannot be written at all."""
+    LOCK_TAKEN = "lock_taken", INFO, "term again"
+    """The lock of an account was taken again."""
+    LOCK_LOST = "lock_lost", CRITICAL, "error"
+    """The lock cannot be proven: protection only."""
+    ACCOUNT_SUPERSEDED = "account_superseded", CRITICAL, "account term error"
+    """Another process has the account: this one ends."""
+    STARTED_WITHOUT_DATABASE = "started_without_database", CRITICAL, "error positions lives"
+    """A start from what this machine remembers: protection only."""
+    REQUEST_WITHHELD = "request_withheld", WARNING, "deed error"
+    """A request was not sent since the account may be another's."""
+
+    ENTRIES_PAUSED = "entries_paused", WARNING, "reason uid"
+    """An operator stopped entries."""
+    ENTRIES_RESUMED = "entries_resumed", INFO, "uid"
+    """An operator opened them again."""
+    OPERATOR_COMMAND = "operator_command", INFO, "method uid ..."
+    """What an operator asked for over the control socket."""
+    SETTINGS_RELOADED = "settings_reloaded", INFO, "by changed needs_restart"
+    """Settings were read anew."""
+    SETTINGS_REFUSED = "settings_refused", WARNING, "by error problems"
+    """What was read is wrong: the old ones stay."""
+    SYMBOL_SETTINGS_CHANGED = "symbol_settings_changed", INFO, "by uid old new"
+    """What holds for one symbol changed."""
+    SYMBOL_SETTINGS_REFUSED = "symbol_settings_refused", WARNING, "name error"
+    """A row of symbol settings breaks a rule: left out."""
+    ACTOR_CRASHED = "actor_crashed", ERROR, _FELL
+    """An actor died."""
+    ACTOR_RESTARTED = "actor_restarted", WARNING, _FELL
+    """Its successor runs."""
+    ACTOR_HUNG = "actor_hung", ERROR, _FELL
+    """An actor did not answer: fenced and replaced."""
+    ACTOR_POISONED = "actor_poisoned", CRITICAL, _FELL
+    """One message killed an actor twice: put aside."""
+    ACTOR_ESCALATED = "actor_escalated", CRITICAL, _FELL
+    """An actor falls again and again: restarted ever more slowly."""
+    ACTOR_STEADY = "actor_steady", WARNING, _FELL
+    """That is over."""
+    GROUP_ESCALATED = "group_escalated", CRITICAL, _FELL
+    """Many actors of one supervisor fall."""
+    GROUP_STEADY = "group_steady", WARNING, _FELL
+    """That is over."""
+    EXCHANGE_RESTARTED = "exchange_restarted", WARNING, "exchange"
+    """The paper exchange had died and was started again."""
 
 
 class Happening(NamedTuple):
@@ -270,4 +343,4 @@ class Happening(NamedTuple):
     @property
     def grave(self) -> Severity:
         """The severity in force."""
-        return self.severity or CATALOGUE[self.type].severity
+        return self.severity or self.type.severity

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from domain.catalogue import CATALOGUE, EventType, Happening, Severity
+from domain.catalogue import EventType, Happening, Severity
+from tests.unit.domain import events_page
 
 LOUD = {Severity.WARNING, Severity.ERROR, Severity.CRITICAL}
 
@@ -16,8 +17,8 @@ def test_a_warning_and_above_reaches_a_human(severity: Severity) -> None:
 
 @pytest.mark.parametrize("event", list(EventType))
 def test_every_event_has_a_severity_and_a_tag(event: EventType) -> None:
-    assert CATALOGUE[event].tag
-    assert Happening(event, {}).grave is CATALOGUE[event].severity
+    assert event.tag
+    assert Happening(event, {}).grave is event.severity
     assert event.value == event.name.lower()
 
 
@@ -40,7 +41,7 @@ def test_a_happening_may_be_graver_or_less_grave_than_its_kind() -> None:
 )
 def test_what_endangers_a_position_is_critical(event: EventType) -> None:
     """DESIGN 2: every step of a roll-back alerts CRITICAL; LAWS S13: an unsafe order is refused and CRITICAL."""
-    assert CATALOGUE[event].severity is Severity.CRITICAL
+    assert event.severity is Severity.CRITICAL
 
 
 @pytest.mark.parametrize(
@@ -58,4 +59,20 @@ def test_what_endangers_a_position_is_critical(event: EventType) -> None:
     ],
 )
 def test_operators_scripts_read_these_tags(event: EventType, tag: str) -> None:
-    assert CATALOGUE[event].tag == tag
+    assert event.tag == tag
+
+
+def test_the_page_of_events_is_the_catalogue() -> None:
+    assert events_page.PAGE.read_text() == events_page.page(), events_page.WRITE_IT
+
+
+@pytest.mark.parametrize("event", list(EventType))
+def test_every_event_says_what_it_means(event: EventType) -> None:
+    assert events_page.meanings()[event].endswith(".")
+
+
+def test_data_that_an_entry_does_not_list_is_noticed() -> None:
+    listed = dict.fromkeys(EventType.TRAILING_MOVED.fields, "1")
+    assert EventType.TRAILING_MOVED.unknown_fields(listed) == []
+    assert EventType.TRAILING_MOVED.unknown_fields({**listed, "colour": "red"}) == ["colour"]
+    assert EventType.SIGNAL_REFUSED.unknown_fields({"seconds_remaining": 3}) == []  # its figures are the case's

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from actors.recording import Recorder, position_event
-from domain.catalogue import CATALOGUE, EventType, Happening, Severity
+from domain.catalogue import EventType, Happening, Severity
 from domain.instrument import PositionSide
 from domain.notices import ROUTINE, AlertFlags, told
 from tests.unit.domain.conversation import protected
@@ -42,7 +42,7 @@ def test_routine_notices_are_gated_by_symbol_and_side(
     flags: AlertFlags | None, of_long: bool, of_short: bool
 ) -> None:
     for event in ROUTINE:
-        assert [told(event, CATALOGUE[event].severity, side, flags) for side in (LONG, SHORT)] == [of_long, of_short]
+        assert [told(event, event.severity, side, flags) for side in (LONG, SHORT)] == [of_long, of_short]
 
 
 def test_what_is_told_is_in_the_outbox_with_its_record() -> None:
