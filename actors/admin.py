@@ -40,8 +40,11 @@ class Admin(Answering):
         answer = METHODS.get(method)
         if answer is None:
             raise AdminError(METHOD_NOT_FOUND, f"method {method}: not known", {"known": sorted(METHODS)})
+        secrets = self.recorder.secrets
         try:
-            return answer(self, Parameters(params), caller)
+            return secrets.hide_in(answer(self, Parameters(params), caller))
+        except AdminError as error:
+            raise AdminError(error.code, secrets.hide(error.message), secrets.hide_in(error.data)) from error
         except Unavailable as failure:
             raise AdminError(NOT_NOW, str(failure)) from failure
         except Unanswered as failure:

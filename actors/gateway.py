@@ -301,7 +301,11 @@ class RequestDesk:
         if refusal is not None:
             return refusal
         with last_look(lambda: self._wiring.lease.withheld(self._admission.deed(intent))):
+            sent_at = self._actor.clock.monotonic()
             outcome = await self._client.place(intent)
+            self._wiring.recorder.tally.round_trip(
+                self._wiring.account, intent.kind.name.lower(), self._actor.clock.monotonic() - sent_at
+            )
         if isinstance(outcome, Rejected):
             self._note_failure(outcome.reason, outcome.retry_after_s, outcome.code)
             if outcome.reason is RejectReason.PRECISION:

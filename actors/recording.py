@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from loguru import logger
 
+from actors.tally import Tally
+from config.secrets import Secrets
 from domain.catalogue import EventType, Happening, Severity
 from domain.notices import ROUTINE, AlertFlags, told
 from domain.position.state import Position
@@ -24,9 +27,12 @@ class Recorder:
     def __init__(self, started_at: datetime) -> None:
         """`started_at` keeps the ids of two lives of one process number apart.
 
-        `flags` says which routine notices of a symbol are wanted, None: none. It must not block.
+        `flags` says which routine notices of a symbol are wanted, None: none. It must not block. `secrets` are taken
+        out of every event: what is written is read in many places.
         """
         self.flags: Callable[[str], AlertFlags | None] = lambda _symbol: None
+        self.secrets = Secrets()
+        self.tally = Tally()
         self.run_id = f"{os.getpid()}_{int(started_at.timestamp() * 1000)}"
         self._numbers = itertools.count(1)
 
@@ -45,7 +51,8 @@ class Recorder:
         symbols: tuple[SymbolChange, ...] = (),
     ) -> Record:
         """One transaction. Every event that is told to humans gets its row in the outbox within it."""
-        kept = tuple(events)
+        kept = tuple(self._clean(event) for event in events)
+        self.tally.count(kept)
         number = next(self._numbers)
         raised = tuple(
             _alert(event, f"{self.run_id}-{number}-{place}")
@@ -65,6 +72,14 @@ class Recorder:
             facts=facts,
             symbols=symbols,
         )
+
+    def _clean(self, event: Event) -> Event:
+        """The event without the secrets that somebody's error text or signal may hold."""
+        parts = (event.data, event.error_message or "", event.stack_trace or "")
+        if not self.secrets or not self.secrets.inside(repr(parts)):
+            return event
+        data, error, stack = (self.secrets.hide_in(part) for part in parts)
+        return replace(event, data=data, error_message=error or None, stack_trace=stack or None)
 
     def _told(self, event: Event, position: Position | None) -> bool:
         routine = event.type in ROUTINE and position is not None

@@ -14,7 +14,8 @@
     ├── signal_feed        signals in
     ├── strategy/…         for each account, where it is enabled: the built-in signals
     ├── symbol_keeper      what is set for single symbols
-    └── admin              the control socket
+    ├── admin              the control socket
+    └── web                the page and the endpoints over HTTP
 """
 
 from __future__ import annotations
@@ -58,9 +59,11 @@ from actors.ruling import Ruling
 from actors.standing import expected_of
 from actors.supervision import ChildSpec, Down
 from actors.supervisor import Supervisor
+from actors.web import component as web
 from adapters.channels.log_channel import LogChannel
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading, venue_rules
 from adapters.signals.demo_source import DemoSource
+from config.secrets import Secrets
 from domain.catalogue import EventType
 from domain.position.state import Position
 from persistence.positions import load_open
@@ -101,6 +104,7 @@ class Tree:
             self.write,
         )
         self.recorder.flags = self.ruling.alert_flags
+        self.recorder.secrets = Secrets(ground.settings.secrets())
         self.root: GuardedRef[Supervisor] | None = None
         self._given_up = False
         self._reports = FallReports(self.recorder, self.directory, ground.clock, self.owners)
@@ -242,6 +246,8 @@ class Tree:
                 yield self._spec(messages.strategy(name), strategy.Strategy, wiring)
         if self._settings.admin.enabled:
             yield self._spec(messages.ADMIN, admin.Admin, self._admin())
+        if self._settings.web.enabled:
+            yield self._spec(web.NAME, web.Web, web.wiring_of(self._ground, self._admin()))
 
     def _account_specs(self, account: Account) -> Iterable[ChildSpec]:
         name = account.name

@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 from config.settings import Account, Settings
 from config.sources import PREFIX, KeyPath
 
-SECRET_NAMES = frozenset({"api_key", "secret", "token"})
+SECRET_NAMES = frozenset({"api_key", "secret", "token", "diagnostics_api_key"})
 # May carry a password or a token in the address itself, so they are never shown.
 URL_NAMES = frozenset({"url", "rest_url", "ws_url"})
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from config.secrets import Secrets
 from config.settings import Log
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 TERMINAL = "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <8}</level> {message}"
 DEBUG_TAG = "[DEBUG_TRADING]"
-HIDDEN = "***"
-
 
 _sinks: list[int] = []
 _directory: list[Path] = []
@@ -27,18 +26,17 @@ _directory: list[Path] = []
 
 def set_up(settings: Log, directory: Path, secrets: Iterable[str]) -> None:
     """Send loguru's lines to their places. `secrets` never appear in any of them. Raises OSError."""
-    hidden = tuple(sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True))
+    hidden = Secrets(secrets)
 
     def redact(record: Record) -> None:
         error = record["exception"]
         if error is not None:
             trace = "".join(traceback.format_exception(error.type, error.value, error.traceback))
-            if any(secret in trace for secret in hidden):
+            if hidden.inside(trace):
                 # The sinks would write the error itself out: its text takes its place.
                 record["exception"] = None
                 record["message"] += f"\n{trace}"
-        for secret in hidden:
-            record["message"] = record["message"].replace(secret, HIDDEN)
+        record["message"] = hidden.hide(record["message"])
 
     logger.remove()
     logger.configure(patcher=redact)

@@ -231,6 +231,17 @@ class Admin(Section):
     max_clients: Annotated[Whole, Field(ge=1, le=1000)] = 64
 
 
+class Web(Section):
+    """The page and the endpoints over HTTP. They only show: nothing can be told to the service here."""
+
+    enabled: Flag = True
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[Whole, Field(ge=0, le=65_535)] = 8080
+    allowed_hosts: tuple[Annotated[str, Field(pattern=r"^[^\s/:]+$")], ...] = ()
+    max_streams: Annotated[Whole, Field(ge=1, le=100)] = 8
+    diagnostics_api_key: SecretStr = SecretStr("")
+
+
 class Log(Section):
     level: Annotated[Level, HOT] = "INFO"
     terminal: Flag = True
@@ -282,7 +293,7 @@ class Settings(Section):
     risk: Risk = Risk()
     notifier: Notifier = Notifier()
     admin: Admin = Admin()
-    web: Annotated[Unfurnished, Later(comes_with="the HTTP endpoints")] = Unfurnished()
+    web: Web = Web()
     log: Log = Log()
     retention: Annotated[Unfurnished, Later(comes_with="archives of old months")] = Unfurnished()
     supervision: Supervision = Supervision()
@@ -306,7 +317,7 @@ class Settings(Section):
 
     def secrets(self) -> tuple[str, ...]:
         """What must not appear in any line of any log."""
-        kept = [self.signals.token, self.database.url]
+        kept = [self.signals.token, self.database.url, self.web.diagnostics_api_key]
         for account in self.accounts.values():
             kept += [account.api_key, account.secret]
         return tuple(secret.get_secret_value() for secret in kept if secret.get_secret_value())

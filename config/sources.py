@@ -14,8 +14,12 @@ from typing import Any
 DEFAULT_FILE = Path("settings.toml")
 DEFAULT_STATE_DIR = "state"
 PREFIX = "HOLDFAST_"
-# Short names that INTERFACE gives to two flags.
-SHORT_NAMES = {"DRY_RUN": ("service", "dry_run"), "DEBUG_TRADING": ("log", "debug_trading")}
+# Short names that INTERFACE gives.
+SHORT_NAMES = {
+    "DRY_RUN": ("service", "dry_run"),
+    "DEBUG_TRADING": ("log", "debug_trading"),
+    "DIAGNOSTICS_API_KEY": ("web", "diagnostics_api_key"),
+}
 STATE_DIR = ("service", "state_dir")
 
 KeyPath = tuple[str, ...]

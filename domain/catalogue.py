@@ -330,6 +330,10 @@ class EventType(StrEnum):
     """That is over."""
     EXCHANGE_RESTARTED = "exchange_restarted", WARNING, "exchange"
     """The paper exchange had died and was started again."""
+    WEB_LISTENING = "web_listening", INFO, "url beyond_this_machine"
+    """The page is served; a WARNING where others than this machine can reach it."""
+    WEB_UNAVAILABLE = "web_unavailable", WARNING, "host port again_s"
+    """Its port cannot be had: trading goes on, and it is tried again every `again_s`."""
 
 
 class Happening(NamedTuple):

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from config.sources import SHORT_NAMES
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,6 +31,6 @@ def run_main(
 def environment(more: Mapping[str, str]) -> dict[str, str]:
     """Our environment without anything that would change the service's settings."""
     kept = {
-        k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_") and k not in ("DRY_RUN", "DEBUG_TRADING")
+        k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_") and k not in SHORT_NAMES
     }
     return {**kept, "COLUMNS": "240", **more}

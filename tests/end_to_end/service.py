@@ -45,6 +45,7 @@ QUIET: Sections = {
     "trailing": {"min_interval_s": 0.2},
     "reconciler": {"interval_s": 10},
     "strategy": {"enabled": False},
+    "web": {"enabled": False},
     "paper": {"control": True, "demo_signals": False, "volatility": Decimal("0.001"), "seed": 7},
 }
 

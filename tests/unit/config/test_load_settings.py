@@ -53,7 +53,6 @@ def test_numbers_are_exact(folder: Path) -> None:
         ("[protection]\nretries = 1.5", "protection.retries = 1.5: must be a whole number"),
         ("[protection]\nstop_pc = 1", "protection.stop_pc: is not a known key; did you mean stop_pct?"),
         ("[protektion]\nstop_pct = 1", "protektion: is not a known section; did you mean protection?"),
-        ("[web]\nport = 1", "section [web] takes no keys yet: they come with the HTTP endpoints"),
         ("protection = 3", "must be a table"),
         ('[service]\nmode = "real"', "service.mode = 'real': must be 'paper', 'testnet' or 'live'"),
         ("[service]\ndry_run = 2", "service.dry_run = 2: must be true or false"),

@@ -21,7 +21,7 @@ KEYS = [
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     for key in field.annotation.model_fields
 ]
-SECRETS = {("signals", "token"), ("accounts", "api_key"), ("accounts", "secret")}
+SECRETS = {("signals", "token"), ("web", "diagnostics_api_key"), ("accounts", "api_key"), ("accounts", "secret")}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_secrets_are_named_as_comments_only() -> None:
     secret_fields = {
         (section, key) for section, key in KEYS if getattr(SECTIONS[section].default, key).__class__ is SecretStr
     }
-    assert secret_fields == {("signals", "token"), ("database", "url")}
+    assert secret_fields == {("signals", "token"), ("web", "diagnostics_api_key"), ("database", "url")}
 
 
 @pytest.mark.parametrize(("section", "key"), sorted(set(KEYS) - SECRETS))
