@@ -14,9 +14,19 @@ from loguru import logger
 from actors.tally import Tally
 from config.secrets import Secrets
 from domain.catalogue import EventType, Happening, Severity
-from domain.notices import ROUTINE, AlertFlags, told
+from domain.notices import ROUTINE, AlertFlags, notice, told
 from domain.position.state import Position
-from domain.records import AlertChange, Event, OrderChange, Record, SignalOutcome, StoredSignal, SymbolChange, Trade
+from domain.records import (
+    AlertChange,
+    Delivery,
+    Event,
+    OrderChange,
+    Record,
+    SignalOutcome,
+    StoredSignal,
+    SymbolChange,
+    Trade,
+)
 
 _LEVELS = {severity: severity.name for severity in Severity}
 
@@ -49,6 +59,7 @@ class Recorder:
         alerts: tuple[AlertChange, ...] = (),
         facts: Mapping[str, object] | None = None,
         symbols: tuple[SymbolChange, ...] = (),
+        deliveries: tuple[Delivery, ...] = (),
     ) -> Record:
         """One transaction. Every event that is told to humans gets its row in the outbox within it."""
         kept = tuple(self._clean(event) for event in events)
@@ -71,6 +82,7 @@ class Recorder:
             alerts=alerts + raised,
             facts=facts,
             symbols=symbols,
+            deliveries=deliveries,
         )
 
     def _clean(self, event: Event) -> Event:
@@ -93,10 +105,12 @@ def _alert(event: Event, alert_id: str) -> AlertChange:
         at=event.at,
         severity=event.severity,
         type=event.type.value,
-        text=line(event),
+        text=notice(event) or line(event),
         correlation_id=event.correlation_id,
         position_id=event.position_id,
         symbol=event.symbol,
+        account=event.account,
+        order_id=event.order_id,
     )
 
 

@@ -60,7 +60,6 @@ from actors.standing import expected_of
 from actors.supervision import ChildSpec, Down
 from actors.supervisor import Supervisor
 from actors.web import component as web
-from adapters.channels.log_channel import LogChannel
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading, venue_rules
 from adapters.signals.demo_source import DemoSource
 from config.secrets import Secrets
@@ -307,9 +306,7 @@ class Tree:
         )
 
     def _notifier(self) -> notifier.Wiring:
-        return notifier.Wiring(
-            channels=(LogChannel(),), pending=self._ground.reader.alerts_pending, recorder=self.recorder
-        )
+        return notifier.wiring_of(self._settings.notifier, self._ground.reader, self.recorder)
 
     def _warden(self) -> warden.Wiring:
         return warden.Wiring(

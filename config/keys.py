@@ -10,7 +10,8 @@ from pydantic import BaseModel, SecretStr
 from config.settings import Account, Settings
 from config.sources import PREFIX, KeyPath
 
-SECRET_NAMES = frozenset({"api_key", "secret", "token", "diagnostics_api_key"})
+SECRET_NAMES = frozenset({"api_key", "secret", "token", "diagnostics_api_key", "heartbeat_url"})
+CHANNELS = ("notifier", "urls")  # each address of a channel is a secret
 # May carry a password or a token in the address itself, so they are never shown.
 URL_NAMES = frozenset({"url", "rest_url", "ws_url"})
 
@@ -19,6 +20,8 @@ def key_type(path: KeyPath) -> Any:
     """The declared type of the key at `path`; None if there is no such key."""
     if len(path) == 3 and path[0] == "accounts":
         known = Account.model_fields.get(path[2])
+    elif len(path) == 3 and path[:2] == CHANNELS:
+        return SecretStr
     elif len(path) == 2 and (model := _section_model(path[0])) is not None:
         known = model.model_fields.get(path[1])
     else:
@@ -72,11 +75,11 @@ def variable_name(path: KeyPath) -> str:
 
 def is_secret(path: KeyPath) -> bool:
     """Whether the key's name is one of a secret, wherever it stands."""
-    return path[-1] in SECRET_NAMES
+    return path[-1] in SECRET_NAMES or path[:2] == CHANNELS
 
 
 def may_be_shown(path: KeyPath) -> bool:
     """Whether the value at `path` may be shown: a known key which never holds a secret."""
     key: KeyPath = path[:3] if path[0] == "accounts" else path[:2]
     known = key_type(key) is not None
-    return known and key[-1] not in SECRET_NAMES | URL_NAMES
+    return known and not is_secret(path) and key[-1] not in URL_NAMES

@@ -214,7 +214,10 @@ def _apply_secrets_file(draft: _Draft, environ: Mapping[str, str]) -> None:
         return
     for key in list(_leaf_paths(secrets)):
         if not (is_secret(key) or key == DATABASE_URL) or key_type(key) is None:
-            rule = "is not a secret's key: only accounts.NAME.api_key, .secret, signals.token and database.url go here"
+            rule = (
+                "is not a secret's key: only accounts.NAME.api_key, .secret, signals.token, database.url, "
+                "notifier.urls.NAME and notifier.heartbeat_url go here"
+            )
             draft.problems.append(Problem(source=str(path), key=".".join(key), rule=rule))
         elif variable_name(key) not in environ:
             draft.set(key, _at(secrets, key), str(path))

@@ -39,6 +39,7 @@ from config.fields import (
     truth_or_unset,
     websocket_url,
 )
+from config.notifier import Notifier
 
 MOST_HIGHER = 60  # so that one request for candles is enough
 FARTHEST_TARGET_PCT = 50  # from a losing price it is still within the last check's reach
@@ -222,10 +223,6 @@ class Supervision(Section):
         return self
 
 
-class Notifier(Section):
-    routine: Annotated[Flag, HOT] = False
-
-
 class Admin(Section):
     enabled: Flag = True
     max_clients: Annotated[Whole, Field(ge=1, le=1000)] = 64
@@ -320,7 +317,8 @@ class Settings(Section):
         kept = [self.signals.token, self.database.url, self.web.diagnostics_api_key]
         for account in self.accounts.values():
             kept += [account.api_key, account.secret]
-        return tuple(secret.get_secret_value() for secret in kept if secret.get_secret_value())
+        found = tuple(secret.get_secret_value() for secret in kept if secret.get_secret_value())
+        return found + self.notifier.secrets()
 
     def without_effect(self) -> Iterator[str]:
         """One sentence for each key that was changed from its default though nothing acts on it yet."""

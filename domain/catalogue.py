@@ -335,6 +335,27 @@ class EventType(StrEnum):
     WEB_UNAVAILABLE = "web_unavailable", WARNING, "host port again_s"
     """Its port cannot be had: trading goes on, and it is tried again every `again_s`."""
 
+    ALERT_RAISED = "alert_raised", WARNING, "alert condition text ..."
+    """A standing alert begins; `condition` names it until it is over."""
+    ALERT_REPEATED = "alert_repeated", INFO, "alert condition text stands_s"
+    """A CRITICAL one goes on, and nobody has acknowledged it."""
+    ALERT_ACKNOWLEDGED = "alert_acknowledged", INFO, "alert condition uid"
+    """An operator knows of it: it is not repeated any more."""
+    ALERT_CLEARED = "alert_cleared", INFO, "alert condition text stood_s"
+    """It is over."""
+    ALERT_UNDELIVERED = "alert_undelivered", ERROR, "channel error alerts"
+    """A channel refuses a message for itself: put aside for that channel, and told by the others."""
+    CHANNEL_FAILED = "channel_failed", WARNING, "channel error waiting"
+    """A channel takes nothing; its alerts wait."""
+    CHANNEL_RESTORED = "channel_restored", INFO, "channel"
+    """It takes them again."""
+    HEARTBEAT_FAILED = "heartbeat_failed", WARNING, "error"
+    """The heartbeat address does not answer: who watches us from outside will say that we are dead."""
+    HEARTBEAT_RESTORED = "heartbeat_restored", INFO, ""
+    """It answers again."""
+    DAILY_DIGEST = "daily_digest", INFO, "day text ..."
+    """The day in figures."""
+
 
 class Happening(NamedTuple):
     """Something that happened, before anybody gave it a place in a record. `data` holds JSON-ready values only."""

@@ -106,7 +106,10 @@ class SignalOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertChange:
-    """A row of the outbox (`text` given: made now) or what became of it."""
+    """A row of the outbox (`text` given: made now) or what became of it.
+
+    `condition` names what a standing alert stands for, until `cleared_at`.
+    """
 
     alert_id: str
     at: datetime
@@ -116,7 +119,25 @@ class AlertChange:
     correlation_id: str | None = None
     position_id: PositionId | None = None
     symbol: str | None = None
+    account: str | None = None
+    order_id: str | None = None
     sent_at: datetime | None = None
+    error: str | None = None
+    condition: str | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    cleared_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What one channel did with an alert: took it, refused it for good, or failed for now (`error`)."""
+
+    alert_id: str
+    channel: str
+    at: datetime
+    sent_at: datetime | None = None
+    refused_at: datetime | None = None
     error: str | None = None
 
 
@@ -130,8 +151,8 @@ class SymbolChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One transaction. Its parts are written in the order: signals, position, orders, trades, events, alerts, facts,
-    symbols."""
+    """One transaction. Its parts are written in the order: signals, position, orders, trades, events, alerts,
+    deliveries, facts, symbols."""
 
     record_id: str
     at: datetime
@@ -144,3 +165,4 @@ class Record:
     alerts: tuple[AlertChange, ...] = ()
     facts: Mapping[str, object] | None = None
     symbols: tuple[SymbolChange, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()

@@ -178,13 +178,36 @@ class Reader:
         )
         return {row["base"]: row["at"] for row in found}
 
-    def alerts_pending(self, limit: int = 100) -> list[Row]:
-        """The outbox: alerts not sent yet, oldest first."""
-        return self.pool.rows("SELECT * FROM monitoring.alerts WHERE sent_at IS NULL ORDER BY id LIMIT %s", (limit,))
+    def alerts_pending(self, limit: int = 1000) -> list[Row]:
+        """The outbox: alerts not sent yet, oldest first; `done` lists the channels that need no more of it."""
+        return self.pool.rows(
+            "SELECT a.*, (SELECT coalesce(array_agg(channel), '{}') FROM monitoring.alert_deliveries d "
+            "WHERE d.alert_id = a.alert_id AND (d.sent_at IS NOT NULL OR d.refused_at IS NOT NULL)) AS done "
+            "FROM monitoring.alerts a WHERE sent_at IS NULL ORDER BY id LIMIT %s",
+            (limit,),
+        )
+
+    def alerts_standing(self) -> list[Row]:
+        """The standing alerts that are not over."""
+        return self.pool.rows(
+            "SELECT * FROM monitoring.alerts WHERE condition IS NOT NULL AND cleared_at IS NULL ORDER BY id"
+        )
 
     def alerts(self, limit: int = 100) -> list[Row]:
-        """The latest alerts, newest first."""
-        return self.pool.rows("SELECT * FROM monitoring.alerts ORDER BY id DESC LIMIT %s", (limit,))
+        """The latest alerts, newest first, each with what its channels did."""
+        return self.pool.rows(
+            "SELECT a.*, (SELECT coalesce(json_agg(json_build_object('channel', channel, 'sent_at', sent_at, "
+            "'refused_at', refused_at, 'error', error, 'attempts', attempts) ORDER BY channel), '[]') "
+            "FROM monitoring.alert_deliveries d WHERE d.alert_id = a.alert_id) AS channels "
+            "FROM monitoring.alerts a ORDER BY id DESC LIMIT %s",
+            (limit,),
+        )
+
+    def alert(self, alert_id: str) -> Row | None:
+        """One alert, by its id in text or its number."""
+        return self.pool.row(
+            "SELECT * FROM monitoring.alerts WHERE alert_id = %(id)s OR id::text = %(id)s", {"id": alert_id}
+        )
 
     def symbol_settings(self) -> list[Row]:
         """All that is set for single symbols."""

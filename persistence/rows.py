@@ -15,7 +15,7 @@ from domain.instrument import PositionSide
 from domain.orders import OrderIntent
 from domain.position import ledger, trailing
 from domain.position.state import Position, TrailState
-from domain.records import AlertChange, Event, OrderChange, SignalOutcome, StoredSignal, Trade
+from domain.records import AlertChange, Delivery, Event, OrderChange, SignalOutcome, StoredSignal, Trade
 from persistence.codec import dump_position
 
 Row = dict[str, Any]
@@ -224,6 +224,24 @@ def alert_row(change: AlertChange) -> Row:
         "position_id": change.position_id,
         "symbol": change.symbol,
         "raised_at": change.at,
+        "account": change.account,
+        "order_id": change.order_id,
         "sent_at": change.sent_at,
         "error": change.error,
+        "condition": change.condition,
+        "acknowledged_at": change.acknowledged_at,
+        "acknowledged_by": change.acknowledged_by,
+        "cleared_at": change.cleared_at,
+    }
+
+
+def delivery_row(delivery: Delivery) -> Row:
+    """The row of `monitoring.alert_deliveries`: what one channel did with an alert."""
+    return {
+        "alert_id": delivery.alert_id,
+        "channel": delivery.channel,
+        "sent_at": delivery.sent_at,
+        "refused_at": delivery.refused_at,
+        "error": delivery.error,
+        "tried_at": delivery.at,
     }

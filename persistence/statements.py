@@ -43,7 +43,11 @@ _EVENT = (
     "event_type", "event_data", "severity", "correlation_id", "position_id", "order_id", "account", "symbol",
     "exchange", "error_message", "stack_trace", "created_at",
 )  # fmt: skip
-_ALERT = ("alert_id", "severity", "type", "text", "correlation_id", "position_id", "symbol", "raised_at")
+_ALERT = (
+    "alert_id", "severity", "type", "text", "correlation_id", "position_id", "symbol", "account", "order_id",
+    "raised_at", "sent_at", "condition",
+)  # fmt: skip
+_DELIVERY = ("alert_id", "channel", "sent_at", "refused_at", "error", "tried_at")
 _SYMBOL = (
     "symbol", "alert_enabled", "buy_alert_enabled", "sell_alert_enabled", "trade_enabled", "min_trade_usd",
     "cooldown_seconds", "leverage", "protection_overrides", "trailing_overrides",
@@ -104,9 +108,21 @@ WHERE s.id = t.id AND NOT s.is_processed"""
 
 _WRITE_ALERT_NEWS = """
 UPDATE monitoring.alerts a
-SET sent_at = coalesce(a.sent_at, t.sent_at), error = t.error, attempts = a.attempts + 1
+SET sent_at = coalesce(a.sent_at, t.sent_at),
+    error = CASE WHEN t.sent_at IS NULL THEN coalesce(t.error, a.error) END,
+    attempts = a.attempts + (t.sent_at IS NOT NULL OR t.error IS NOT NULL)::int,
+    acknowledged_at = coalesce(a.acknowledged_at, t.acknowledged_at),
+    acknowledged_by = coalesce(a.acknowledged_by, t.acknowledged_by),
+    cleared_at = coalesce(a.cleared_at, t.cleared_at)
 FROM jsonb_populate_recordset(NULL::monitoring.alerts, %s::jsonb) t
 WHERE a.alert_id = t.alert_id"""
+
+_WRITE_DELIVERIES = f"""
+INSERT INTO monitoring.alert_deliveries AS d ({", ".join(_DELIVERY)}, attempts)
+SELECT {", ".join(_DELIVERY)}, 1 FROM jsonb_populate_recordset(NULL::monitoring.alert_deliveries, %s::jsonb)
+ON CONFLICT (alert_id, channel) DO UPDATE SET
+    sent_at = coalesce(d.sent_at, excluded.sent_at), refused_at = coalesce(d.refused_at, excluded.refused_at),
+    error = excluded.error, tried_at = excluded.tried_at, attempts = d.attempts + 1"""
 
 _WRITE_FACTS = """
 INSERT INTO monitoring.service_facts (key, value)
@@ -127,6 +143,7 @@ STATEMENTS: Mapping[str, bytes] = MappingProxyType(
             "outcomes": _WRITE_OUTCOMES,
             "alerts": _insert("monitoring.alerts", _ALERT) + " ON CONFLICT (alert_id) DO NOTHING",
             "alert news": _WRITE_ALERT_NEWS,
+            "deliveries": _WRITE_DELIVERIES,
             "facts": _WRITE_FACTS,
             "symbols": f"INSERT INTO monitoring.symbol_settings ({', '.join(_SYMBOL)}) SELECT {', '.join(_SYMBOL)} "
             "FROM jsonb_populate_recordset(NULL::monitoring.symbol_settings, %s::jsonb) "

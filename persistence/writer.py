@@ -172,6 +172,9 @@ def _batches(records: Sequence[Record]) -> Iterator[tuple[str, list[Row]]]:
     yield "alerts", [rows.alert_row(alert) for alert in alerts if alert.text is not None]
     for batch in _rounds((rows.alert_row(alert) for alert in alerts if alert.text is None), "alert_id"):
         yield "alert news", batch
+    deliveries = (rows.delivery_row(delivery) for record in records for delivery in record.deliveries)
+    for batch in _rounds(deliveries, "alert_id", "channel"):
+        yield "deliveries", batch
     facts = {key: value for record in records for key, value in (record.facts or {}).items()}
     yield "facts", [{"key": key, "value": value} for key, value in facts.items()]
     symbols = {change.symbol: dict(change.row) for record in records for change in record.symbols}
@@ -195,13 +198,14 @@ def _newest_positions(records: Sequence[Record]) -> tuple[list[Row], list[Row]]:
     return [rows.position_row(p, at) for p, at in chosen], [rows.trailing_row(p) for p, _ in chosen]
 
 
-def _rounds(batch: Iterable[Row], key: str) -> list[list[Row]]:
+def _rounds(batch: Iterable[Row], *key: str) -> list[list[Row]]:
     """Rows split so that no key comes twice in one statement, each key's rows in their order."""
     rounds: list[list[Row]] = []
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, ...], int] = {}
     for row in batch:
-        turn = seen.get(row[key], 0)
-        seen[row[key]] = turn + 1
+        named = tuple(row[column] for column in key)
+        turn = seen.get(named, 0)
+        seen[named] = turn + 1
         if turn == len(rounds):
             rounds.append([])
         rounds[turn].append(row)
@@ -210,7 +214,8 @@ def _rounds(batch: Iterable[Row], key: str) -> list[list[Row]]:
 
 def _size(record: Record) -> int:
     parts = (record.signals, record.orders, record.trades, record.events, record.outcomes, record.alerts)
-    return sum(len(part) for part in (*parts, record.symbols)) + len(record.facts or {}) + (2 if record.position else 0)
+    rows_of_parts = sum(len(part) for part in (*parts, record.deliveries, record.symbols))
+    return rows_of_parts + len(record.facts or {}) + (2 if record.position else 0)
 
 
 def _refused(record: Record, fault: Exception) -> RefusedRecord:

@@ -8,12 +8,7 @@ from domain.catalogue import Severity
 from domain.records import AlertChange
 
 
-class LogChannel:
-    """Writes each alert as a line of its own, at its own severity."""
-
-    name = "log"
-
-    def deliver(self, alert: AlertChange) -> None:
-        """Never fails: loguru's sinks report their own errors."""
-        level = (alert.severity or Severity.WARNING).name
-        logger.log(level, "ALERT severity={} id={} {}", level, alert.alert_id, alert.text)
+def log_alert(alert: AlertChange) -> None:
+    """An alert as a line of its own, at its own severity. Never fails: loguru's sinks report their own errors."""
+    level = (alert.severity or Severity.WARNING).name
+    logger.log(level, "ALERT severity={} id={} {}", level, alert.alert_id, alert.text)

@@ -21,7 +21,14 @@ KEYS = [
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     for key in field.annotation.model_fields
 ]
-SECRETS = {("signals", "token"), ("web", "diagnostics_api_key"), ("accounts", "api_key"), ("accounts", "secret")}
+SECRETS = {
+    ("signals", "token"),
+    ("web", "diagnostics_api_key"),
+    ("accounts", "api_key"),
+    ("accounts", "secret"),
+    ("notifier", "urls"),
+    ("notifier", "heartbeat_url"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +69,17 @@ def test_secrets_are_named_as_comments_only() -> None:
     assert "HOLDFAST_ACCOUNTS__MAIN__API_KEY" in text
     assert "HOLDFAST_ACCOUNTS__MAIN__SECRET" in text
     assert "HOLDFAST_SIGNALS__TOKEN" in text
+    assert "HOLDFAST_NOTIFIER__URLS__NAME" in text
+    assert "HOLDFAST_NOTIFIER__HEARTBEAT_URL" in text
     secret_fields = {
         (section, key) for section, key in KEYS if getattr(SECTIONS[section].default, key).__class__ is SecretStr
     }
-    assert secret_fields == {("signals", "token"), ("web", "diagnostics_api_key"), ("database", "url")}
+    assert secret_fields == {
+        ("signals", "token"),
+        ("web", "diagnostics_api_key"),
+        ("database", "url"),
+        ("notifier", "heartbeat_url"),
+    }
 
 
 @pytest.mark.parametrize(("section", "key"), sorted(set(KEYS) - SECRETS))
