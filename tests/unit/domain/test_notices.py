@@ -9,7 +9,7 @@ import pytest
 from actors.recording import Recorder, position_event
 from domain.catalogue import EventType, Happening, Severity
 from domain.instrument import PositionSide
-from domain.notices import ROUTINE, AlertFlags, told
+from domain.notices import ALWAYS, ROUTINE, WITH_THEIR_OWN, AlertFlags, told
 from tests.unit.domain.conversation import protected
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,7 +22,9 @@ LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 def test_no_flag_gates_a_warning_or_above(event: EventType, severity: Severity) -> None:
     for side in (LONG, SHORT, None):
         for flags in (SILENT, AlertFlags(), None):
-            if severity.alerts:
+            if event in WITH_THEIR_OWN:  # its message is in the same record
+                assert not told(event, severity, side, flags)
+            elif severity.alerts or event in ALWAYS:
                 assert told(event, severity, side, flags)
             elif event not in ROUTINE or flags is None:
                 assert not told(event, severity, side, flags)
