@@ -8,7 +8,7 @@ position as soon as it tells its band, by the next price.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,7 +74,7 @@ class MarketFeed(ReportingActor):
         match message:
             case FromStream(news=MarkPrice() as price, passed=passed):
                 for extreme in passed or ():
-                    self._price(replace(price, price=extreme))
+                    self._price(extreme)
                 self._price(price)
             case FromStream(news=news):
                 self._connection(news)

@@ -245,14 +245,9 @@ class Prices:
 
     def merge(self, older: Self) -> Self:
         """What passed since the older range was sent; which end came first is lost (read pessimistically)."""
-        return type(self)(
-            range=PriceRange(
-                last=self.range.last,
-                low=min(self.range.low, older.range.low),
-                high=max(self.range.high, older.range.high),
-                at=self.range.at,
-            )
-        )
+        low, high = min(self.range.low, older.range.low), max(self.range.high, older.range.high)
+        since = older.range.since or older.range.at
+        return type(self)(range=PriceRange(last=self.range.last, low=low, high=high, at=self.range.at, since=since))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -454,12 +449,12 @@ class Tick:
 class FromStream:
     """News that an actor's own stream read on its event loop. Of mark prices one waits for each symbol.
 
-    `passed`: the lowest and the highest of those that came before it and waited too.
+    `passed`: the lowest and the highest of those that came before it and waited too, in the order of their times.
     """
 
     perishable: ClassVar[bool] = True
     news: object
-    passed: tuple[Decimal, Decimal] | None = None
+    passed: tuple[MarkPrice, MarkPrice] | None = None
 
     @property
     def conflate_key(self) -> Hashable | None:
@@ -469,9 +464,10 @@ class FromStream:
 
     def merge(self, older: Self) -> Self:
         """The newer price, and how far it went since the older was sent."""
-        prices = [price for each in (self, older) for price in each.passed or ()]
-        prices += [each.news.price for each in (self, older) if isinstance(each.news, MarkPrice)]
-        return type(self)(news=self.news, passed=(min(prices), max(prices)))
+        marks = [mark for each in (older, self) for mark in (*(each.passed or ()), each.news)]
+        told = sorted((mark for mark in marks if isinstance(mark, MarkPrice)), key=lambda mark: mark.price)
+        first, second = sorted((told[0], told[-1]), key=lambda mark: mark.at)
+        return type(self)(news=self.news, passed=(first, second))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,7 +101,7 @@ class _Levels(Generic[Key]):
 class _Symbol(Generic[Key]):
     """One symbol's last price, records, and bands."""
 
-    __slots__ = ("at", "bands", "falls", "highs", "last", "lows", "number", "rises", "since")
+    __slots__ = ("at", "bands", "falls", "highs", "last", "lows", "number", "rises", "seen", "since")
 
     def __init__(self) -> None:
         self.last: Decimal | None = None
@@ -110,18 +110,20 @@ class _Symbol(Generic[Key]):
         self.falls: tuple[list[int], list[Decimal]] = ([], [])  # records below all later prices
         self.rises: tuple[list[int], list[Decimal]] = ([], [])  # records above all later prices
         self.since: dict[Key, int] = {}  # the first price that a key has not heard
+        self.seen: dict[Key, datetime | None] = {}  # the time before which nothing of that was
         self.bands: dict[Key, tuple[Decimal | None, Decimal | None]] = {}  # of the keys that wait
         self.lows: _Levels[Key] = _Levels()
         self.highs: _Levels[Key] = _Levels()
 
     def register(self, key: Key, low: Decimal | None, high: Decimal | None) -> PriceRange | None:
         self._unwait(key)
-        self.since.setdefault(key, self.number)
-        unheard = self._range(self.since[key])
+        if key not in self.since:
+            self.since[key], self.seen[key] = self.number, self.at
+        unheard = self._range(key)
         if unheard is not None and (
             (low is not None and unheard.low <= low) or (high is not None and unheard.high >= high)
         ):
-            self.since[key] = self.number + 1
+            self._heard(key)
             return unheard
         self.bands[key] = (low, high)
         if low is not None:
@@ -132,6 +134,8 @@ class _Symbol(Generic[Key]):
 
     def hear(self, price: Decimal, at: datetime) -> list[tuple[Key, PriceRange]]:
         self.number += 1
+        if self.last is None:
+            self.seen = dict.fromkeys(self.seen, at)
         self.last, self.at = price, at
         numbers, records = self.falls
         while records and records[-1] >= price:
@@ -168,13 +172,13 @@ class _Symbol(Generic[Key]):
         return list(dict.fromkeys(keys))
 
     def take(self, key: Key) -> PriceRange | None:
-        unheard = self._range(self.since[key])
-        self.since[key] = self.number + 1
+        unheard = self._range(key)
+        self._heard(key)
         return unheard
 
     def drop(self, key: Key) -> None:
         self._unwait(key)
-        del self.since[key]
+        del self.since[key], self.seen[key]
 
     def _unwait(self, key: Key) -> None:
         low, high = self.bands.pop(key, (None, None))
@@ -183,7 +187,11 @@ class _Symbol(Generic[Key]):
         if high is not None:
             self.highs.remove(high, key)
 
-    def _range(self, since: int) -> PriceRange | None:
+    def _heard(self, key: Key) -> None:
+        self.since[key], self.seen[key] = self.number + 1, self.at
+
+    def _range(self, key: Key) -> PriceRange | None:
+        since = self.since[key]
         if self.last is None or self.at is None or since > self.number:
             return None
         return PriceRange(
@@ -191,6 +199,7 @@ class _Symbol(Generic[Key]):
             low=self.falls[1][bisect_left(self.falls[0], since)],
             high=self.rises[1][bisect_left(self.rises[0], since)],
             at=self.at,
+            since=self.seen[key],
         )
 
     def _prune(self, stack: tuple[list[int], list[Decimal]]) -> None:

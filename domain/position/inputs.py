@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -84,12 +84,16 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceRange:
-    """Mark prices since the last range heard; the order of `low` and `high` in time is lost."""
+    """Mark prices since the last range heard; the order of `low` and `high` in time is lost.
+
+    `at` is the venue's time of the last; none of them is older than `since` (None: than `at`).
+    """
 
     last: Decimal
     low: Decimal
     high: Decimal
     at: datetime
+    since: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

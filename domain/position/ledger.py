@@ -124,6 +124,16 @@ def fees(p: Position) -> Decimal:
     return sum((f.fee for f in p.fills), ZERO)
 
 
+def of_its_time(p: Position, at: datetime | None) -> bool:
+    """Whether a mark price of this time says anything of the position: one from before its first execution does not."""
+    return p.first_fill_at is None or (at is not None and at >= p.first_fill_at)
+
+
+def mark(p: Position) -> Decimal | None:
+    """The last mark price that was one of the position's time; None: nobody knows where the market stands now."""
+    return p.mark_price if of_its_time(p, p.mark_at) else None
+
+
 def unrealized_pnl(p: Position) -> Decimal | None:
     """Profit at the mark price, or None while either price is unknown."""
     price = entry_price(p)
@@ -224,6 +234,7 @@ def _store(turn: Turn, changed: OrderFills, at: datetime) -> None:
     p = turn.position
     turn.set(
         fills=_replaced(p.fills, changed),
+        first_fill_at=min(at, p.first_fill_at) if p.first_fill_at else at,
         last_fill_at=max(at, p.last_fill_at) if p.last_fill_at else at,
         last_activity_at=turn.now,
     )

@@ -321,8 +321,7 @@ def _wake(turn: Turn, _: Wake) -> None:
     p = turn.position
     if p.candles_ask_at is not None and turn.now >= p.candles_ask_at:
         recovery.ask_candles(turn)
-    if p.mark_price is not None and not trailing.touched(p, p.mark_price):
-        trailing.advance(turn, p.mark_price)
+    trailing.catch_up(turn)
 
 
 def _phase(turn: Turn) -> None:

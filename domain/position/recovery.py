@@ -57,6 +57,7 @@ def hear_recovered(turn: Turn, heard: Recovered) -> None:
     turn.set(stop_retry_at=None, exit_retry_at=None, oversold_since=None)
     turn.set(trail=replace(p.trail, moved_at=_not_after(p.trail.moved_at, turn.now)))
     turn.set(unprotected_since=_not_after(p.unprotected_since, turn.now), flat_at=_not_after(p.flat_at, turn.now))
+    turn.set(first_fill_at=_not_after(p.first_fill_at, turn.now))
     if p.ladder is not None:
         turn.set(ladder=tuple(replace(rung, retry_at=None) for rung in p.ladder))
     unread_until = turn.now + timedelta(seconds=READING_S)

@@ -253,7 +253,7 @@ class Position:
     """One position, its orders and its wishes. Quantities in base units, prices in quote units, times UTC.
 
     `entry`: the newest order of the entry; `entry_got`: what that one had filled when, by the venue's word, the rest
-    expired or was cancelled. `earlier`: the first of two.
+    expired or was cancelled. `earlier`: the first of two. `first_fill_at`, `last_fill_at`: by the venue's time.
 
     Without slots: a change copies the dictionary of facts, which costs a tenth of calling sixty-odd initialisers, and
     beside the facts it keeps what was derived from them (`derived`).
@@ -296,6 +296,7 @@ class Position:
     verify_wanted: bool = False
     unread_until: datetime | None = None
     last_activity_at: datetime | None = None
+    first_fill_at: datetime | None = None
     last_fill_at: datetime | None = None
 
     trail: Trail = field(default_factory=lambda: Trail(state=TrailState.OFF))

@@ -242,7 +242,7 @@ def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose, kee
             reduce_only=True,
             trigger_price=trigger,
             trigger_by=p.plan.protection.trigger_by,
-            reference_price=p.mark_price,
+            reference_price=ledger.mark(p),
             urgent=purpose in (Purpose.FIRST, Purpose.GUARD, Purpose.EMERGENCY),
             attached=stop.attached,
             replaces=turn.ref(keep) if keep is not None and in_place else None,
@@ -467,7 +467,7 @@ def _watch_stuck(turn: Turn) -> None:
     """The mark is beyond a resting stop: ask about it, and close when it goes on doing nothing."""
     p = turn.position
     stop = trailing.stop_in_force(p)
-    beyond = p.mark_price is not None and trailing.touched(p, p.mark_price)
+    beyond = trailing.passed(p)
     if beyond is (p.beyond_stop_since is None):
         turn.note(beyond_stop_since=turn.now if beyond else None)
         p = turn.position

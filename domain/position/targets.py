@@ -161,7 +161,7 @@ def _place_missing(turn: Turn) -> None:
             continue
         if p.instrument.floor_quantity(rest) < p.instrument.min_quantity:
             _settle_rung(turn, number, replace(rung, quantity=ladder.taken(p, number)))
-        elif p.mark_price is not None and not p.side.better(rung.trigger, p.mark_price):
+        elif (mark := ledger.mark(p)) is not None and not p.side.better(rung.trigger, mark):
             pass_by(turn, number)
         elif rung.retry_at is not None and turn.now < rung.retry_at:
             turn.wake_at(rung.retry_at)
@@ -221,7 +221,7 @@ def _send(turn: Turn, number: int, quantity: Decimal) -> None:
             reduce_only=True,
             trigger_price=trigger,
             trigger_by=p.plan.protection.trigger_by,
-            reference_price=p.mark_price,
+            reference_price=ledger.mark(p),
         )
     )
 

@@ -32,9 +32,7 @@ def hear_rules(turn: Turn, heard: RulesChanged) -> None:
         _move_first(turn)
     if rules.enabled and p.trail.state is TrailState.OFF and p.protected_once:
         turn.set(trail=replace(turn.position.trail, state=TrailState.INACTIVE))
-    p = turn.position
-    if p.mark_price is not None and not trailing.touched(p, p.mark_price):
-        trailing.advance(turn, p.mark_price)
+    trailing.catch_up(turn)
     turn.say(
         EventType.RULES_TIGHTENED,
         {

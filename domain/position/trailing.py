@@ -114,6 +114,12 @@ def touched(p: Position, adverse: Decimal) -> bool:
     return not p.side.better(adverse, stop.trigger)
 
 
+def passed(p: Position) -> bool:
+    """Whether the market stands beyond the stop in force."""
+    mark = ledger.mark(p)
+    return mark is not None and touched(p, mark)
+
+
 def favourable_end(p: Position, prices: PriceRange) -> Decimal:
     """The end of a range that is good for the position."""
     return prices.high if p.side is PositionSide.LONG else prices.low
@@ -129,14 +135,15 @@ def hear_price(turn: Turn, prices: PriceRange) -> None:
     p = turn.position
     if p.mark_at is None or prices.at >= p.mark_at:
         turn.note(mark_price=prices.last, mark_at=prices.at)
-    if touched(p, adverse_end(p, prices)):
+    if touched(p, adverse_end(p, prices)) or not ledger.of_its_time(p, prices.at):
         return
-    advance(turn, favourable_end(p, prices))
+    whole = ledger.of_its_time(p, prices.since or prices.at)
+    advance(turn, favourable_end(p, prices) if whole else prices.last)
 
 
 def catch_up(turn: Turn) -> None:
     """Take the last mark price known as an extreme: while an order is under way a position is told none."""
-    mark = turn.position.mark_price
+    mark = ledger.mark(turn.position)
     if mark is not None and not touched(turn.position, mark):
         advance(turn, mark)
 
@@ -163,7 +170,7 @@ def _activate(turn: Turn, extreme: Decimal) -> None:
     why = None
     if profit >= rules.activation_pct:
         why = "price"
-    elif trail.aged and p.mark_price is not None and profit_pct(p, p.mark_price) > 0:
+    elif trail.aged and (mark := ledger.mark(p)) is not None and profit_pct(p, mark) > 0:
         why = "time"
     if why is not None:
         turn.set(trail=replace(trail, state=TrailState.TRAILING))
@@ -204,8 +211,7 @@ def watch_age(turn: Turn) -> None:
         turn.wake_at(moment)
         return
     turn.note(trail=replace(p.trail, aged=True))
-    if p.mark_price is not None and not touched(p, p.mark_price):
-        advance(turn, p.mark_price)
+    catch_up(turn)
 
 
 def worth_moving(p: Position, current: Decimal, wanted: Decimal) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -110,7 +110,29 @@ def test_of_a_flood_of_mark_prices_one_waits_for_each_symbol_and_no_touch_is_los
     assert inbox.depth() == 2
     waiting = [inbox.get().message for _ in range(2)]
     assert {message.news.symbol for message in waiting} == {"A", "B"}
-    assert [message.passed for message in waiting] == [(Decimal(1), Decimal(997))] * 2
+    passed = [{mark.price for mark in message.passed} for message in waiting]
+    assert passed == [{Decimal(1), Decimal(997)}] * 2
+
+
+def test_what_waited_in_a_flood_keeps_the_time_at_which_it_was_so() -> None:
+    """A position that was filled meanwhile must not trail by what was before."""
+    inbox = Inbox(stop_type=type(None))
+    for second, price in enumerate((5, 9, 3, 4)):
+        told = MarkPrice(symbol="A", price=Decimal(price), at=AT + timedelta(seconds=second))
+        inbox.put(Envelope(FromStream(news=told)))
+    message = inbox.get().message
+    assert [(mark.price, (mark.at - AT).total_seconds()) for mark in message.passed] == [(9, 1), (3, 2)]
+    assert (message.news.price, (message.news.at - AT).total_seconds()) == (4, 3)
+
+
+def test_ranges_that_wait_together_begin_with_the_older() -> None:
+    older, newer = (
+        Prices(range=PriceRange(last=Decimal(n), low=Decimal(n), high=Decimal(n), at=AT + timedelta(seconds=n)))
+        for n in (1, 2)
+    )
+    merged = newer.merge(older).range
+    assert (merged.low, merged.high) == (Decimal(1), Decimal(2))
+    assert (merged.since, merged.at) == (older.range.at, newer.range.at)
 
 
 def test_other_news_of_a_stream_is_told_in_full() -> None:

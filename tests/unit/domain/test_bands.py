@@ -210,3 +210,18 @@ def test_at_most_two_records_a_key_are_kept_beyond_the_allowance(step: int) -> N
             index.price("BTCUSDT", D(1_000 + n * step), START)
             kept = index._symbols["BTCUSDT"]
             assert max(len(kept.falls[0]), len(kept.rises[0])) <= 10 + 2 * len(index)
+
+
+def test_a_range_says_since_when() -> None:
+    index: BandIndex[int] = BandIndex()
+    index.register(1, "BTCUSDT", None, None)
+    for second, price in enumerate((100, 101, 102)):
+        index.price("BTCUSDT", D(price), START + timedelta(seconds=second))
+    index.register(2, "BTCUSDT", None, None)
+    index.price("BTCUSDT", D(103), START + timedelta(seconds=3))
+    since = {key: found.since for key in (1, 2) if (found := index.heartbeat(key)) is not None}
+    assert since == {1: START, 2: START + timedelta(seconds=2)}
+    index.price("BTCUSDT", D(104), START + timedelta(seconds=4))
+    again = index.heartbeat(1)
+    assert again is not None
+    assert again.since == START + timedelta(seconds=3)  # nothing in it is older than what was heard last
