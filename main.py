@@ -1,4 +1,4 @@
-"""Holdfast: `python main.py [run | ctl | check | paper-exchange | replay]`. A script to read aloud."""
+"""Holdfast: `python main.py [run | ctl | check | paper-exchange | replay | …]`. A script to read aloud."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from config.sources import SettingsError, admin_socket
 
 VERSION = "0.1.0"
 DONE, FAILED, USAGE, HELD = 0, 1, 2, 3
-COMMANDS = ("run", "ctl", "check", "paper-exchange", "replay")
+CARE = ("backup", "restore", "restore-archive")
+COMMANDS = ("run", "ctl", "check", "paper-exchange", "replay", "completion", *CARE)
 HELP = """usage: main.py [run] [--settings FILE]         run the service
        main.py ctl METHOD [ID] [key=value ...]  ask or tell the running service; `ctl --help` lists the methods
        main.py check [--settings FILE]          say all that is wrong with settings, database and accounts
        main.py paper-exchange [...]             the simulated exchange alone; `paper-exchange --help`
        main.py replay TAPE ... [...]            the protection rules over a tape in virtual time; `replay --help`
+       main.py backup FILE                      a copy of the whole book, beside the running service or not
+       main.py restore FILE                     an empty database filled from such a copy
+       main.py restore-archive FILE [--drop]    a month of archived events put back, or taken away again
+       main.py completion bash|zsh              what makes a shell complete these words
 """
 
 
@@ -42,6 +47,12 @@ def main(argv: list[str]) -> int:
             from config.load import load_settings
 
             return replaying.main(words, lambda settings: load_settings(settings, os.environ))
+        if command == "completion":
+            from adapters.admin import completion
+
+            return completion.main(words, COMMANDS)
+        if command in CARE:
+            return care(command, words)
         parser = argparse.ArgumentParser(prog=f"main.py {command}")
         parser.add_argument("--settings", type=Path, help="the settings file, ./settings.toml if not given")
         if command == "run":
@@ -109,6 +120,19 @@ def run(settings_file: Path | None, *, confirm_live: bool = False) -> int:
     sys.stderr.flush()
     logger.complete()
     os._exit(code)
+
+
+def care(command: str, words: list[str]) -> int:
+    """Look after the book while no service has to run: copies of it, and archived months put back."""
+    from actors.care import CareFailed, carry_out
+    from config.load import load_settings
+
+    try:
+        print(carry_out(command, words, lambda settings: load_settings(settings, os.environ)))
+    except CareFailed as failed:
+        print(failed, file=sys.stderr)
+        return FAILED
+    return DONE
 
 
 def check(settings_file: Path | None) -> int:

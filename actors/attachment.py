@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from loguru import logger
 
 from actors.clock import Clock
-from persistence.database import DatabaseAway, MigrationRefused, ensure_partitions, instance_code, migrate
+from persistence.database import DatabaseAway, MigrationRefused, instance_code, migrate
+from persistence.partitions import ensure_partitions
 
 
 class Attachment:

@@ -37,10 +37,11 @@ from config.settings import Settings
 from config.sources import SettingsError
 from domain.accounts import AccountFacts, Expected, address, refusal
 from domain.catalogue import EventType
-from persistence.database import DatabaseAway, ensure_partitions, instance_code, migrate, probe
+from persistence.database import DatabaseAway, instance_code, migrate, probe
 from persistence.embedded import AlreadyRunning, EmbeddedFailed, EmbeddedPostgres
 from persistence.local_book import LocalBook, Memory
 from persistence.lock import AccountLock, LockLost, fingerprint
+from persistence.partitions import ensure_partitions
 from persistence.positions import highest_term
 from persistence.reader import Reader
 from persistence.spool import Spool

@@ -14,6 +14,7 @@
     ├── signal_feed        signals in
     ├── strategy/…         for each account, where it is enabled: the built-in signals
     ├── symbol_keeper      what is set for single symbols
+    ├── archivist          months of events: made ahead, archived when old
     ├── admin              the control socket
     └── web                the page and the endpoints over HTTP
 """
@@ -30,6 +31,7 @@ from loguru import logger
 from actors import account_feed as private_feed
 from actors import (
     admin,
+    archivist,
     entry_desk,
     gateway,
     journal,
@@ -243,6 +245,7 @@ class Tree:
             if self._settings.runs_strategy(name):
                 wiring = strategy.wiring_of(self.ruling, name, exchange, account.instruments, self.recorder)
                 yield self._spec(messages.strategy(name), strategy.Strategy, wiring)
+        yield self._spec(archivist.ARCHIVIST, archivist.Archivist, self._archivist())
         if self._settings.admin.enabled:
             yield self._spec(messages.ADMIN, admin.Admin, self._admin())
         if self._settings.web.enabled:
@@ -315,6 +318,14 @@ class Tree:
             locks={account.name: (account.lock, account.lease) for account in self._ground.accounts},
             ground=self._ground.attachment,
             book=self._ground.book,
+            recorder=self.recorder,
+        )
+
+    def _archivist(self) -> archivist.Wiring:
+        return archivist.Wiring(
+            conninfo=self._ground.conninfo,
+            rules=lambda: archivist.rules_of(self.ruling.in_force.now),
+            away_because=lambda: self._ground.attachment.closed_because,
             recorder=self.recorder,
         )
 

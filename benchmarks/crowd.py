@@ -40,8 +40,9 @@ from domain.identity import Epoch, PositionId, mint_position_id
 from domain.instrument import Instrument, PositionSide
 from domain.position.plan import Plan, Protection, TrailingRules
 from domain.position.state import OrderState, Phase, Position, TrailState
-from persistence.database import ensure_partitions, migrate
+from persistence.database import migrate
 from persistence.embedded import EmbeddedPostgres
+from persistence.partitions import ensure_partitions
 from persistence.spool import Spool
 from tests.actors.order_path.leases import held_lease
 

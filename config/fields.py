@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 HOURS_A_DAY = 24
 CANDLES_MINUTES = (1, 3, 5, 15, 30, 60, 120, 240)
+LEAST_LOG_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,13 @@ def truth_or_unset(value: object) -> object:
 def _candle_minutes(value: int) -> int:
     if value not in CANDLES_MINUTES:
         raise ValueError(f"must be one of {', '.join(map(str, CANDLES_MINUTES))}: the candles that every venue has")
+    return value
+
+
+def log_days(value: int) -> int:
+    """Forgetting too soon would let a spool that was found late be written twice."""
+    if 0 < value < LEAST_LOG_DAYS:
+        raise ValueError(f"must be 0 (for ever) or at least {LEAST_LOG_DAYS}")
     return value
 
 

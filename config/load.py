@@ -42,6 +42,7 @@ from config.sources import (
 )
 
 SECRETS_FILE = ("service", "secrets_file")
+ARCHIVE_DIR = ("retention", "archive_dir")
 TAPES = ("paper", "tape")
 DATABASE_URL = ("database", "url")
 STANDBY = ("service", "standby")
@@ -122,7 +123,7 @@ def _anchor_paths(draft: _Draft, base: Path) -> None:
     service = draft.values.setdefault("service", {})
     if isinstance(service, dict):
         service.setdefault("state_dir", str(Settings.model_fields["service"].default.state_dir))
-    for path in (STATE_DIR, SECRETS_FILE):
+    for path in (STATE_DIR, SECRETS_FILE, ARCHIVE_DIR):
         value = draft.get(path)
         if isinstance(value, str):
             draft.values[path[0]][path[1]] = str(anchored(value, base)) if value else None

@@ -35,6 +35,7 @@ from config.fields import (
     database_url,
     http_url,
     log_age,
+    log_days,
     log_size,
     truth_or_unset,
     websocket_url,
@@ -247,6 +248,12 @@ class Log(Section):
     debug_trading: Flag = False
 
 
+class Retention(Section):
+    events_months: Annotated[Whole, Field(ge=0, le=1200), HOT] = 12
+    archive_dir: Annotated[Path | None, HOT] = None
+    transaction_log_days: Annotated[Whole, Field(ge=0, le=36_500), AfterValidator(log_days), HOT] = 30
+
+
 class Paper(Section):
     """The paper exchange of each account, and the built-in signal source. Read in paper mode only."""
 
@@ -292,7 +299,7 @@ class Settings(Section):
     admin: Admin = Admin()
     web: Web = Web()
     log: Log = Log()
-    retention: Annotated[Unfurnished, Later(comes_with="archives of old months")] = Unfurnished()
+    retention: Retention = Retention()
     supervision: Supervision = Supervision()
     paper: Paper = Paper()
     chaos: Chaos = Chaos()
@@ -300,6 +307,10 @@ class Settings(Section):
     @property
     def admin_socket(self) -> Path:
         return self.service.state_dir / "admin.sock"
+
+    @property
+    def archive_dir(self) -> Path:
+        return self.retention.archive_dir or self.service.state_dir / "archive"
 
     def runs_strategy(self, account: str) -> bool:
         """Whether the built-in strategy runs on `account`; unset: in paper mode, on every account."""

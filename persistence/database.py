@@ -1,4 +1,4 @@
-"""Connections, migrations, partitions: what has to be right before anything is written or read."""
+"""Connections and migrations: what has to be right before anything is written or read."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import ReadOnlySqlTransaction
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-_MIGRATION_LOCK = 0x686F6C6466617374  # "holdfast" in ASCII: one number for all versions of this program
+MIGRATION_LOCK = 0x686F6C6466617374  # "holdfast" in ASCII: one number for all versions of this program
 CONNECT_LIMIT_S = 10.0  # two seconds for each address that a host's name may have
 _GRACE_S = 1.0  # what a server that is only slow gets to say that it cancelled the statement
 _INSTANCE_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -208,7 +206,7 @@ def roll_back(conninfo: str, to_version: int, folder: Path = MIGRATIONS) -> list
 def _migrating(conninfo: str) -> Iterator[Connection]:
     with connect(conninfo, "migrate", statement_timeout_ms=600_000) as conn:
         conn.execute("SET lock_timeout = '60s'")
-        conn.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+        conn.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
         with conn.transaction():
             conn.execute("CREATE SCHEMA IF NOT EXISTS monitoring")
             conn.execute(
@@ -236,46 +234,3 @@ def instance_code(conninfo: str, known: str | None = None) -> str:
     if row is None:
         raise DatabaseAway("monitoring.instance has no row after it was written")
     return str(row[0])
-
-
-def ensure_partitions(conninfo: str, now: datetime, months_ahead: int = 2) -> list[str]:
-    """Make the event partitions of this month and the next ones; the names of those made. Raises DatabaseAway.
-
-    Rows that meanwhile fell into the default partition move to their month.
-    """
-    made = []
-    with connect(conninfo, "partitions", statement_timeout_ms=60_000) as conn, away():
-        conn.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
-        first = now.astimezone(UTC).year * 12 + now.astimezone(UTC).month - 1
-        for month in range(first, first + months_ahead + 1):
-            name = f"events_{month // 12:04}_{month % 12 + 1:02}"
-            row = conn.execute("SELECT to_regclass(%s)", (f"monitoring.{name}",)).fetchone()
-            if row is None or row[0] is None:
-                with conn.transaction():
-                    _add_partition(conn, name, _month_start(month), _month_start(month + 1))
-                made.append(name)
-    return made
-
-
-def _month_start(month: int) -> datetime:
-    return datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
-
-
-def _add_partition(conn: Connection, name: str, start: datetime, end: datetime) -> None:
-    table = sql.Identifier("monitoring", name)
-    bounds = {"table": table, "start": sql.Literal(start), "end": sql.Literal(end)}
-    # Attached only when it holds what the default partition had of its month: the server refuses it otherwise.
-    conn.execute("LOCK TABLE monitoring.events_default IN ACCESS EXCLUSIVE MODE")
-    made = sql.SQL("CREATE TABLE {table} (LIKE monitoring.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
-    conn.execute(made.format(**bounds))
-    conn.execute(
-        sql.SQL(
-            "WITH moved AS (DELETE FROM monitoring.events_default WHERE created_at >= {start} AND created_at < {end} "
-            "RETURNING *) INSERT INTO {table} SELECT * FROM moved"
-        ).format(**bounds)
-    )
-    conn.execute(
-        sql.SQL("ALTER TABLE monitoring.events ATTACH PARTITION {table} FOR VALUES FROM ({start}) TO ({end})").format(
-            **bounds
-        )
-    )

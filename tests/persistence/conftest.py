@@ -12,8 +12,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from persistence.database import ensure_partitions, migrate
+from persistence.database import migrate
 from persistence.embedded import EmbeddedPostgres
+from persistence.partitions import ensure_partitions
 from persistence.reader import Reader
 from persistence.writer import Writer
 from tests.persistence.samples import NOON

@@ -13,6 +13,7 @@ import pytest
 
 from persistence import database as db
 from persistence.database import DatabaseAway, MigrationRefused
+from persistence.partitions import ensure_partitions
 from persistence.writer import Writer
 from tests.persistence import samples
 
@@ -105,8 +106,8 @@ def test_the_instance_is_drawn_once(database: str) -> None:
 def test_partitions_of_this_month_and_two_more(empty_database: str) -> None:
     db.migrate(empty_database)
     december = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
-    assert db.ensure_partitions(empty_database, december) == ["events_2026_12", "events_2027_01", "events_2027_02"]
-    assert db.ensure_partitions(empty_database, december) == []
+    assert ensure_partitions(empty_database, december) == ["events_2026_12", "events_2027_01", "events_2027_02"]
+    assert ensure_partitions(empty_database, december) == []
 
 
 def test_a_new_partition_takes_its_rows_from_the_default(empty_database: str) -> None:
@@ -114,7 +115,7 @@ def test_a_new_partition_takes_its_rows_from_the_default(empty_database: str) ->
     writer = Writer(empty_database)
     writer.write([samples.record(events=tuple(samples.event(data={"n": n}) for n in range(3)))])
     writer.write([samples.record(events=(samples.event(at=samples.NOON.replace(year=2031)),))])
-    assert "events_2026_11" in db.ensure_partitions(empty_database, samples.NOON)
+    assert "events_2026_11" in ensure_partitions(empty_database, samples.NOON)
     writer.write([samples.record(events=(samples.event(data={"n": 3}),))])
     writer.close()
     with psycopg.connect(empty_database) as conn:
