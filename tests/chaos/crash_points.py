@@ -9,6 +9,7 @@ so that whoever arms a point and the process that dies there agree on its number
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -49,6 +50,9 @@ ORDER_PATH: Sequence[tuple[str, str, tuple[str, ...]]] = (
 )  # fmt: skip
 
 
+_parsing = threading.Lock()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """A place at which the process can be killed."""
@@ -65,9 +69,15 @@ class Point:
         return ":".join([self.file, self.function, str(self.line), *filter(None, [self.place])])
 
 
-@cache
 def all_points() -> tuple[Point, ...]:
     """Every point of the order path, in the order of their numbers. Raises LookupError for a pattern that fits none."""
+    # CPython 3.11 counts the depth of a tree for all threads together: two that parse fall over each other.
+    with _parsing:
+        return _all_points()
+
+
+@cache
+def _all_points() -> tuple[Point, ...]:
     found: list[Point] = []
     for _phase, file, _patterns in ORDER_PATH:
         found += _instrumented(file, len(found))[1]
