@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actors.control import positions, reading, running, settings, status, symbols
+from actors.control import kill_switch, positions, reading, running, settings, status, symbols
 from actors.control.answering import Answering, Wiring
 from actors.directory import Unanswered, Unavailable
 from actors.guard import ActorContext
@@ -63,9 +63,12 @@ METHODS: dict[str, Method] = {
     "position.set_stop": positions.set_stop,
     "position.set_trailing": positions.set_trailing,
     "position.release": positions.release,
-    "close_all": positions.close_all,
+    "close_all": kill_switch.close_all,
     "entries.pause": running.pause,
     "entries.resume": running.resume,
+    "kill_switch.arm": kill_switch.arm,
+    "kill_switch.confirm": kill_switch.confirm,
+    "kill_switch.reset": kill_switch.reset,
     "signal.show": reading.signal,
     "signals": reading.signals,
     "reconcile": running.reconcile,

@@ -52,6 +52,7 @@ from actors.quotes import Quotes
 from actors.recording import log, plain_event
 from actors.reporting import ReportingActor
 from actors.signal_answers import SignalAnswers
+from actors.switch_messages import CloseStranger
 from actors.volatility import Volatility
 from actors.wave_desk import Market, WaveDesk
 from domain.catalogue import EventType
@@ -331,7 +332,8 @@ class EntryDesk(ReportingActor):
         place = self._wiring.owners.place(adopt.account, adopt.instrument.symbol, adopt.side)
         if self._wiring.owners.owner(place) is not None or self._wiring.dry_run:
             return
-        if self._gate.is_released(place.account, place.symbol):
+        ordered = isinstance(adopt, CloseStranger)
+        if self._gate.is_released(place.account, place.symbol) and not ordered:
             return  # an operator has taken it over
         shown = self._wiring.owners.foreign(place)
         changed = shown is not None and shown * adopt.side.sign != adopt.quantity
@@ -340,7 +342,7 @@ class EntryDesk(ReportingActor):
             return  # not what is there now, or nobody knows: the next readings find it again
         position_id = self._openings.adopt(adopt).id
         if adopt.close:
-            self._closings.want(position_id, CloseReason.OUTSIDE)
+            self._closings.want(position_id, CloseReason.OPERATOR if ordered else CloseReason.OUTSIDE)
             self._turn()
 
     def _end_the_ended(self) -> None:

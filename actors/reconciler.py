@@ -33,6 +33,7 @@ from actors.messages import (
 from actors.owners import Owners
 from actors.recording import Recorder
 from actors.reporting import ReportingActor
+from actors.switch_messages import CloseStranger, CloseStrangers
 from actors.symbol_lists import Spellings, as_spelled
 from domain.agreement.reconcile import Comparison, Orphan, Untracked, compare
 from domain.catalogue import EventType
@@ -50,6 +51,7 @@ APART_S = 0.8
 NEEDED = 2
 NEEDED_FOR_ABSENCE = 3
 ANSWER_LIMIT_S = 20.0
+STRANGERS_WITHIN_S = 15.0
 OVERTAKEN = timedelta(seconds=ANSWER_LIMIT_S)
 
 
@@ -93,6 +95,7 @@ class Reconciler(ReportingActor):
         self._of_other_size: frozenset[tuple[str, str]] = frozenset()
         self._seen: dict[str, Sighting] = {}
         self._newest: datetime | None = None
+        self._close_strangers_until = 0.0
         self._timer: Cancellable | None = None
         self._last = ReconcileReport(account=wiring.account, cycle=0, asked_at=None, positions=0, findings=())
 
@@ -109,6 +112,9 @@ class Reconciler(ReportingActor):
                 self._failed(text)
             case ReconcileNow(reason=reason):
                 self._look(reason)
+            case CloseStrangers():
+                self._close_strangers_until = self.clock.monotonic() + STRANGERS_WITHIN_S
+                self._look("close_all")
             case GatewayStarted():
                 self._under_way = False
                 self._look("gateway started")
@@ -240,16 +246,17 @@ class Reconciler(ReportingActor):
             self.tell(messages.gateway(wiring.account), CancelOrphan(ref=ref))
             return
         instrument = wiring.instruments.get(finding.report.symbol)
-        if wiring.untracked == "alert" or instrument is None:
+        ordered = self.clock.monotonic() < self._close_strangers_until
+        if instrument is None or (wiring.untracked == "alert" and not ordered):
             return
-        adopt = Adopt(
+        adopt = (CloseStranger if ordered else Adopt)(
             account=wiring.account,
             instrument=instrument,
             side=finding.side,
             quantity=abs(finding.report.quantity),
             entry_price=finding.report.entry_price,
             mark_price=finding.report.mark_price,
-            close=wiring.untracked == "close",
+            close=ordered or wiring.untracked == "close",
             seen_at=self._newest or self.clock.now(),
         )
         self.tell(messages.ENTRY_DESK, adopt)

@@ -329,8 +329,9 @@ class Service:
                 "ANOTHER_DATABASE instance={} knows nothing of {} positions of instance {} that this machine held last",
                 bottom.instance, len(before.positions), before.instance,
             )  # fmt: skip
+        host, facts = socket.gethostname(), {} if before is None else before.facts
         memory = Memory(
-            instance=bottom.instance, host=socket.gethostname(), tenures=tenures_of(locks), positions=kept
+            instance=bottom.instance, host=host, tenures=tenures_of(locks), positions=kept, facts=facts
         )
         try:
             book.begin(memory)

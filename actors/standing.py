@@ -1,7 +1,8 @@
 """How an account stands: what was found of it, and whether entries are possible at all. Shared by threads.
 
-Written by the account's gateway, and what the private stream can see by its feed; read by the entry desk and whoever
-shows it. Each value has one writer, is replaced whole and never changed, so a reader needs no lock.
+Written by the account's gateway, what the private stream can see by its feed, the kill switch by its actor; read by the
+entry desk and whoever shows it. Each value has one writer, is replaced whole and never changed, so a reader needs no
+lock.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from domain.entries.margin import Margin
 from domain.entries.situation import Slots
 from domain.identity import PositionId, parse_client_id
 from domain.instrument import Instrument
+from domain.judgement.kill_switch import OFF, Switch
 from domain.orders import AccountSnapshot
 from domain.position.plan import TakeProfit, VenueRules
 from domain.position.state import Position
@@ -44,11 +46,13 @@ class Standing:
         self._read_at: datetime | None = None
         self._funds: Funds | None = None
         self._wallet: Wallet | None = None
+        self.kill_switch: Switch = OFF
+        """Written by its actor, and before there is one by the tree, from what was remembered."""
 
     @property
     def closed_because(self) -> str | None:
         """Why no entry is possible on the account; None: it is."""
-        reasons = [*self._closed.values(), self.blind]
+        reasons = [self.kill_switch.reason, *self._closed.values(), self.blind]
         return "; ".join(reason for reason in reasons if reason is not None) or None
 
     @property
@@ -88,6 +92,11 @@ class Standing:
     def funds(self) -> Funds | None:
         """The newest that is known of the account's money; None: nothing yet."""
         return known(self._funds, self._wallet)
+
+    @property
+    def funds_as_read(self) -> Funds | None:
+        """What the last reading said, whatever the stream has told since; None: nothing was read yet."""
+        return self._funds
 
     def funds_read(self, funds: Funds) -> None:
         """All of it was read."""

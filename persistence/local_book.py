@@ -1,9 +1,11 @@
-"""What this machine must remember when the database cannot be read: whose accounts these are, and the open positions.
+"""What this machine must remember when the database cannot be read: whose accounts these are, the open positions, and
+the few facts that must hold then too (a kill switch in force).
 
 One file in the state directory, 0600: a line with length and checksum, then JSON. It is replaced whole (fsynced, then
-renamed), so it is always one that was complete. Rules of this file: it holds only states that are durable elsewhere
+renamed), so it is always one that was complete. Rules of this file: the states of positions in it are durable elsewhere
 (database or spool), so it is never ahead of the book; it is saved at most once a second, and never for more than a
-twentieth of the time; a new term is in it before anything is sent under it, or the file is gone.
+twentieth of the time, but for such a fact, which is saved at once; a new term is in it before anything is sent under
+it, or the file is gone.
 """
 
 from __future__ import annotations
@@ -47,13 +49,17 @@ class Tenure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """The file's content. `lives`: how many processes have begun under these terms without the database."""
+    """The file's content. `lives`: how many processes have begun under these terms without the database.
+
+    `facts`: see `LocalBook.keep`.
+    """
 
     instance: str
     host: str
     tenures: Mapping[str, Tenure]
     lives: int = 0
     positions: tuple[Position, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -143,6 +149,23 @@ class LocalBook:
         """The account was given back in order."""
         self._change(account, released=True)
 
+    def keep(self, key: str, value: object) -> None:
+        """A fact that has to be in force on this machine from now on, whatever becomes of the database.
+
+        Raises OSError: it is remembered, and the next saving tries to write it.
+        """
+        with self._mutex:
+            if self._memory is None:
+                return
+            self._memory = replace(self._memory, facts={**self._memory.facts, key: value})
+            self._changed = True
+        self.save()
+
+    def fact(self, key: str) -> Any:
+        """What was kept under `key`, by this life or one before it; None when nothing was."""
+        memory = self._memory
+        return None if memory is None else memory.facts.get(key)
+
     @property
     def due(self) -> bool:
         """Whether there is something to save, and enough time has passed since that was done last."""
@@ -189,7 +212,8 @@ def _body(memory: Memory, pages: Iterable[_Page]) -> bytes:
                "released": t.released}
         for name, t in memory.tenures.items()
     }  # fmt: skip
-    head = {"instance": memory.instance, "host": memory.host, "lives": memory.lives, "tenures": tenures}
+    head = {"instance": memory.instance, "host": memory.host, "lives": memory.lives, "tenures": tenures,
+            "facts": dict(memory.facts)}  # fmt: skip
     return b'{"head":%s,"positions":[\n%s\n]}' % (json.dumps(head).encode(), ",\n".join(lines).encode())
 
 
@@ -210,6 +234,7 @@ def _memory(told: Any) -> Memory:
             for name, t in head["tenures"].items()
         },
         positions=tuple(position_from_json(json.dumps(state)) for state in told["positions"]),
+        facts=dict(head.get("facts", {})),
     )
 
 

@@ -110,21 +110,6 @@ def release(house: Answering, params: Parameters, caller: Caller) -> object:
     return _operate(house, position_id, Release(), "position.release", caller)
 
 
-def close_all(house: Answering, params: Parameters, caller: Caller) -> object:
-    account, everything = params.text("account"), params.flag("all")
-    params.done()
-    if account is not None:
-        house.known_account(account)
-    if everything:
-        raise AdminError(REFUSED, "close_all: all=true is not taken yet: only owned positions can be closed")
-    told: list[int] = []
-    for p in house.wiring.owners.all(account):
-        wanted = CloseWanted(reason=CloseReason.OPERATOR)
-        house.directory.tell(messages.position(p.id), OperatorInput(input=wanted, method="close_all", uid=caller.uid))
-        told.append(p.id)
-    return {"closing": told}
-
-
 def _operate(house: Answering, position_id: int, wanted: object, method: str, caller: Caller) -> object:
     """Have the owner hear an operator's wish."""
     state = house.wiring.owners.state(PositionId(position_id))

@@ -11,6 +11,7 @@ from actors import messages
 from actors.control.answering import ANSWER_S, Answering
 from actors.directory import Unanswered, Unavailable
 from actors.messages import FeedState, Health, Show
+from actors.switch_messages import KILL_SWITCH
 from actors.views import database_health, outbox_health
 from adapters.admin.parameters import Parameters
 from adapters.admin.protocol import Caller
@@ -34,12 +35,22 @@ def status(house: Answering, params: Parameters, _: Caller) -> object:
         "unprotected_now": sum(1 for p in owned if p.unprotected_since is not None),
         "unprotected_seconds_today": _unprotected_today(house, now),
         "entries": {"open": not closed, "why": closed or None},
+        "kill_switch": _kill_switch(house),
     }
 
 
 def _account(house: Answering, name: str, exchange: str) -> dict[str, object]:
     owned = house.wiring.owners.all(name)
     return {"name": name, "exchange": exchange, "term": house.wiring.terms[name], "positions": len(owned)}
+
+
+def _kill_switch(house: Answering) -> list[dict[str, object]] | None:
+    """What it was fired for, account by account where it is in force; None: nowhere."""
+    try:
+        shown: dict[str, dict[str, object]] = house.directory.ask(KILL_SWITCH, Show(), ANSWER_S)
+    except (Unavailable, Unanswered) as failure:
+        return [{"account": None, "in_force": None, "error": str(failure)}]
+    return [{"account": name, **each} for name, each in shown.items() if each["in_force"]] or None
 
 
 def _components(house: Answering) -> list[dict[str, object]]:

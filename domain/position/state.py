@@ -79,6 +79,7 @@ class CloseReason(StrEnum):
     TAKE_PROFIT = "take_profit"
     OPERATOR = "operator"
     SIGNAL = "signal"
+    KILL_SWITCH = "kill_switch"
     ROLLBACK = "rollback"
     STOP_PASSED = "stop_passed"
     STOP_STUCK = "stop_stuck"

@@ -28,7 +28,7 @@ from persistence.database import DatabaseAway
 from tests.simulation.network import Network, SimulatedAccount, SimulatedClient, SimulatedPrices
 from tests.simulation.pace import Pace
 from tests.simulation.scheduler import SECOND, Host, Scheduler
-from tests.simulation.store import Access, Database, Disk, MemorySpool, NoBook, StoreLock, StoreReader
+from tests.simulation.store import Access, Database, Disk, FactBook, MemorySpool, StoreLock, StoreReader
 from tests.simulation.threads import SimulatedEvent
 
 ACCOUNT = "main"
@@ -187,7 +187,7 @@ class Process:
             ),
             reader=cast("Any", StoreReader(self.access)),
             spool=cast("Any", MemorySpool(self._scheduler, self.host, self._disk.spooled)),
-            book=cast("Any", NoBook()),
+            book=cast("Any", FactBook(self._disk, self.host)),
             attachment=Attachment("", self.clock, instance=INSTANCE),
             remembered=None,
             request_stop=self.request_stop,

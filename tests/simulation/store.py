@@ -94,6 +94,7 @@ class Disk:
 
     spooled: dict[str, Record] = field(default_factory=dict)
     aside: dict[str, Record] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict)
 
 
 class Access:
@@ -346,10 +347,23 @@ class MemorySpool:
         """What waits stays on disk."""
 
 
-class NoBook:
-    """`persistence.local_book.LocalBook`: these processes start with their database."""
+class FactBook:
+    """`persistence.local_book.LocalBook`: these processes start with their database, and keep facts alone."""
 
     due = False
+
+    def __init__(self, disk: Disk, host: Host) -> None:
+        self._disk = disk
+        self._host = host
+
+    def keep(self, key: str, value: object) -> None:
+        """Durable on return."""
+        if self._host.alive:
+            self._disk.facts[key] = value
+
+    def fact(self, key: str) -> object:
+        """What was kept, by whichever process of this machine."""
+        return self._disk.facts.get(key)
 
     def hold(self, positions: Iterable[Position]) -> None:
         """Nothing is kept."""

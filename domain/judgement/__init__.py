@@ -1,0 +1,1 @@
+"""What is judged of positions and accounts while they live, and what follows: pure."""

@@ -1,0 +1,159 @@
+"""The kill switch at the running service: fired in the middle of things, killed -9 in between, without its database.
+
+Each time the exchange is flat in the end, nothing of ours rests there, and nothing is entered until the reset.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.admin.protocol import REFUSED, AdminError
+from tests.end_to_end.conftest import judge
+from tests.end_to_end.service import ServiceProcess, running
+from tests.end_to_end.signal_source import SignalSource, signal_row
+
+pytestmark = pytest.mark.chaos
+WAVE = ("DOGEUSDT", "XRPUSDT", "AVAXUSDT", "LTCUSDT", "BCHUSDT")
+
+
+@pytest.fixture
+def signals() -> Iterator[SignalSource]:
+    with SignalSource(resumes=True) as started:
+        yield started
+
+
+@pytest.fixture
+def service(tmp_path: Path, signals: SignalSource) -> Iterator[ServiceProcess]:
+    with running(tmp_path, {"signals": {"url": signals.url}, "reconciler": {"interval_s": 3}}) as started:
+        started.wait_price("BTCUSDT")
+        yield started
+
+
+def fire(service: ServiceProcess) -> None:
+    code = service.ctl("kill_switch.arm", reason="test")["code"]
+    service.ctl("kill_switch.confirm", code=code)
+
+
+def overloaded(service: ServiceProcess) -> None:
+    """The venue takes no market order for now: nothing can be closed."""
+    service.control("reject", path="order", code=-1008, status=503, for_ms=60_000)
+
+
+def wait_flat(service: ServiceProcess, limit_s: float = 20) -> None:
+    """Nothing is held and nothing rests at the exchange, and nobody owns anything."""
+
+    def look() -> bool | None:
+        state = service.control("state")
+        held = [symbol for symbol, quantity in state["positions"].items() if Decimal(quantity)]
+        return (not held and not state["open_conditionals"] and not service.positions()) or None
+
+    service.wait_for(look, limit_s, "flat, and no order left")
+
+
+def assert_closed(service: ServiceProcess) -> None:
+    """No entry by hand or by signal."""
+    with pytest.raises(AdminError) as refusal:
+        service.ctl("position.open", account="main", symbol="ETHUSDT", side="long", usd="300")
+    assert refusal.value.code == REFUSED
+    assert "kill switch" in refusal.value.message
+    assert "kill switch" in str(service.ctl("status")["entries"]["why"])
+
+
+def entries_of(service: ServiceProcess) -> int:
+    return len(service.verdict().lives) + len(service.verdict().open_lives)
+
+
+def wave(*symbols: str) -> list[dict[str, Any]]:
+    return [signal_row(f"s-{uuid.uuid4().hex[:8]}", symbol) for symbol in symbols]
+
+
+def test_in_the_middle_of_a_wave_and_of_moves(service: ServiceProcess, signals: SignalSource) -> None:
+    opened = service.open("BTCUSDT"), service.open("SOLUSDT", "short")
+    service.move_mark("BTCUSDT", "2", steps=2, pause_s=0.2)
+    signals.signals(*wave(*WAVE))
+    service.wait_for(lambda: len(service.positions()) > 2 or None, 15, "the wave's first entry")
+    service.move_mark("BTCUSDT", "1")
+    service.move_mark("SOLUSDT", "-2")
+    fire(service)
+    wait_flat(service)
+    assert_closed(service)
+    for position in opened:
+        assert service.position(position["id"])["close_reason"] == "kill_switch"
+    before = entries_of(service)
+    signals.signals(*wave("ETHUSDT"))
+    refused = service.wait_event("signal_refused", symbol="ETHUSDT")
+    assert "kill switch" in str(refused["data"])
+    assert service.wait_event("kill_switch_fired", severity="critical")["data"]["reason"] == "test"
+    assert service.wait_event("kill_switch_flat")
+    assert entries_of(service) == before
+    service.ctl("kill_switch.reset")
+    assert service.ctl("status")["kill_switch"] is None
+    service.open("ETHUSDT")
+    judge(service)
+
+
+def test_killed_between_firing_and_closing(service: ServiceProcess, signals: SignalSource) -> None:
+    """The exchange refuses for a moment, so that nothing can be closed before the kill."""
+    for symbol in ("BTCUSDT", "SOLUSDT"):
+        service.open(symbol)
+    signals.signals(*wave("DOGEUSDT"))
+    overloaded(service)
+    fire(service)
+    service.kill9()
+    service.control("clear")
+    signals.signals(*wave("XRPUSDT"))
+    service.restart()
+    wait_flat(service, 30)
+    assert_closed(service)
+    assert len(service.events(type="kill_switch_fired")) == 1
+    service.wait_event("signal_refused", symbol="XRPUSDT")
+    judge(service)
+
+
+def test_started_without_the_database_it_is_in_force(service: ServiceProcess) -> None:
+    service.open("BTCUSDT")
+    passwords = service.state_dir / "pg" / "pgpass"
+    service.kill_database()
+    passwords.rename(passwords.with_suffix(".away"))
+    overloaded(service)
+    fire(service)
+    service.kill9()
+    service.control("clear")
+    service.restart()
+    assert "kill switch" in str(service.ctl("status")["entries"]["why"])
+    wait_flat(service, 30)
+    service.kill9()
+    service.restart()
+    assert service.ctl("status")["kill_switch"][0]["in_force"]
+    passwords.with_suffix(".away").rename(passwords)
+    service.wait_event("database_restored", 30)
+    service.wait_event("kill_switch_fired")
+    service.kill9()
+    service.restart()
+    assert_closed(service)
+    service.ctl("kill_switch.reset")
+    service.wait_for(lambda: service.ctl("status")["entries"]["open"] or None, 20, "entries open")
+    judge(service)
+
+
+def test_close_all_leaves_strangers_alone_unless_told(service: ServiceProcess) -> None:
+    service.open("BTCUSDT")
+    released = service.open("LTCUSDT")
+    service.ctl("position.release", id=released["id"])
+    assert len(service.ctl("close_all")["closing"]) == 1
+    service.wait_for(lambda: not service.positions() or None, 15, "ours are closed")
+    time.sleep(4)  # a reading of the account and a half: nothing more is to happen
+    assert Decimal(service.control("state")["positions"]["LTCUSDT"])
+    assert service.ctl("close_all", all="true")["closing"] == []
+
+    def gone() -> bool | None:
+        return not Decimal(service.control("state")["positions"].get("LTCUSDT", 0)) or None
+
+    service.wait_for(gone, 20, "the stranger's is closed")
