@@ -144,8 +144,7 @@ class EntryDesk(ReportingActor):
             case ResumeEntries():
                 self._resume(message)
             case EntriesState():
-                desks = self._wiring.accounts.items()
-                return {name: self._gate.closed_because(name) or desk.standing.closed_because for name, desk in desks}
+                return {name: self._closed_because(name) for name in self._wiring.accounts}
             case _:
                 raise TypeError(f"{self.name}: no answer to {type(message).__name__}")
         return None
@@ -212,6 +211,11 @@ class EntryDesk(ReportingActor):
         self._gate.readable = True
         self._waves.soon()
         self._intake.add(as_stored(row) for row in rows if not self._waves.holds(row["id"]))
+
+    def _closed_because(self, account: str) -> str | None:
+        """All that is against entries: one ground may fall away before the other."""
+        grounds = (self._gate.closed_because(account), self._wiring.accounts[account].standing.closed_because)
+        return "; ".join(ground for ground in grounds if ground is not None) or None
 
     # What it knows.
 

@@ -20,6 +20,7 @@ from loguru import logger
 from actors import messages
 from actors.clock import Cancellable
 from actors.closings import Closings
+from actors.foundation import Ground
 from actors.guard import ActorContext, patience
 from actors.messages import Show, Tick, Write
 from actors.owners import Owners
@@ -49,7 +50,6 @@ from domain.judgement.kill_switch import (
     wrong_confirmation,
 )
 from domain.position.state import CloseReason
-from domain.records import Event
 
 LOOK_EVERY_S = 1.0
 CLOSING_EVERY_S = 0.1
@@ -61,13 +61,29 @@ CODE_LENGTH = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What the kill switch is given; `standings` by account."""
+    """What the kill switch is given; `standings` by account.
+
+    `written`: which change of each account's switch was handed to the journal; a successor tells the others.
+    """
 
     standings: Mapping[str, Standing]
     owners: Owners
     book: Book
+    written: dict[str, int]
     recorder: Recorder
     dry_run: bool
+
+
+def wiring_of(ground: Ground, owners: Owners, written: dict[str, int], recorder: Recorder) -> Wiring:
+    """What it is given in a tree on this ground."""
+    return Wiring(
+        standings={account.name: account.standing for account in ground.accounts},
+        owners=owners,
+        book=ground.book,
+        written=written,
+        recorder=recorder,
+        dry_run=ground.settings.service.dry_run,
+    )
 
 
 class KillSwitch(ReportingActor):
@@ -85,9 +101,9 @@ class KillSwitch(ReportingActor):
     def started(self) -> None:
         """Go on with what is in force; the database may not know of it yet."""
         self._flat = {name for name, standing in self._wiring.standings.items() if not standing.kill_switch.in_force}
-        if any(standing.kill_switch.number for standing in self._wiring.standings.values()):
-            self._remember()
-            self._write()
+        for name, standing in self._wiring.standings.items():
+            if standing.kill_switch.number > self._wiring.written.get(name, 0):
+                self._tell_of(name)
         self._look()
 
     def receive(self, message: Any) -> object:
@@ -139,10 +155,8 @@ class KillSwitch(ReportingActor):
             raise SwitchRefused("the kill switch is not in force")
         for account in accounts:
             standing = self._standing(account)
-            left = len(self._wiring.owners.all(account))
             standing.kill_switch = reset(standing.kill_switch, f"uid {wanted.uid}")
-            data = {"account": account, "uid": wanted.uid, "positions": left}
-            self._keep(plain_event(EventType.KILL_SWITCH_RESET, self.clock.now(), data, account=account))
+            self._tell_of(account)
         return self._shown()
 
     def _close_all(self, wanted: CloseAll) -> list[PositionId]:
@@ -185,16 +199,23 @@ class KillSwitch(ReportingActor):
             return
         standing.kill_switch = fired(standing.kill_switch, cause, by, figures, now)
         self._flat.discard(account)
-        positions = len(self._wiring.owners.all(account))
-        data = {"account": account, "cause": cause.value, "by": by, "positions": positions, **figures}
-        self._keep(plain_event(EventType.KILL_SWITCH_FIRED, now, data, account=account))
+        self._tell_of(account)
         self._look()
 
-    def _keep(self, event: Event) -> None:
-        """On this machine first: from there it is in force again after a kill, and in a life without the database."""
+    def _tell_of(self, account: str) -> None:
+        """The last change: on this machine's disk first, from where it holds after a kill and without the database."""
         self._remember()
+        switch = self._standing(account).kill_switch
+        data = {"account": account, "by": switch.by, "positions": len(self._wiring.owners.all(account))}
+        if switch.fired_at is not None and switch.cause is not None:
+            data |= {"cause": switch.cause.value, "fired_at": switch.fired_at.isoformat(), **switch.figures}
+        kind = EventType.KILL_SWITCH_FIRED if switch.in_force else EventType.KILL_SWITCH_RESET
+        event = plain_event(kind, self.clock.now(), data, account=account)
         log([event])
-        self._write(event)
+        facts = {SWITCH_FACT: as_fact(self._wiring.standings)}
+        record = self.recorder.record(self.clock.now(), events=[event], facts=facts)
+        if self.tell(messages.JOURNAL, Write(record=record)):
+            self._wiring.written[account] = switch.number
 
     def _remember(self) -> None:
         fact, book = as_fact(self._wiring.standings), self._wiring.book
@@ -205,11 +226,6 @@ class KillSwitch(ReportingActor):
             book.keep(SWITCH_FACT, fact)
         except OSError as error:
             logger.critical("KILL_SWITCH_UNREMEMBERED error={!r}: it is in force in this process", str(error))
-
-    def _write(self, *events: Event) -> None:
-        facts = {SWITCH_FACT: as_fact(self._wiring.standings)}
-        record = self.recorder.record(self.clock.now(), events=events, facts=facts)
-        self.tell(messages.JOURNAL, Write(record=record))
 
     def _look(self) -> None:
         """Tell the owners that have to close and do not yet."""

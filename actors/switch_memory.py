@@ -6,13 +6,14 @@ in a start without the database.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from loguru import logger
 
+from actors.foundation import Ground
 from actors.standing import Standing
-from domain.judgement.kill_switch import OFF, Switch, from_row, newest, to_row
+from domain.judgement.kill_switch import Switch, from_row, newest, to_row
 from domain.records import Record
 
 SWITCH_FACT = "kill_switch"
@@ -28,14 +29,27 @@ class Book(Protocol):
         """What was kept."""
 
 
-def recall(standings: Mapping[str, Standing], remembered: Iterable[object]) -> None:
-    """Put in force what was in force: of all memories each account's newest."""
-    facts = [fact for fact in remembered if isinstance(fact, Mapping)]
+def recall_all(ground: Ground) -> dict[str, int]:
+    """What a start knows of it: see `recall`. Raises DatabaseAway."""
+    written = [ground.reader.fact(SWITCH_FACT)] if ground.remembered is None else spooled(ground.spool.pending())
+    standings = {account.name: account.standing for account in ground.accounts}
+    return recall(standings, written, ground.book.fact(SWITCH_FACT))
+
+
+def recall(standings: Mapping[str, Standing], written: Iterable[object], kept: object) -> dict[str, int]:
+    """Put in force what was in force: each account's newest, of what was `written` and what the local book `kept`.
+
+    Returns which change of each account is written: a process that is killed may take the last one's event along.
+    """
+    numbers: dict[str, int] = {}
+    facts = list(written)
     for account, standing in standings.items():
-        found = newest(*(_read(account, fact[account]) for fact in facts if account in fact))
-        standing.kill_switch = found
-        if found.in_force:
-            logger.warning("KILL_SWITCH_IN_FORCE account={} reason={!r}", account, found.reason)
+        known = newest(*_read(account, facts))
+        numbers[account] = known.number
+        standing.kill_switch = newest(known, *_read(account, [kept]))
+        if standing.kill_switch.in_force:
+            logger.warning("KILL_SWITCH_IN_FORCE account={} reason={!r}", account, standing.kill_switch.reason)
+    return numbers
 
 
 def spooled(records: Iterable[Record]) -> list[object]:
@@ -48,9 +62,11 @@ def as_fact(standings: Mapping[str, Standing]) -> dict[str, object]:
     return {account: to_row(standing.kill_switch) for account, standing in standings.items()}
 
 
-def _read(account: str, row: Any) -> Switch:
-    try:
-        return from_row(row)
-    except (KeyError, ValueError, TypeError, AttributeError) as fault:
-        logger.critical("KILL_SWITCH_UNREADABLE account={} row={!r} error={!r}", account, row, fault)
-        return OFF
+def _read(account: str, facts: Iterable[object]) -> Iterator[Switch]:
+    for fact in facts:
+        if not isinstance(fact, Mapping) or account not in fact:
+            continue
+        try:
+            yield from_row(fact[account])
+        except (KeyError, ValueError, TypeError, AttributeError) as fault:
+            logger.critical("KILL_SWITCH_UNREADABLE account={} row={!r} error={!r}", account, fact[account], fault)

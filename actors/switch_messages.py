@@ -58,7 +58,7 @@ class CloseStrangers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseStranger(Adopt):
-    """From the reconciler to the entry desk: as `Adopt`, by an operator's order: also what was given back to a human."""
+    """From the reconciler to the entry desk: as `Adopt`, by an operator's order: also one given back to a human."""
 
 
 class SwitchRefused(Exception):

@@ -60,10 +60,10 @@ from actors.refs import GuardedRef, StartFailedError, guarded, stop_and_wait
 from actors.restarts import Roster
 from actors.root import RootWatch, start_root, stop_root, supervisor_alive
 from actors.ruling import Ruling
-from actors.standing import Standing, expected_of
+from actors.standing import expected_of
 from actors.supervision import ChildSpec, Down
 from actors.supervisor import Supervisor
-from actors.switch_memory import SWITCH_FACT, recall, spooled
+from actors.switch_memory import recall_all
 from actors.switch_messages import KILL_SWITCH
 from actors.web import component as web
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading, venue_rules
@@ -112,6 +112,7 @@ class Tree:
         self.recorder.secrets = Secrets(ground.settings.secrets())
         self.root: GuardedRef[Supervisor] | None = None
         self._given_up = False
+        self._switches_written: dict[str, int] = {}
         self._reports = FallReports(self.recorder, self.directory, ground.clock, self.owners)
         self._rosters = {account.name: Roster() for account in ground.accounts}
         self._owners_wiring = {account.name: self._owner_wiring(account) for account in ground.accounts}
@@ -121,7 +122,7 @@ class Tree:
         if self._ground.remembered is None:
             self._replay_spool()  # else the journal does, once the database may be written
         self._load_book()
-        self._recall_switches()
+        self._switches_written = recall_all(self._ground)
         try:
             self.root = start_root(
                 messages.ROOT,
@@ -199,11 +200,6 @@ class Tree:
 
         self._ground.book.hold(self.owners.all())
 
-    def _recall_switches(self) -> None:
-        ground, known = self._ground, [self._ground.book.fact(SWITCH_FACT)]
-        known += [ground.reader.fact(SWITCH_FACT)] if ground.remembered is None else spooled(ground.spool.pending())
-        recall(self._standings, known)
-
     def _open_positions(self, account: str) -> list[Position]:
         if self._ground.remembered is None:
             return load_open(self._ground.reader.pool, account)
@@ -247,7 +243,8 @@ class Tree:
         yield self._spec(messages.ENTRY_DESK, entry_desk.EntryDesk, self._entry_desk())
         for account in self._ground.accounts:
             yield from self._account_specs(account)
-        yield self._spec(KILL_SWITCH, kill_switch.KillSwitch, self._kill_switch())
+        switch = kill_switch.wiring_of(self._ground, self.owners, self._switches_written, self.recorder)
+        yield self._spec(KILL_SWITCH, kill_switch.KillSwitch, switch)
         feed = self._signal_feed()
         if feed is not None:
             yield self._spec(messages.SIGNAL_FEED, signal_feed.SignalFeed, feed)
@@ -418,15 +415,6 @@ class Tree:
             waves=wave_rules_of(self._settings),
         )
 
-    def _kill_switch(self) -> kill_switch.Wiring:
-        return kill_switch.Wiring(
-            standings=self._standings,
-            owners=self.owners,
-            book=self._ground.book,
-            recorder=self.recorder,
-            dry_run=self._settings.service.dry_run,
-        )
-
     def _signal_feed(self) -> signal_feed.Wiring | None:
         settings = self._settings
         demo: Callable[[], DemoSource] | None = None
@@ -470,10 +458,6 @@ class Tree:
             request_stop=lambda reason: self._ground.request_stop(reason, 0),
             ruling=self.ruling,
         )
-
-    @property
-    def _standings(self) -> dict[str, Standing]:
-        return {account.name: account.standing for account in self._ground.accounts}
 
     @property
     def _state_dir(self) -> Path:

@@ -22,6 +22,7 @@ from actors.switch_messages import (
     SwitchRefused,
 )
 from domain.catalogue import EventType
+from domain.judgement.kill_switch import OFF, Cause, fired, to_row
 from domain.position.inputs import CloseWanted
 from domain.position.state import CloseReason, Position
 from tests.actors.order_path.stage import Heard, Stage, until
@@ -59,6 +60,7 @@ class Scene:
         self.own(protected(1))
         self.own(protected(2, account="second"))
         self.memory = Memory(lambda: len(self.owners[1].messages))
+        self.written: dict[str, int] = {}
 
     def own(self, position: Position) -> None:
         self.stage.owners.claim(self.stage.owners.place_of(position), position)
@@ -69,6 +71,7 @@ class Scene:
             standings=self.standings,
             owners=self.stage.owners,
             book=self.memory,
+            written=self.written,
             recorder=self.stage.recorder,
             **{"dry_run": False, **changes},
         )
@@ -156,13 +159,24 @@ def test_a_successor_goes_on_and_a_restart_finds_the_newest_memory(scene: Scene)
     old = scene.memory.facts[SWITCH_FACT]
     scene.ask(ResetSwitch(account="main", uid=8))
     new = scene.memory.facts[SWITCH_FACT]
-    for memories in ((old, new), (new, old), (new, None), (None, "rubbish", new)):
+    for written, kept, number in (([old], new, 1), ([new], old, 2), ([new], None, 2), ([None, "rubbish"], new, 0)):
         again = {"main": Standing(), "second": Standing()}
-        recall(again, memories)
+        assert recall(again, written, kept)["main"] == number
         assert [s.kill_switch.in_force for s in again.values()] == [False, True]
     damaged = {"main": Standing()}
-    recall(damaged, [{"main": {"number": 9}}, old])
+    recall(damaged, [{"main": {"number": 9}}, old], None)
     assert damaged["main"].kill_switch.in_force, "what cannot be read hides no older word"
+
+
+def test_an_event_that_a_kill_took_along_is_told_by_the_next_life_once(scene: Scene) -> None:
+    fact = {"main": to_row(fired(OFF, Cause.OPERATOR, "uid 7", {"reason": "enough"}, scene.stage.clock.now()))}
+    scene.written |= recall(scene.standings, [None], fact)
+    scene.begin()
+    until(lambda: scene.told(EventType.KILL_SWITCH_FIRED), what="the event")
+    scene.stage.kill(KILL_SWITCH)
+    scene.ask(Show())
+    (event,) = scene.told(EventType.KILL_SWITCH_FIRED)
+    assert (event.account, event.data["reason"], event.data["by"]) == ("main", "enough", "uid 7")
 
 
 def test_reset_opens_entries_and_is_refused_where_nothing_is_in_force(scene: Scene) -> None:
