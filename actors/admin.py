@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actors.control import kill_switch, positions, reading, running, settings, status, symbols
+from actors.control import alerts, kill_switch, positions, reading, running, settings, status, symbols
 from actors.control.answering import Answering, Wiring
 from actors.directory import Unanswered, Unavailable
 from actors.guard import ActorContext
@@ -75,6 +75,9 @@ METHODS: dict[str, Method] = {
     "actors": reading.actors,
     "actors.kill": running.kill,
     "events": reading.events,
+    "alerts": alerts.alerts,
+    "alerts.ack": alerts.acknowledge,
+    "notify.test": alerts.trial,
     "symbol.get": symbols.get,
     "symbol.set": symbols.change,
     "alerts_audit": symbols.audit,

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from actors import messages
+from actors.alerting_messages import ALARMS, Happened
 from actors.guard import ActorContext, GuardedActor, patience
 from actors.messages import AlertsRaised, DatabaseIs, Probe, Show, Write
 from actors.recording import Recorder, log, plain_event
+from domain.alerting.evidence import HEARD
 from domain.catalogue import EventType
 from domain.position.state import Position
 from domain.records import AlertChange, Record
@@ -191,6 +193,9 @@ class Journal(GuardedActor):
         raised = tuple(alert for write in group for alert in write.record.alerts if alert.text is not None)
         if raised:
             tell(messages.NOTIFIER, AlertsRaised(alerts=raised))
+        heard = tuple(event for write in group for event in write.record.events if event.type in HEARD)
+        if heard and self.directory.newest_incarnation(ALARMS) is not None:  # the alarms come later in a start
+            tell(ALARMS, Happened(events=heard))
 
     def _spool(self, records: Sequence[Record]) -> bool:
         """Whether the records need no more care: they are on the disk, or nothing can ever write them."""

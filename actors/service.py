@@ -22,6 +22,7 @@ from actors.attachment import Attachment
 from actors.clock import SystemClock
 from actors.foundation import Account, Ground
 from actors.guard import configure_threads, patience
+from actors.heartbeat import Heartbeat
 from actors.lease import Lease
 from actors.memory import Remembered, give_back, last_memory, remembered, tenures_of
 from actors.refs import StartFailedError
@@ -157,12 +158,14 @@ class Service:
             return self._exit_code
         every_s = self._manager.watch_every_s(WATCH_EVERY_S)
         watch = self.tree.watch(every_s)
+        heartbeat = Heartbeat(self._settings.notifier, self._clock, self.tree.write)
         self._manager.ready(f"mode {self._settings.service.mode}, pid {os.getpid()}")
         while not self._ending.wait(every_s):
             self._reload_if_asked(self.tree)
             wrong = watch.wrong()
             if wrong is None:
                 self._manager.alive()
+                heartbeat.alive()
                 continue
             logger.critical("ROOT_UNHEALTHY error={!r}: the tree cannot heal itself, the process ends at once", wrong)
             self._wrong = wrong

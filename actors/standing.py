@@ -80,6 +80,11 @@ class Standing:
         kept = {name: text for name, text in self._closed.items() if name != by}
         self._closed = kept if reason is None else {**kept, by: reason}
 
+    @property
+    def maintenance(self) -> str | None:
+        """That the exchange says it is in maintenance; None: it does not."""
+        return self._closed.get(MAINTENANCE)
+
     def margin_refusal(self, symbol: str) -> str | None:
         """Why the symbol's margin mode forbids an entry; None: it is as set, or nothing is set or known."""
         wanted = self._margin_mode

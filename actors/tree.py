@@ -3,6 +3,7 @@
     root
     ├── journal            the book
     ├── notifier           alerts to humans
+    ├── alarms             what stands until it is over
     ├── warden             database, paper exchanges, locks
     ├── gateway/…          for each account: the only way to its exchange
     ├── entry_desk         wishes to positions
@@ -32,6 +33,7 @@ from loguru import logger
 from actors import account_feed as private_feed
 from actors import (
     admin,
+    alarms,
     archivist,
     entry_desk,
     gateway,
@@ -47,6 +49,7 @@ from actors import (
     warden,
 )
 from actors import position as owner
+from actors.alerting_messages import ALARMS
 from actors.core_values import wave_rules_of
 from actors.directory import Directory
 from actors.fall_reports import FallReports
@@ -69,8 +72,10 @@ from actors.web import component as web
 from adapters.exchange.factory import open_account_stream, open_prices, open_trading, venue_rules
 from adapters.signals.demo_source import DemoSource
 from config.secrets import Secrets
+from domain.alerting.evidence import Evidence
 from domain.catalogue import EventType
 from domain.position.state import Position
+from persistence.digest import read_day
 from persistence.positions import load_open
 from persistence.writer import Writer
 
@@ -227,6 +232,7 @@ class Tree:
             messages.JOURNAL, journal.Journal, self._journal(), shutdown_s=10, max_backoff_s=JOURNAL_BACKOFF_S
         )
         yield self._spec(messages.NOTIFIER, notifier.Notifier, self._notifier())
+        yield self._spec(ALARMS, alarms.Alarms, self._alarms())
         yield self._spec(messages.WARDEN, warden.Warden, self._warden())
         for account in self._ground.accounts:
             yield self._spec(
@@ -318,6 +324,18 @@ class Tree:
 
     def _notifier(self) -> notifier.Wiring:
         return notifier.wiring_of(self._settings.notifier, self._ground.reader, self.recorder)
+
+    def _alarms(self) -> alarms.Wiring:
+        return alarms.Wiring(
+            memory=alarms.Memory(evidence=Evidence(self._ground.clock.now())),
+            in_force=self.ruling.in_force,
+            owners=self.owners,
+            accounts=self._ground.accounts,
+            earlier=self._ground.reader.alerts_standing,
+            fact=self._ground.reader.fact,
+            digest=lambda day: read_day(self._ground.reader, day),
+            recorder=self.recorder,
+        )
 
     def _warden(self) -> warden.Wiring:
         return warden.Wiring(

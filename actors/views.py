@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from actors.journal import JournalState
 from actors.owners import Owners
@@ -71,10 +72,14 @@ def database_health(journal: JournalState) -> tuple[str, str | None]:
     return "down", f"{journal.spooled} records wait in the spool"
 
 
-def outbox_health(outbox: Mapping[str, int]) -> tuple[str, str | None]:
-    """Healthy or degraded, and why."""
-    waiting = outbox["waiting"]
-    return ("degraded", f"{waiting} alerts wait") if waiting else ("healthy", None)
+def outbox_health(outbox: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Healthy, or degraded by a channel that takes nothing, and why."""
+    failing = [
+        f"{name} takes nothing ({channel['error']}), {channel['waiting']} alerts wait"
+        for name, channel in outbox["channels"].items()
+        if channel["failures"]
+    ]
+    return ("degraded", "; ".join(failing)) if failing else ("healthy", None)
 
 
 def _shown(value: Decimal | None) -> Decimal | None:

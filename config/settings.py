@@ -345,7 +345,8 @@ def _later_keys(section: Section, prefix: str) -> Iterator[tuple[str, Any, Any, 
         if isinstance(value, Section):
             yield from _later_keys(value, f"{prefix}{name}.")
         elif isinstance(value, dict):
-            for key, account in value.items():
-                yield from _later_keys(account, f"{prefix}{name}.{key}.")
+            for key, table in value.items():
+                if isinstance(table, Section):
+                    yield from _later_keys(table, f"{prefix}{name}.{key}.")
         elif later is not None:
             yield f"{prefix}{name}", value, field.default, later

@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from actors import messages
+from actors.alerting_messages import ALARMS
+from actors.control.alerts import alarms_health
 from actors.control.answering import ANSWER_S, Answering
 from actors.directory import Unanswered, Unavailable
 from actors.messages import FeedState, Health, Show
@@ -68,6 +70,7 @@ def _components(house: Answering) -> list[dict[str, object]]:
         found.append({"name": name, "state": health.state, "reason": health.reason or None, "last_at": health.last_at})
     found.append(_component(house, "database", messages.JOURNAL, database_health))
     found.append(_component(house, "notifier", messages.NOTIFIER, outbox_health))
+    found.append(_component(house, ALARMS, ALARMS, alarms_health))
     return found
 
 

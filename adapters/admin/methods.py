@@ -71,6 +71,9 @@ METHODS = (
         line="break an actor on purpose (chaos.enabled only)",
         positional="name",
     ),
+    Method(name="alerts", usage="[limit=]", line="alerts: what stands, then the latest", positional="limit"),
+    Method(name="alerts.ack", usage="ID", line="you know of this alert: it is not repeated"),
+    Method(name="notify.test", usage="", line="a trial message by every channel, and what became of it"),
     Method(
         name="symbol.get",
         usage="SYMBOL",

@@ -111,6 +111,35 @@ def _signals(result: object, now: datetime) -> RenderableType:
     return table
 
 
+def _alerts(result: object, now: datetime) -> RenderableType:
+    """What stands, with its age; then what was told, with what the channels made of it."""
+    if not isinstance(result, Mapping) or not isinstance(result.get("standing"), list):
+        return _anything(result, now)
+    standing, latest = result["standing"], result.get("latest")
+    above: RenderableType = Text("nothing stands")
+    if standing:
+        above = _columns(standing, STANDING_COLUMNS, now)
+    parts: list[RenderableType] = [above]
+    if isinstance(latest, list) and latest:
+        parts += [Text("\nlatest"), _columns([_with_way(row) for row in latest], TOLD_COLUMNS, now)]
+    if result.get("database") is not None:
+        parts.append(Text(f"\nwhat was told is not known: {printable(str(result['database']))}"))
+    return Group(*parts)
+
+
+def _with_way(row: Any) -> Any:
+    """The alert with what each channel did, in a word."""
+    channels = row.get("channels") if isinstance(row, Mapping) else None
+    if not isinstance(channels, list):
+        return row
+    words = [
+        f"{each.get('channel')}: {'sent' if each.get('sent_at') else each.get('error') or 'waits'}"
+        for each in channels
+        if isinstance(each, Mapping)
+    ]
+    return {**row, "way": ", ".join(words) or ("log" if row.get("sent_at") else "waits")}
+
+
 def _actors(result: object, now: datetime) -> RenderableType:
     rows = result.get("actors") if isinstance(result, Mapping) else result
     if not isinstance(rows, list):
@@ -250,9 +279,25 @@ def _time(text: str, now: datetime) -> str | None:
     return moment.strftime("%H:%M:%S" if moment.date() == now.date() else "%Y-%m-%d %H:%M:%S")
 
 
+STANDING_COLUMNS = (
+    ("severity", "severity"),
+    ("for s", "stands_s"),
+    ("text", "text"),
+    ("known by", "acknowledged_by"),
+    ("id", "id"),
+)
+TOLD_COLUMNS = (
+    ("raised", "raised_at"),
+    ("severity", "severity"),
+    ("text", "text"),
+    ("channels", "way"),
+    ("number", "number"),
+)
+
 _RENDERERS: Mapping[str, Callable[[object, datetime], RenderableType]] = {
     "status": _status,
     "positions": _positions,
+    "alerts": _alerts,
     "actors": _actors,
     "signals": _signals,
     "events": _events,

@@ -1,4 +1,4 @@
-"""One POST with time-outs, and what went wrong in words that hold no address: there a token may stand.
+"""One request with time-outs, and what went wrong in words that hold no address: there a token may stand.
 
 httpx logs every address at INFO, so it is told to be quiet here, where it is imported.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from adapters.channels.interface import NotDelivered
@@ -28,14 +27,21 @@ class Poster:
         self._lock = threading.Lock()
         self._client: httpx.Client | None = None
 
-    def post(
-        self, url: str, body: object, *, headers: Mapping[str, str] | None = None
-    ) -> tuple[int, str, float | None]:
+    def post(self, url: str, body: object) -> tuple[int, str, float | None]:
         """Status, text of the answer, and how long it says to wait. Raises NotDelivered: no whole answer came."""
+        return self._asked("POST", url, body)
+
+    def get(self, url: str) -> None:
+        """Ask, and be content with any 2xx. Raises NotDelivered."""
+        status, text, _ = self._asked("GET", url, None)
+        if not 200 <= status < 300:
+            raise NotDelivered(f"HTTP {status}: {shown(text)}")
+
+    def _asked(self, method: str, url: str, body: object) -> tuple[int, str, float | None]:
         import httpx
 
         try:
-            answer = self._opened().post(url, json=body, headers=dict(headers or {}))
+            answer = self._opened().request(method, url, json=body)
         except httpx.TimeoutException as error:
             raise NotDelivered(f"no answer in time ({type(error).__name__})") from None
         except httpx.InvalidURL:

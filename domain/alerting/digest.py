@@ -1,0 +1,46 @@
+"""The daily digest: when one is due, and its words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+MOST_REASONS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """A day (UTC) in figures. `refused`: signals by the reason; `grave`: events by severity."""
+
+    day: date
+    closed: int
+    won: int
+    net_pnl: Decimal
+    fees: Decimal
+    unprotected_seconds: Decimal
+    refused: Mapping[str, int]
+    grave: Mapping[str, int]
+
+
+def due(now: datetime, hour: int, told: str | None) -> date | None:
+    """The day whose digest is to be told now; None: none. `told`: the last day that was; `hour` -1: never."""
+    now = now.astimezone(UTC)
+    yesterday = now.date() - timedelta(days=1)
+    if hour < 0 or now.hour < hour or (told is not None and told >= yesterday.isoformat()):
+        return None
+    return yesterday
+
+
+def words(day: Day) -> str:
+    """What humans read."""
+    reasons = list(day.refused.items())
+    told = ", ".join(f"{number} {reason}" for reason, number in reasons[:MOST_REASONS])
+    more = f", {sum(number for _, number in reasons[MOST_REASONS:])} others" if len(reasons) > MOST_REASONS else ""
+    severities = ", ".join(f"{day.grave.get(name, 0)} {name}" for name in ("critical", "error", "warning"))
+    return (
+        f"DAILY_DIGEST {day.day}: unprotected {day.unprotected_seconds} s; {day.closed} positions closed, {day.won} "
+        f"with a profit, net P&L {day.net_pnl} (fees {day.fees}); "
+        f"{sum(day.refused.values())} signals refused{f' ({told}{more})' if reasons else ''}; events: {severities}"
+    )

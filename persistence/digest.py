@@ -1,0 +1,41 @@
+"""A day in figures, from what is written of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from domain.alerting.digest import Day
+from persistence.reader import Reader
+
+_CLOSED = """
+SELECT count(*) AS closed, count(*) FILTER (WHERE realized_pnl - fees > 0) AS won,
+    coalesce(sum(realized_pnl - fees), 0) AS net_pnl, coalesce(sum(fees), 0) AS fees
+FROM monitoring.positions
+WHERE closed_at >= %(begin)s AND closed_at < %(end)s AND status <> 'failed'"""
+_REFUSED = """
+SELECT outcome, count(*) AS number FROM fas.signals
+WHERE processed_at >= %(begin)s AND processed_at < %(end)s AND outcome NOT IN ('opened', 'closing')
+GROUP BY outcome ORDER BY number DESC, outcome"""
+_GRAVE = """
+SELECT severity, count(*) AS number FROM monitoring.events
+WHERE created_at >= %(begin)s AND created_at < %(end)s AND severity IN ('critical', 'error', 'warning')
+GROUP BY severity"""
+
+
+def read_day(reader: Reader, day: date) -> Day:
+    """The figures of a day (UTC). Raises DatabaseAway."""
+    begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    wanted = {"begin": begin, "end": begin + timedelta(days=1)}
+    ended = reader.pool.row(_CLOSED, wanted) or {}
+    refused = reader.pool.rows(_REFUSED, wanted)
+    grave = reader.pool.rows(_GRAVE, wanted)
+    return Day(
+        day=day,
+        closed=ended["closed"],
+        won=ended["won"],
+        net_pnl=ended["net_pnl"],
+        fees=ended["fees"],
+        unprotected_seconds=reader.unprotected_seconds(day),
+        refused={row["outcome"]: row["number"] for row in refused},
+        grave={row["severity"]: row["number"] for row in grave},
+    )
