@@ -157,7 +157,7 @@ class Evidence:
                 severity=Severity.CRITICAL,
                 text=f"the database is away: {sight.database_away}",
                 after_s=limits.database_down_s,
-                calm_s=5.0,
+                calm_s=5,
             )
         for account, why in (sight.locks_lost or {}).items():
             yield Condition(
@@ -167,7 +167,7 @@ class Evidence:
                 text=f"the lock of account {account} cannot be proven, another process may hold it: {why}",
                 told=True,
                 account=account,
-                calm_s=5.0,
+                calm_s=5,
             )
         yield from self._refusals(now)
         yield from self._success(limits, now)
@@ -239,7 +239,7 @@ class Evidence:
                 severity=Severity.WARNING,
                 text=f"account {account}: the equity is {seen.equity}, below {limits.balance_low}",
                 account=account,
-                after_s=5.0,
+                after_s=5,
             )
         else:
             self._poor.discard(account)
@@ -329,7 +329,7 @@ def _feed(feed: Feed, limits: Limits) -> Iterator[Condition]:
                 severity=Severity.WARNING,
                 text=f"the signal feed is {feed.state}: {feed.reason}",
                 after_s=limits.signal_feed_s,
-                calm_s=60.0,
+                calm_s=60,
             )
     elif feed.state == "down":
         yield Condition(
@@ -339,5 +339,5 @@ def _feed(feed: Feed, limits: Limits) -> Iterator[Condition]:
             text=f"{feed.name} is down: {feed.reason}",
             account=feed.account,
             after_s=limits.stream_down_s,
-            calm_s=5.0,
+            calm_s=5,
         )

@@ -140,7 +140,7 @@ def step(
     *,
     mint: Callable[[], str],
     unknown: Callable[[Condition], bool] = lambda _condition: False,
-    repeat_s: float = 0.0,
+    repeat_s: float = 0,
 ) -> tuple[Board, tuple[News, ...]]:
     """The board after this look, and what is new.
 
