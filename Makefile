@@ -19,7 +19,7 @@ INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -r
 # ccxt takes seconds to compile when no bytecode may be kept.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help run simulate mutate bench chaos docs test test-chaos lint types imports clean
+.PHONY: help run simulate mutate bench chaos docs events test test-chaos lint types imports clean
 
 help:
 	@echo 'make run     the service, with the settings of settings.toml (Ctrl-C stops it in order)'
@@ -30,6 +30,7 @@ help:
 	@echo 'make test-chaos   every fault of a venue at the running service, on each venue'
 	@echo 'make chaos MINUTES=n [SEED=s]   the service, two accounts and a monkey that breaks everything; a table at the end'
 	@echo 'make docs    docs/events.md anew, from domain/catalogue.py'
+	@echo 'make events  which events no running service produced in the last test and test-chaos'
 	@echo 'make clean   removes .venv and caches; state/ stays'
 
 # exec: the service takes the place of the shell, so that a signal reaches it.
@@ -42,6 +43,7 @@ BESIDE := -n 2 --dist loadfile
 
 test: lint types imports
 ifeq ($(strip $(PYTEST_ARGS)),)
+	$(PY) -m tests.end_to_end.produced --new
 	$(PY) -m pytest -m "not chaos" tests/simulation
 	$(PY) -m pytest -m "not chaos" --ignore tests/simulation $(BESIDE)
 else
@@ -68,6 +70,10 @@ mutate: $(MUTATION_READY)
 
 bench: $(DEV_READY)
 	$(PY) -m benchmarks.all $(ARGS)
+
+# After `make test` and `make test-chaos`: services of both have to have produced every event of the catalogue.
+events: $(DEV_READY)
+	$(PY) -m tests.end_to_end.produced
 
 docs: $(DEV_READY)
 	$(PY) -m tests.unit.domain.events_page

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actors.control import alerts, kill_switch, positions, reading, running, settings, status, symbols
+from actors.control import (
+    alerts,
+    following,
+    kill_switch,
+    positions,
+    reading,
+    reports,
+    running,
+    settings,
+    status,
+    symbols,
+)
 from actors.control.answering import Answering, Wiring
 from actors.directory import Unanswered, Unavailable
 from actors.guard import ActorContext
@@ -78,6 +89,8 @@ METHODS: dict[str, Method] = {
     "alerts": alerts.alerts,
     "alerts.ack": alerts.acknowledge,
     "notify.test": alerts.trial,
+    "events.follow": following.follow,
+    "report": reports.report,
     "symbol.get": symbols.get,
     "symbol.set": symbols.change,
     "alerts_audit": symbols.audit,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from actors import messages
 from actors.control.answering import ANSWER_S, Answering
 from actors.control.stories import signal_line, signal_story
@@ -14,6 +16,16 @@ from persistence.database import DatabaseAway
 from persistence.positions import load
 
 MAX_EVENTS = 1000
+
+
+class EventFilter(TypedDict):
+    """What of all events is wanted; None: it does not matter."""
+
+    symbol: str | None
+    type_: str | None
+    severity: str | None
+    position: int | None
+    correlation: str | None
 
 
 def positions(house: Answering, params: Parameters, _: Caller) -> object:
@@ -50,25 +62,29 @@ def show(house: Answering, params: Parameters, _: Caller) -> object:
     return {**shown, "orders": orders}
 
 
-def events(house: Answering, params: Parameters, _: Caller) -> object:
-    since, limit = params.whole("since"), params.whole("limit", least=1, most=MAX_EVENTS)
+def event_filter(house: Answering, params: Parameters) -> EventFilter:
+    """What of all events is wanted. Raises AdminError."""
     symbol, kind = params.text("symbol"), params.text("type")
     severity = params.choice("severity", "debug", "info", "warning", "error", "critical")
     position, correlation = params.whole("position"), params.text("correlation")
-    params.done()
     if kind is not None and kind not in {event.value for event in EventType}:
         raise refused("type", kind, "is no event type")
-    if position is not None and limit is None:
-        limit = MAX_EVENTS
-    rows = house.wiring.reader.events(
-        since=since,
-        limit=limit or 100,
-        symbol=house.canonical(symbol) if symbol is not None else None,
-        type_=kind,
-        severity=severity,
-        position=position,
-        correlation=correlation,
-    )
+    return {
+        "symbol": house.canonical(symbol) if symbol is not None else None,
+        "type_": kind,
+        "severity": severity,
+        "position": position,
+        "correlation": correlation,
+    }
+
+
+def events(house: Answering, params: Parameters, _: Caller) -> object:
+    since, limit = params.whole("since"), params.whole("limit", least=1, most=MAX_EVENTS)
+    wanted = event_filter(house, params)
+    params.done()
+    if limit is None and (wanted["position"] is not None or wanted["correlation"] is not None):
+        limit = MAX_EVENTS  # a whole life, as far as that goes
+    rows = house.wiring.reader.events(since=since, limit=limit or 100, **wanted)
     next_since = rows[-1]["seq"] if rows else since if since is not None else house.wiring.reader.last_event_seq()
     return {"events": rows, "next_since": next_since}
 

@@ -50,8 +50,9 @@ class AdminClient:
         return message["result"]
 
     def follow(self, method: str, params: Mapping[str, object] | None = None) -> Iterator[Any]:
-        """The notifications that follow a call, until the service ends them or goes away."""
+        """The notifications that follow a call, until the service ends them or goes away; silence is no time-out."""
         self.call(method, params)
+        self._socket.settimeout(None)
         while True:
             try:
                 yield self._receive()["params"]

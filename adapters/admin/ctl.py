@@ -1,4 +1,4 @@
-"""`python main.py ctl METHOD [ID] [key=value ...]`: one control message, its answer as a table or as JSON.
+"""`python main.py ctl METHOD [ID] [key=value ...]`: one control message, its answer as a table, JSON or CSV.
 
 Values go as text, exactly as typed, so that no digit of a price is lost on the way; only [...] and {...} are read as
 JSON. Exit codes: 0 done, 1 refused or failed, 2 usage, 3 no service running.
@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +22,9 @@ REFUSED = 1
 USAGE = 2
 NO_SERVICE = 3
 
-FOLLOW_EVERY_S = 1.0
-FOLLOW_LIMIT = 500
+WATCH = "watch"
+FOLLOWED = "events.follow"
+REPORT = "report"
 
 # From the settings file named by --settings (None: the usual one) to the socket's path.
 FindSocket = Callable[[Path | None], Path]
@@ -36,17 +36,23 @@ def main(argv: Sequence[str], find_socket: FindSocket) -> int:
     try:
         given = parser.parse_intermixed_args(list(argv))
         method, params = given.method, _params(parser, given.method, given.words)
-        if given.follow and method != "events":
-            parser.error("--follow goes with events")
+        if given.follow:
+            if method != "events":
+                parser.error("--follow goes with events")
+            method = FOLLOWED
+        if given.csv and (method != REPORT or given.json):
+            parser.error("--csv goes with report, and without --json")
     except SystemExit as usage:  # argparse has printed help or the error
         return DONE if usage.code in (0, None) else USAGE
     path = find_socket(given.settings)
     try:
+        if method == WATCH:
+            return _watch(parser, path, params, given.timeout)
         with AdminClient(path, timeout_s=given.timeout) as client:
-            if given.follow:
+            if method == FOLLOWED:
                 _follow(client, params, as_json=given.json)
-            else:
-                _print(method, client.call(method, params), as_json=given.json)
+                return _complain(f"the service at {path} ended it", NO_SERVICE)
+            _print(method, client.call(method, params), as_json=given.json, as_csv=given.csv)
             sys.stdout.flush()
     except AdminError as error:
         return _failed(error, as_json=given.json)
@@ -60,13 +66,14 @@ def main(argv: Sequence[str], find_socket: FindSocket) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        return DONE if given.follow else REFUSED
+        return DONE if method in (FOLLOWED, WATCH) else REFUSED
     return DONE
 
 
 def _parser() -> argparse.ArgumentParser:
     width = max(len(method.name) for method in METHODS)
     lines = [f"  {method.name:<{width}}  {method.line}" for method in METHODS]
+    lines.append(f"  {WATCH:<{width}}  positions, stops, actors and events, live; q quits")
     usages = [f"  ctl {method.name} {method.usage}" for method in METHODS if method.usage]
     parser = argparse.ArgumentParser(
         prog="python main.py ctl",
@@ -78,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("method", metavar="METHOD", help="what to ask for: see below")
     parser.add_argument("words", metavar="ID | key=value", nargs="*", help="parameters of the method")
     parser.add_argument("--json", action="store_true", help="the raw result")
+    parser.add_argument("--csv", action="store_true", help="with report: its closed positions as CSV")
     parser.add_argument("--follow", action="store_true", help="with events: go on until Ctrl-C")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="settings file of the service (./settings.toml)")
     parser.add_argument("--timeout", type=_seconds, default=DEFAULT_TIMEOUT_S, metavar="S", help="wait for an answer")
@@ -114,26 +122,49 @@ def _value(parser: argparse.ArgumentParser, name: str, text: str) -> object:
         parser.error(f"{name} = {text}: not JSON: {error}")
 
 
+def _watch(parser: argparse.ArgumentParser, path: Path, params: dict[str, object], timeout_s: float) -> int:
+    """The live view where there is a terminal, else one picture."""
+    from adapters.admin import watch
+
+    try:
+        every_s = _seconds(str(params.pop("every", watch.EVERY_S)))
+        if params:
+            parser.error(f"{next(iter(params))}: watch takes every= (seconds) only")
+    except (ValueError, argparse.ArgumentTypeError) as wrong:
+        return _complain(f"every: {wrong}", USAGE)
+    except SystemExit:
+        return USAGE
+    return watch.run(lambda: AdminClient(path, timeout_s=timeout_s), every_s)
+
+
 def _follow(client: AdminClient, params: dict[str, object], *, as_json: bool) -> None:
-    """Prints events as they come, for ever: leaves by an exception of the client or by Ctrl-C."""
-    asked: dict[str, object] = {"limit": FOLLOW_LIMIT, **params}
-    while True:
-        page = client.call("events", asked)
-        for event in page["events"]:
-            _print_event(event, as_json=as_json)
+    """Prints events as they come, until the service ends it."""
+    for event in client.follow(FOLLOWED, params):
+        _print_event(event, as_json=as_json)
         sys.stdout.flush()
-        asked = {**asked, "limit": FOLLOW_LIMIT, "since": page["next_since"]}
-        if len(page["events"]) < FOLLOW_LIMIT:
-            time.sleep(FOLLOW_EVERY_S)
 
 
-def _print(method: str, result: Any, *, as_json: bool) -> None:
+def _print(method: str, result: Any, *, as_json: bool, as_csv: bool) -> None:
     if as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False))
+        return
+    if as_csv:
+        _print_csv(result["closed"])
         return
     from adapters.admin.tables import show
 
     show(method, result, datetime.now().astimezone())
+
+
+def _print_csv(rows: Sequence[dict[str, Any]]) -> None:
+    """A line a position, the columns' names first."""
+    import csv
+
+    if not rows:
+        return
+    written = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+    written.writeheader()
+    written.writerows(rows)
 
 
 def _print_event(event: dict[str, Any], *, as_json: bool) -> None:

@@ -64,6 +64,18 @@ METHODS = (
         line="what happened, in order",
         positional="position",
     ),
+    Method(
+        name="events.follow",
+        usage="[since=] [limit=20] [symbol=] [type=] [severity=] [position=ID] [correlation=]",
+        line="the last events, then each as it is written",
+        positional="position",
+    ),
+    Method(
+        name="report",
+        usage="[DAY|today|yesterday] [from= to=] [account=] [--csv]",
+        line="what a day, or any span, came to: P&L, fees, unprotected seconds, refusals",
+        positional="day",
+    ),
     Method(name="actors", usage="", line="every actor: state, epoch, restarts, mailbox", positional="name"),
     Method(
         name="actors.kill",

@@ -70,6 +70,16 @@ def event_line(event: Mapping[str, Any], now: datetime) -> str:
     return " ".join(part for part in parts if part)
 
 
+def position_table(rows: Sequence[Any], now: datetime) -> RenderableType:
+    """Positions with their stops."""
+    return _columns(rows, POSITION_COLUMNS, now)
+
+
+def actor_table(rows: Sequence[Any], now: datetime) -> RenderableType:
+    """Actors, each under its parent."""
+    return _columns(_indented(rows), ACTOR_COLUMNS, now)
+
+
 def _status(result: object, now: datetime) -> RenderableType:
     if not isinstance(result, Mapping):
         return _anything(result, now)
@@ -86,7 +96,7 @@ def _positions(result: object, now: datetime) -> RenderableType:
         return _anything(result, now)
     if not rows:
         return Text("no positions")
-    return _columns(rows, POSITION_COLUMNS, now)
+    return position_table(rows, now)
 
 
 def _signals(result: object, now: datetime) -> RenderableType:
@@ -146,7 +156,7 @@ def _actors(result: object, now: datetime) -> RenderableType:
         return _anything(result, now)
     if not rows:
         return Text("no actors")
-    tree = Group(_columns(_indented(rows), ACTOR_COLUMNS, now))
+    tree = Group(actor_table(rows, now))
     abandoned = result.get("abandoned_threads") if isinstance(result, Mapping) else None
     if _rows(abandoned):
         tree.renderables.append(_titled("hung threads left behind: fenced, replaced, still there", abandoned, now))

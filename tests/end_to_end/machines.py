@@ -20,6 +20,7 @@ import psycopg
 
 from adapters.paper_launcher import PaperLauncher
 from persistence.embedded import EmbeddedPostgres
+from tests.end_to_end import produced
 from tests.end_to_end.command import ROOT, environment
 from tests.end_to_end.service import START_LIMIT_S, Sections, ServiceProcess, end_process
 
@@ -59,6 +60,7 @@ class Common:
         """Leave nothing running."""
         for machine in self.machines:
             machine.clean_up()
+        produced.note_database(self.server.conninfo)
         self.exchange.stop()
         self.server.stop()
 

@@ -24,6 +24,7 @@ import psutil
 
 from adapters.admin.client import AdminClient, NoService
 from adapters.admin.protocol import AdminError
+from tests.end_to_end import produced
 from tests.end_to_end.command import ROOT, environment, run_main
 from tests.oracle.__main__ import filters_of
 from tests.oracle.court import Absence, Disturbance, OperatorAct, Terms
@@ -159,7 +160,8 @@ class ServiceProcess:
         self._running().send_signal(what)
 
     def clean_up(self) -> None:
-        """Leave nothing running: service, exchange, database server."""
+        """Leave nothing running: service, exchange, database server; what it wrote is noted (`produced`)."""
+        produced.note_service(self.state_dir)
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:

@@ -1,10 +1,11 @@
 """The `ctl` command as a person or a script meets it: words in, tables, JSON and exit codes out."""
 
+import csv
 import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,11 +47,22 @@ def answer(method: str, params: dict[str, object], caller: Caller) -> object:
                 raise AdminError(NOT_NOW, "the journal has gone")
             event = {"seq": since + 1, "ts": "2026-03-04T11:00:00Z", "type": f"event_{since + 1}", "severity": "INFO"}
             return {"events": [{**event, "data": {"price": "1.50"}}], "next_since": since + 1}
+        case "events.follow":
+            return iter(_followed(params))
+        case "report":
+            rows = [] if params["day"] == "empty" else [{"id": 7, "symbol": 'A,"B"', "net_pnl": "-0.10"}]
+            return {"closed": rows}
         case "refuse":
             raise AdminError(-32002, "spread \x1b[31mtoo wide", {"spread_pct": "0.3"})
         case "bad":
             raise AdminError(-32602, "id = x: must be a number", {"parameter": "id"})
     return {"method": method, "params": params}
+
+
+def _followed(params: dict[str, object]) -> Iterator[dict[str, object] | None]:
+    for number in range(1, 4):
+        yield None
+        yield {"type": f"event_{number}", "position_id": params["position"]}
 
 
 @pytest.fixture
@@ -113,6 +125,8 @@ def test_a_refusal_goes_to_stderr_plain_with_its_figures(run: Ctl, capsys: pytes
         ("status", "=1"),
         ("status", "x=[1"),
         ("status", "--follow"),
+        ("status", "--csv"),
+        ("report", "--csv", "--json"),
         ("status", "--unknown"),
         ("status", "--timeout", "0"),
         ("status", "--timeout", "nan"),
@@ -152,14 +166,21 @@ def test_the_settings_file_named_is_the_one_looked_up(tmp_path: Path) -> None:
     assert asked == [Path("/x/y.toml"), None]
 
 
-def test_following_goes_on_from_where_it_was(
-    run: Ctl, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ctl, "FOLLOW_EVERY_S", 0)
-    assert run("events", "--follow", "--json", "position=17") == 1
+def test_following_prints_what_comes_until_the_service_ends_it(run: Ctl, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("events", "--follow", "--json", "position=17") == 3
     captured = capsys.readouterr()
-    assert [json.loads(line)["type"] for line in captured.out.splitlines()] == ["event_1", "event_2", "event_3"]
-    assert "the journal has gone" in captured.err
+    lines = [json.loads(line) for line in captured.out.splitlines()]
+    assert [line["type"] for line in lines] == ["event_1", "event_2", "event_3"]
+    assert {line["position_id"] for line in lines} == {"17"}
+    assert "ended it" in captured.err
+
+
+def test_a_report_as_csv(run: Ctl, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("report", "2026-03-03", "--csv") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert rows == [{"id": "7", "symbol": 'A,"B"', "net_pnl": "-0.10"}]
+    assert run("report", "empty", "--csv") == 0
+    assert capsys.readouterr().out == ""
 
 
 def shown(method: str, result: object, monkeypatch: pytest.MonkeyPatch, columns: int | None = None) -> str:

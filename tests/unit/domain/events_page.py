@@ -24,7 +24,8 @@ and `symbol` where it has one; `ctl events correlation=ID` is one life from the 
 * **Log tag** is given where it is not the type in capitals.
 
 A new event is one entry in the catalogue (value, severity, fields, its meaning below), then `make docs`, and a test
-that makes a running service produce it: `make test-chaos` ends with the list of those that nothing produced.
+that makes a running service produce it: after `make test` and `make test-chaos`, `make events` lists those that no
+running service produced, and fails.
 """
 
 
