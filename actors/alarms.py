@@ -137,7 +137,7 @@ class Alarms(ReportingActor):
             balance_low=settings.balance_low_usd,
         )
         sight, evidence = self._sight(), self._memory.evidence
-        self._memory.board, news = step(
+        board, news = step(
             self._memory.board,
             evidence.conditions(sight, limits, now),
             now,
@@ -145,8 +145,11 @@ class Alarms(ReportingActor):
             unknown=lambda condition: evidence.unknown(condition, sight, now),
             repeat_s=settings.repeat_minutes * 60,
         )
+        if self.fenced:
+            return  # hung meanwhile: its successor looks by itself
         for each in news:
             self._tell(each)
+        self._memory.board = board  # after the telling: what dies in between is told twice, not never
 
     def _sight(self) -> Sight:
         database = self._database

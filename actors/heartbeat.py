@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 
 from actors.clock import Clock
-from adapters.channels.http_post import Poster
 from adapters.channels.interface import NotDelivered
 from config.notifier import Notifier
 from config.secrets import Secrets
@@ -29,7 +28,7 @@ class Heartbeat:
         self._hide = Secrets(settings.secrets()).hide
         self._clock = clock
         self._tell = tell
-        self._poster = Poster()
+        self._get = _asker() if self._url else None
         self._asked_at: float | None = None
         self._under_way = threading.Event()
         self._failing = False
@@ -38,15 +37,15 @@ class Heartbeat:
         """The root has just answered. Never blocks."""
         now = self._clock.monotonic()
         early = self._asked_at is not None and now - self._asked_at < self._every_s
-        if not self._url or early or self._under_way.is_set():
+        if self._get is None or early or self._under_way.is_set():
             return
         self._asked_at = now
         self._under_way.set()
-        threading.Thread(target=self._ask, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._ask, args=(self._get,), name="heartbeat", daemon=True).start()
 
-    def _ask(self) -> None:
+    def _ask(self, get: Callable[[str], None]) -> None:
         try:
-            self._poster.get(self._url)
+            get(self._url)
         except NotDelivered as failure:
             if not self._failing:
                 self._failing = True
@@ -57,3 +56,9 @@ class Heartbeat:
                 self._tell(EventType.HEARTBEAT_RESTORED, {})
         finally:
             self._under_way.clear()
+
+
+def _asker() -> Callable[[str], None]:
+    from adapters.channels.http_post import Poster  # who wants no heartbeat does not wait for its library
+
+    return Poster().get

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+
+import httpx
 
 from adapters.channels.interface import NotDelivered
 
-if TYPE_CHECKING:
-    import httpx
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 CONNECT_S, ANSWER_S = 3.0, 7.0
 SHOWN = 200
@@ -23,7 +24,7 @@ class Poster:
     """Connects anew for each message: a kept connection would be found dead by the next alert."""
 
     def __init__(self) -> None:
-        """Nothing is imported or opened before the first message."""
+        """Nothing is opened before the first message."""
         self._lock = threading.Lock()
         self._client: httpx.Client | None = None
 
@@ -38,8 +39,6 @@ class Poster:
             raise NotDelivered(f"HTTP {status}: {shown(text)}")
 
     def _asked(self, method: str, url: str, body: object) -> tuple[int, str, float | None]:
-        import httpx
-
         try:
             answer = self._opened().request(method, url, json=body)
         except httpx.TimeoutException as error:
@@ -51,10 +50,6 @@ class Poster:
         return answer.status_code, answer.text, _seconds(answer.headers.get("retry-after"))
 
     def _opened(self) -> httpx.Client:
-        import httpx
-
-        for name in ("httpx", "httpcore"):
-            logging.getLogger(name).setLevel(logging.WARNING)
         with self._lock:
             if self._client is None:
                 self._client = httpx.Client(

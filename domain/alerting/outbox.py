@@ -71,7 +71,9 @@ class Outbox:
         """`window_s`: how long the same kind waits for more. `per_minute`: the most messages, CRITICAL ones aside."""
         self._window = timedelta(seconds=window_s)
         self._per_minute = per_minute
-        self._waiting: dict[str, AlertChange] = {}
+        self._critical: dict[str, AlertChange] = {}
+        self._kinds: dict[Kind, dict[str, AlertChange]] = {}  # by kind: a flood of thousands costs as much as one
+        self._count = 0
         self._last: dict[Kind, datetime] = {}
         self._sent_at: deque[datetime] = deque()
         self._not_before: datetime | None = None
@@ -84,11 +86,14 @@ class Outbox:
 
     def __len__(self) -> int:
         """How many alerts wait, those under way included."""
-        return len(self._waiting)
+        return self._count
 
     def add(self, alert: AlertChange) -> None:
         """Queue it; one that waits already stays where it is."""
-        self._waiting.setdefault(alert.alert_id, alert)
+        queue = self._queue(alert)
+        if alert.alert_id not in queue:
+            queue[alert.alert_id] = alert
+            self._count += 1
         if alert.severity is Severity.CRITICAL and not self._told_to_wait:
             self._not_before = None
 
@@ -108,7 +113,7 @@ class Outbox:
             kind = kind_of(alert)
             self._last.pop(kind, None)
             self._last[kind] = now
-            self._waiting.pop(alert.alert_id, None)
+        self._drop(batch.alerts)
         while len(self._last) > KINDS_REMEMBERED:
             del self._last[next(iter(self._last))]
         self._refusals = self.failures = 0
@@ -118,8 +123,7 @@ class Outbox:
 
     def taken_late(self, alerts: Iterable[AlertChange]) -> None:
         """A message that had been given up was taken after all."""
-        for alert in alerts:
-            self._waiting.pop(alert.alert_id, None)
+        self._drop(alerts)
 
     def failed(self, failure: Failure, now: datetime, jitter: int) -> tuple[AlertChange, ...]:
         """The channel does not have it; what is given up by that, which is nothing unless it was refused too often.
@@ -140,8 +144,7 @@ class Outbox:
         if self._refusals < REFUSALS:
             return ()
         self._refusals = 0
-        for alert in batch.alerts:
-            self._waiting.pop(alert.alert_id, None)
+        self._drop(batch.alerts)
         return batch.alerts
 
     def _over(self) -> Batch:
@@ -150,18 +153,27 @@ class Outbox:
             raise RuntimeError("outbox: no message is under way")
         return batch
 
+    def _queue(self, alert: AlertChange) -> dict[str, AlertChange]:
+        if alert.severity is Severity.CRITICAL:
+            return self._critical
+        return self._kinds.setdefault(kind_of(alert), {})
+
+    def _drop(self, alerts: Iterable[AlertChange]) -> None:
+        for alert in alerts:
+            queue = self._queue(alert)
+            if queue.pop(alert.alert_id, None) is not None:
+                self._count -= 1
+            if not queue and queue is not self._critical:
+                del self._kinds[kind_of(alert)]
+
     def _chosen(self, now: datetime) -> Batch | None:
-        for alert in self._waiting.values():
-            if alert.severity is Severity.CRITICAL:
-                return self._batch((alert,), alert.text or "")
+        for alert in self._critical.values():
+            return self._batch((alert,), alert.text or "")
         while self._sent_at and now - self._sent_at[0] >= _MINUTE:
             self._sent_at.popleft()
         if len(self._sent_at) >= self._per_minute:
             return None
-        kinds: dict[Kind, list[AlertChange]] = {}
-        for alert in self._waiting.values():
-            kinds.setdefault(kind_of(alert), []).append(alert)
-        due = [alerts for kind, alerts in kinds.items() if self._due(kind, now)]
+        due = [list(alerts.values()) for kind, alerts in self._kinds.items() if self._due(kind, now)]
         if not due:
             return None
         if len(due) > MANY_KINDS:

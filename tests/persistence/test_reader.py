@@ -12,7 +12,7 @@ import pytest
 from domain.catalogue import EventType, Severity
 from domain.identity import Epoch, PositionId
 from domain.position.state import Phase
-from domain.records import AlertChange, SignalOutcome
+from domain.records import AlertChange, Delivery, SignalOutcome
 from persistence import positions
 from persistence.database import DatabaseAway, migrate
 from persistence.embedded import EmbeddedPostgres
@@ -185,6 +185,44 @@ def test_the_outbox_holds_what_was_not_sent(writer: Writer, reader: Reader) -> N
     )
     assert [(row["alert_id"], row["error"]) for row in reader.alerts_pending()] == [("a-1", "429"), ("a-3", None)]
     assert [row["alert_id"] for row in reader.alerts(2)] == ["a-3", "a-2"]
+
+
+def test_the_outbox_knows_what_each_channel_did(writer: Writer, reader: Reader) -> None:
+    def did(alert_id: str, channel: str, **what: Any) -> Delivery:
+        return Delivery(alert_id=alert_id, channel=channel, at=NOON, **what)
+
+    writer.write(
+        [
+            record(
+                alerts=(samples.alert("a-1"), samples.alert("a-2")),
+                deliveries=(
+                    did("a-1", "phone", error="429"),
+                    did("a-1", "phone", sent_at=NOON),
+                    did("a-1", "mail", error="no route"),
+                    did("a-2", "mail", refused_at=NOON, error="too long"),
+                ),
+            )
+        ]
+    )
+    done = {row["alert_id"]: row["done"] for row in reader.alerts_pending()}
+    assert done == {"a-1": ["phone"], "a-2": ["mail"]}
+    shown = {each["channel"]: each for each in reader.alerts()[1]["channels"]}
+    assert (shown["phone"]["attempts"], shown["phone"]["error"]) == (2, None)
+    assert (shown["mail"]["attempts"], shown["mail"]["error"], shown["mail"]["sent_at"]) == (1, "no route", None)
+
+
+def test_what_stands_is_known_until_it_is_over(writer: Writer, reader: Reader) -> None:
+    standing = samples.alert("s-1", condition="stream_down:account_feed/main", account="main", sent_at=NOON)
+    writer.write([record(alerts=(standing, samples.alert("a-2")))])
+    known = AlertChange(alert_id="s-1", at=NOON, acknowledged_at=NOON, acknowledged_by="uid 7")
+    writer.write([record(alerts=(known,))])
+    (row,) = reader.alerts_standing()
+    assert (row["condition"], row["account"], row["acknowledged_by"]) == (standing.condition, "main", "uid 7")
+    assert [row["alert_id"] for row in reader.alerts_pending()] == ["a-2"]  # an event of its own has told it
+    assert reader.alert(str(row["id"])) == reader.alert("s-1") is not None
+    assert reader.alert("s-9") is None
+    writer.write([record(alerts=(AlertChange(alert_id="s-1", at=NOON, cleared_at=NOON),))])
+    assert reader.alerts_standing() == []
 
 
 def test_facts(writer: Writer, reader: Reader) -> None:
