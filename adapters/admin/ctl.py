@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.admin.client import DEFAULT_TIMEOUT_S, AdminClient, NoService, NotPermitted
-from adapters.admin.methods import METHODS, positional_of
+from adapters.admin.methods import METHODS, method_of, positional_of
 from adapters.admin.protocol import INVALID_PARAMS, METHOD_NOT_FOUND, AdminError, printable
 
 DONE = 0
@@ -25,6 +25,7 @@ NO_SERVICE = 3
 WATCH = "watch"
 FOLLOWED = "events.follow"
 REPORT = "report"
+OPTIONS = "A value that has no name goes to the first parameter. --json: the raw result; `ctl --help`: all methods."
 
 # From the settings file named by --settings (None: the usual one) to the socket's path.
 FindSocket = Callable[[Path | None], Path]
@@ -33,6 +34,9 @@ FindSocket = Callable[[Path | None], Path]
 def main(argv: Sequence[str], find_socket: FindSocket) -> int:
     """Carries out one `ctl` command and returns the exit code. What `find_socket` raises passes through."""
     parser = _parser()
+    if {"-h", "--help"} & set(argv) and (asked := next((method_of(word) for word in argv if method_of(word)), None)):
+        print(f"usage: python main.py ctl {asked.name} {asked.usage}".rstrip() + f"\n\n{asked.line}\n\n{OPTIONS}")
+        return DONE
     try:
         given = parser.parse_intermixed_args(list(argv))
         method, params = given.method, _params(parser, given.method, given.words)

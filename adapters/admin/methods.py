@@ -117,6 +117,11 @@ METHODS = (
 _BY_NAME = {method.name: method for method in METHODS}
 
 
+def method_of(name: str) -> Method | None:
+    """The method of this name, if it is one that is known here."""
+    return _BY_NAME.get(name)
+
+
 def positional_of(method: str) -> str:
     """The parameter's name for a value given without one."""
     known = _BY_NAME.get(method)

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class AdminServer:
     """Listens at `path` from start() to stop().
 
     `workers` calls run at one time, others wait their turn. A client that does not read its replies for
-    `slow_reader_s`, or says nothing for `idle_s`, is cut off.
+    `slow_reader_s`, or says nothing for `idle_s`, is cut off; where all places are taken, after `spare_idle_s` already.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class AdminServer:
         workers: int = 16,
         slow_reader_s: float = 10.0,
         idle_s: float = 600.0,
+        spare_idle_s: float = 30.0,
     ) -> None:
         self.path = path
         self._dispatch = dispatch
         self._max_clients = max_clients
         self._slow_reader_s = slow_reader_s
         self._idle_s = idle_s
+        self._spare_idle_s = spare_idle_s
         self._turns = asyncio.Semaphore(workers)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -133,7 +136,7 @@ class AdminServer:
             if caller.uid not in (os.geteuid(), 0):
                 logger.warning("ADMIN_REFUSED uid={} pid={} error=not the service's user", caller.uid, caller.pid)
                 return
-            if len(self._clients) >= self._max_clients:
+            if len(self._clients) >= self._max_clients and not self._make_room():
                 full = AdminError(NOT_NOW, f"{self._max_clients} connections are open, no more are taken")
                 await connection.send(error_line(None, full))
                 return
@@ -148,16 +151,24 @@ class AdminServer:
             self._clients.pop(task, None)
             writer.transport.abort() if connection.unsent else writer.close()
 
+    def _make_room(self) -> bool:
+        """Let go of whoever has said nothing for the longest time, if that is long enough; whether there was one."""
+        idle = [connection for connection in self._clients.values() if connection.idle_for() >= self._spare_idle_s]
+        if not idle:
+            return False
+        max(idle, key=_Connection.idle_for).stop_if_idle()
+        return True
+
     async def _exchange(self, connection: "_Connection", caller: Caller) -> bool:
         """One request and its answer; False when the client has hung up."""
-        connection.idle = True
+        connection.idle_since = time.monotonic()
         try:
             line = await asyncio.wait_for(connection.line(), self._idle_s)
         except BadRequest as error:
             await connection.send(error_line(None, error))
             return True
         finally:
-            connection.idle = False
+            connection.idle_since = None
         if line is None:
             return False
         if not line.strip():
@@ -228,15 +239,19 @@ class _Connection:
         writer.transport.set_write_buffer_limits(high=0)  # so that a sent line is one that has left
         self._task = task
         self._slow_reader_s = slow_reader_s
-        self.idle = False
+        self.idle_since: float | None = None
         self.unsent = False
 
     @property
     def gone(self) -> bool:
         return self._writer.transport.is_closing()
 
+    def idle_for(self) -> float:
+        """For how long its next request has been waited for (s); below 0 while it is being answered."""
+        return -1.0 if self.idle_since is None else time.monotonic() - self.idle_since
+
     def stop_if_idle(self) -> None:
-        if self.idle:
+        if self.idle_since is not None:
             self._task.cancel()
 
     async def line(self) -> bytes | None:

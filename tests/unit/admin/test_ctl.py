@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from adapters.admin import ctl
-from adapters.admin.methods import METHODS
+from adapters.admin.methods import METHODS, Method
 from adapters.admin.protocol import NOT_NOW, AdminError, Caller
 from adapters.admin.server import AdminServer
 from adapters.admin.tables import event_line, show
@@ -147,6 +147,15 @@ def test_help_lists_every_method_with_its_line(run: Ctl, capsys: pytest.CaptureF
     for method in METHODS:
         assert method.name in out
         assert method.line in out
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_each_method_has_help_of_its_own(capsys: pytest.CaptureFixture[str], method: Method) -> None:
+    assert ctl.main([method.name, "--help"], lambda _: Path("/nowhere")) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: python main.py ctl {method.name}")
+    assert method.line in out
+    assert method.usage in out
 
 
 def test_no_service_is_exit_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

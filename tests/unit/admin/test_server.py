@@ -6,10 +6,13 @@ import os
 import random
 import select
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import psutil
 import pytest
 
 from adapters.admin.client import AdminClient, NoService
@@ -271,6 +274,83 @@ def test_a_server_can_be_started_again(serve: Serve) -> None:
     server.stop()
     server.start()
     assert answers(server)
+
+
+def test_whoever_says_nothing_makes_room_for_whoever_asks(serve: Serve) -> None:
+    server = serve(max_clients=2, spare_idle_s=0.0)
+    with raw(server) as half, AdminClient(server.path) as second:
+        half.sendall(b'{"jsonrpc":"2.0","id":1,"meth')
+        assert second.call("echo", {}) == {}
+        assert answers(server), "a third is served"
+        assert half.recv(1) == b"", "the one that was silent for the longest time is let go"
+
+
+def test_whoever_waits_for_an_answer_makes_no_room(serve: Serve, small: SmallService) -> None:
+    server = serve(max_clients=1, spare_idle_s=0.0)
+    with raw(server) as waiting:
+        waiting.sendall(b'{"jsonrpc":"2.0","id":1,"method":"blocked"}\n')
+        assert small.blocked.acquire(timeout=10)
+        with raw(server) as second:
+            assert "error" in read_line(second)
+        small.gate.set()
+        assert read_line(waiting)["result"] == "done"
+
+
+def test_gone_in_the_middle_of_an_answer(server: AdminServer) -> None:
+    for number in range(30):
+        with raw(server) as connection:
+            connection.sendall(b'{"jsonrpc":"2.0","id":1,"method":"big"}\n')
+            if number % 2:
+                connection.recv(1000)
+    assert answers(server)
+
+
+def test_lines_without_end_take_bounded_memory(serve: Serve) -> None:
+    server = serve(idle_s=20.0)
+    process, piece = psutil.Process(), b"x" * MAX_LINE_BYTES
+    before = process.memory_info().rss
+    connections = [raw(server) for _ in range(16)]
+    for connection in connections:
+        connection.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(8):
+                connection.send(piece)
+    assert answers(server)
+    assert process.memory_info().rss - before < 16 * 4 * MAX_LINE_BYTES
+    for connection in connections:
+        connection.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_another_user_is_not_heard(small: SmallService) -> None:
+    """Even where the file's mode would let him in."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        server = AdminServer(Path(folder) / "s.sock", small)
+        server.start()
+        try:
+            server.path.chmod(0o666)
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    os.setuid(65534)
+                    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                    connection.settimeout(10)
+                    connection.connect(str(server.path))
+                    with contextlib.suppress(BrokenPipeError):
+                        connection.sendall(b'{"jsonrpc":"2.0","id":1,"method":"echo"}\n')
+                    try:
+                        code = 0 if connection.recv(100) == b"" else 2
+                    except ConnectionResetError:
+                        code = 0
+                finally:
+                    os._exit(code)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            assert small.calls == []
+            assert answers(server)
+        finally:
+            server.stop()
 
 
 @pytest.mark.parametrize("seed", range(6))
