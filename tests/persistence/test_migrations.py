@@ -125,6 +125,24 @@ def test_a_new_partition_takes_its_rows_from_the_default(empty_database: str) ->
         assert rest[0] == 1
 
 
+def test_a_step_that_adds_is_taken_under_a_program_that_does_not_know_it(empty_database: str, folder: Path) -> None:
+    """A stand-by of the next version migrates while the holder writes (docs/operations.md, 'Upgrades')."""
+    db.migrate(empty_database)
+    writer = Writer(empty_database)
+    writer.write([samples.record(position=samples.protected(), events=(samples.event(),))])
+    add_step(
+        folder,
+        "CREATE TABLE monitoring.later (n int); ALTER TABLE monitoring.events ADD COLUMN later text; "
+        "ALTER TABLE monitoring.positions ADD COLUMN later numeric; ALTER TABLE fas.signals ADD COLUMN later text;",
+    )
+    assert db.migrate(empty_database, folder) == [LATER]
+    later = samples.protected(version=3)
+    assert writer.write([samples.record(position=later, events=(samples.event(),), signals=(samples.signal(),))]) == []
+    writer.close()
+    with pytest.raises(MigrationRefused, match="newer than the program"):
+        db.migrate(empty_database)
+
+
 def test_sessions_are_named_and_bounded(database: str) -> None:
     with db.connect(database, "writer", statement_timeout_ms=50) as conn:
         found = {
