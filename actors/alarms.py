@@ -27,7 +27,7 @@ from actors.recording import Recorder, log, plain_event
 from actors.reporting import ReportingActor
 from config.in_force import SettingsInForce
 from domain.alerting.digest import Day, due, words
-from domain.alerting.evidence import AccountSight, Evidence, Feed, Limits, Sight
+from domain.alerting.evidence import URGENT, AccountSight, Evidence, Feed, Limits, Sight
 from domain.alerting.standing import Board, Condition, News, Standing, Topic, What, step
 from domain.catalogue import EventType, Severity
 from domain.identity import PositionId
@@ -107,7 +107,8 @@ class Alarms(ReportingActor):
             case Happened(events=events):
                 for event in events:
                     self._memory.evidence.hear(event)
-                self._look()
+                if any(event.type in URGENT for event in events):
+                    self._look()
             case Tick():
                 self._run_errands()
                 self._look()

@@ -159,7 +159,8 @@ class Notifier(ReportingActor):
         """What is not delivered yet may be in the spool only, where a successor does not look."""
         if not self._open:
             return leftovers
-        return (Inherited(alerts=tuple((w.alert, tuple(w.by)) for w in self._open.values())), *leftovers)
+        left = tuple((waiting.alert, tuple(waiting.by)) for waiting in tuple(self._open.values()))
+        return (Inherited(alerts=left), *leftovers)
 
     # What comes in.
 

@@ -23,7 +23,6 @@ HEARD = frozenset(
     {
         EventType.STOP_LOSS_REFUSED,
         EventType.STOP_LOSS_PLACED,
-        EventType.STOP_LOSS_MOVED,
         EventType.POSITION_PROTECTED,
         EventType.POSITION_FAILED,
         EventType.POSITION_ROLLED_BACK,
@@ -33,7 +32,10 @@ HEARD = frozenset(
         EventType.GROUP_STEADY,
     }
 )
-"""The events that this file goes by."""
+"""The events that this file goes by: rare ones, so that moves of stops do not pass here."""
+
+URGENT = frozenset({EventType.STOP_LOSS_REFUSED, EventType.ACTOR_ESCALATED, EventType.GROUP_ESCALATED})
+"""Of these what is worth a look at once; the others are in time with the next one."""
 
 OWNER_SAYS_S = 5.0
 GRACE_S = 1.0
@@ -123,7 +125,7 @@ class Evidence:
                 self._ended.discard(_place(*place))
                 self._refused.setdefault(place, deque(maxlen=REFUSALS)).append(event.at)
                 self._why_refused[place] = str(event.data.get("error") or event.data.get("reason") or "")
-            case EventType.STOP_LOSS_PLACED | EventType.STOP_LOSS_MOVED:
+            case EventType.STOP_LOSS_PLACED:
                 self._refused.pop(place, None)
                 self._ended.add(_place(*place))
             case EventType.POSITION_PROTECTED:
@@ -159,7 +161,8 @@ class Evidence:
                 after_s=limits.database_down_s,
                 calm_s=5,
             )
-        for account, why in (sight.locks_lost or {}).items():
+        # While the database is away no lock can be proven by anybody: that says nothing of another process.
+        for account, why in (sight.locks_lost or {}).items() if sight.database_away is None else ():
             yield Condition(
                 topic=Topic.TWO_PROCESSES,
                 subject=account,
@@ -167,6 +170,7 @@ class Evidence:
                 text=f"the lock of account {account} cannot be proven, another process may hold it: {why}",
                 told=True,
                 account=account,
+                after_s=5,
                 calm_s=5,
             )
         yield from self._refusals(now)
@@ -188,7 +192,7 @@ class Evidence:
             case Topic.DATABASE:
                 return not sight.database_known
             case Topic.TWO_PROCESSES:
-                return sight.locks_lost is None
+                return sight.locks_lost is None or sight.database_away is not None
             case Topic.BALANCE:
                 seen = sight.accounts.get(condition.subject)
                 return seen is not None and seen.equity is None

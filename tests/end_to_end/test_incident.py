@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from persistence.inspection import running_embedded
 from tests.end_to_end.conftest import judge
 from tests.end_to_end.service import ServiceProcess, running
-from tests.unit.channels.servers import CHAT, TOKEN, Answer, Slack, Telegram, serving
+from tests.unit.channels.servers import CHAT, TOKEN, Answer, Site, Slack, Telegram, serving
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
@@ -116,11 +119,83 @@ def test_an_incident_is_told_shown_and_called_over(service: ServiceProcess, tele
     assert "secretpart" not in log
 
 
-def test_a_trial_says_of_each_channel_what_is_wrong(service: ServiceProcess, telegram: Telegram, slack: Slack) -> None:
-    slack.next.append(Answer(403, "action_prohibited"))
+@pytest.fixture
+def pulse() -> Iterator[Site]:
+    """Who is asked as long as the service lives."""
+    with serving(Site()) as site:
+        yield site
+
+
+@pytest.fixture
+def noisy(tmp_path: Path, telegram: Telegram, slack: Slack, pulse: Site) -> Iterator[ServiceProcess]:
+    """A service that repeats itself soon, tells every channel everything, and has a heart."""
+    environ = {
+        "HOLDFAST_NOTIFIER__URLS__PHONE": f"tgram://{TOKEN}/{CHAT}",
+        "HOLDFAST_NOTIFIER__URLS__DESK": f"slack+{slack.url}/services/T00/B00/secretpart",
+        "HOLDFAST_NOTIFIER__HEARTBEAT_URL": f"{pulse.url}/ping/secretpart",
+    }
+    notifier = {
+        "telegram_url": telegram.url,
+        "group_window_s": 0,
+        "repeat_minutes": Decimal("0.02"),
+        "heartbeat_every_s": 1,
+        "digest_hour": 0,
+        "routine": True,
+    }
+    with running(tmp_path, {"notifier": notifier}, environ) as service:
+        yield service
+
+
+def test_what_else_is_told(noisy: ServiceProcess, telegram: Telegram, slack: Slack, pulse: Site) -> None:
+    """A channel that fails and one that refuses, the heartbeat, routine notices, repeats, the digest."""
+    service = noisy
     tried = {each["channel"]: each for each in service.ctl("notify.test")["channels"]}
-    assert (tried["phone"]["delivered"], tried["phone"]["error"]) == (True, None)
-    assert (tried["desk"]["delivered"], tried["desk"]["error"]) == (False, "HTTP 403: action_prohibited")
-    shown = service.main("ctl", "notify.test")
-    assert shown.returncode == 0
-    assert "phone" in shown.stdout
+    assert [tried[name]["error"] for name in ("phone", "desk")] == [None, None]
+    service.wait_for(lambda: len(pulse.requests) >= 2, 10, "two heartbeats")
+
+    slack.next.extend([Answer(500, "no")] * 100)
+    pulse.next.extend([Answer(404, "no such check")] * 100)
+    tried = {each["channel"]: each for each in service.ctl("notify.test")["channels"]}
+    assert [tried[name]["error"] for name in ("phone", "desk")] == [None, "HTTP 500: no"]
+    assert "HTTP 500: no" in service.main("ctl", "notify.test").stdout
+    service.ctl("entries.pause", reason="drill")
+    heard(service, telegram, "CHANNEL_FAILED channel=desk", 15)
+    heard(service, telegram, "HEARTBEAT_FAILED", 15)
+    parts = {part["name"]: part for part in service.ctl("status")["components"]}
+    assert "desk takes nothing (HTTP 500: no)" in parts["notifier"]["reason"]
+    slack.next.clear()
+    pulse.next.clear()
+    service.wait_event("channel_restored")
+    service.wait_event("heartbeat_restored")
+    service.wait_for(lambda: any("ENTRIES_PAUSED" in text for text in slack.texts()), 20, "what waited for Slack")
+
+    slack.next.extend([Answer(400, "invalid_payload")] * 3)
+    service.ctl("entries.resume")
+    service.ctl("entries.pause", reason="again")
+    heard(service, telegram, "ALERT_UNDELIVERED channel=desk", 20)
+    service.ctl("entries.resume")
+
+    opened = service.open(WELL)
+    heard(service, telegram, f"SLTP_CREATED {WELL}: stop ")
+    heard(service, telegram, f"ORDER_FILLED {WELL}: buy ")
+    code = service.ctl("kill_switch.arm", reason="drill")["code"]
+    service.ctl("kill_switch.confirm", code=code)
+    heard(service, telegram, f"POSITION_CLOSED {WELL} long: net P&L ", 20)
+    heard(service, telegram, "KILL_SWITCH STILL, for", 20)
+    service.wait_state(opened["id"], "CLOSED")
+    service.ctl("kill_switch.reset")
+    heard(service, telegram, "KILL_SWITCH OVER after", 20)
+
+    service.kill9()
+    conninfo = running_embedded(service.state_dir / "pg")
+    assert conninfo is not None
+    with psycopg.connect(conninfo) as conn:
+        conn.execute("UPDATE monitoring.service_facts SET value = '\"2026-01-01\"' WHERE key = 'digest_day'")
+    service.restart()
+    heard(service, telegram, "DAILY_DIGEST 20", 20)
+    shown = service.main("ctl", "alerts", "limit=200")
+    assert "nothing stands" in shown.stdout
+    assert "desk: sent" in shown.stdout
+    for text in (service.output.read_text(), shown.stdout, *map(str, service.events())):
+        assert TOKEN not in text
+        assert "secretpart" not in text

@@ -158,11 +158,14 @@ def test_feeds(evidence: Evidence) -> None:
 
 
 def test_database_and_locks(evidence: Evidence) -> None:
-    sight = Sight(database_away="7 records wait", database_known=True, locks_lost={"main": "no route"})
-    assert topics(evidence, sight) == [Topic.DATABASE, Topic.TWO_PROCESSES]
-    database, lock = seen(evidence, sight)
+    lost = Sight(database_known=True, locks_lost={"main": "held by another"})
+    away = replace(lost, database_away="7 records wait")
+    (lock,) = seen(evidence, lost)
+    (database,) = seen(evidence, away)  # which says nothing of another process
+    assert (lock.topic, database.topic) == (Topic.TWO_PROCESSES, Topic.DATABASE)
     assert evidence.unknown(database, Sight(), NOON)
     assert evidence.unknown(lock, Sight(), NOON)
+    assert evidence.unknown(lock, away, NOON)
     assert not evidence.unknown(lock, Sight(locks_lost={}), NOON)
 
 
