@@ -16,6 +16,7 @@
     ├── signal_feed        signals in
     ├── strategy/…         for each account, where it is enabled: the built-in signals
     ├── symbol_keeper      what is set for single symbols
+    ├── judge              scores of the open positions, rules of age
     ├── archivist          months of events: made ahead, archived when old
     ├── admin              the control socket
     └── web                the page and the endpoints over HTTP
@@ -38,6 +39,7 @@ from actors import (
     entry_desk,
     gateway,
     journal,
+    judge,
     kill_switch,
     market_feed,
     messages,
@@ -55,6 +57,7 @@ from actors.directory import Directory
 from actors.fall_reports import FallReports
 from actors.foundation import Account, Ground
 from actors.guard import ActorContext, GuardedActor
+from actors.healths import Healths
 from actors.marks import Marks
 from actors.messages import Write
 from actors.owners import Owners
@@ -103,6 +106,7 @@ class Tree:
         accounts = ground.settings.accounts.items()
         self.owners = Owners(frozenset(name for name, account in accounts if account.hedge_mode))
         self.marks = Marks()
+        self.healths = Healths()
         self.ruling = Ruling(
             ground.settings,
             ground.load_settings,
@@ -251,6 +255,10 @@ class Tree:
             yield from self._account_specs(account)
         switch = kill_switch.wiring_of(self._ground, self.owners, self._switches_written, self.recorder)
         yield self._spec(KILL_SWITCH, kill_switch.KillSwitch, switch)
+        judging = judge.Wiring(
+            in_force=self.ruling.in_force, owners=self.owners, marks=self.marks, healths=self.healths
+        )
+        yield self._spec(judge.JUDGE, judge.Judge, judging)
         feed = self._signal_feed()
         if feed is not None:
             yield self._spec(messages.SIGNAL_FEED, signal_feed.SignalFeed, feed)
@@ -470,6 +478,7 @@ class Tree:
             instruments={account.name: account.instruments for account in self._ground.accounts},
             owners=self.owners,
             marks=self.marks,
+            healths=self.healths,
             reader=self._ground.reader,
             recorder=self.recorder,
             terms={account.name: account.lock.term for account in self._ground.accounts},

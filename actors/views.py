@@ -9,6 +9,9 @@ from typing import Any
 
 from actors.journal import JournalState
 from actors.owners import Owners
+from domain.judgement import aging
+from domain.judgement.health import Health
+from domain.judgement.levels import RiskLevel
 from domain.position import ladder, ledger, trailing
 from domain.position.state import Position
 
@@ -50,6 +53,32 @@ def position_view(p: Position, now: datetime) -> dict[str, object]:
         "close_reason": p.close_reason.value if p.close_reason is not None else None,
         "realized_pnl": ledger.realized_pnl(p),
         "fees": ledger.fees(p),
+    }
+
+
+def judged_view(p: Position, health: Health | None) -> dict[str, object]:
+    """How sound a position is, by the last look (no score before it), and how far it has aged (None: it does not)."""
+    known = p.risk.level if p.risk is not None else RiskLevel.LOW
+    dangers = health.dangers._asdict() if health is not None else {}
+    risk = {
+        "level": known.name,
+        "score": None if health is None else health.score,
+        "dangers": {name: round(danger, 1) for name, danger in dangers.items()},
+    }
+    return {"risk": risk, "aging": _aging_view(p)}
+
+
+def _aging_view(p: Position) -> dict[str, object] | None:
+    rules = p.aging
+    if rules is None:
+        return None
+    step = None if p.aged is None else p.aged.step
+    following = 0 if step is None else step + 1
+    return {
+        "step": step,
+        "last_step": rules.last,
+        "exit_price": trailing.aged_exit(p),
+        "next_step_at": aging.due(rules, p.opened_at, following) if following <= rules.last else None,
     }
 
 

@@ -40,6 +40,7 @@ from config.fields import (
     truth_or_unset,
     websocket_url,
 )
+from config.judgement import Aging, Health
 from config.notifier import Notifier
 
 MOST_HIGHER = 60  # so that one request for candles is enough
@@ -292,8 +293,8 @@ class Settings(Section):
     strategy: Strategy = Strategy()
     reconciler: Reconciler = Reconciler()
     zombies: Annotated[Unfurnished, Later(comes_with="the zombie hunt")] = Unfurnished()
-    health: Annotated[Unfurnished, Later(comes_with="the health score")] = Unfurnished()
-    aging: Annotated[Unfurnished, Later(comes_with="the exit of aged positions")] = Unfurnished()
+    health: Health = Health()
+    aging: Aging = Aging()
     risk: Risk = Risk()
     notifier: Notifier = Notifier()
     admin: Admin = Admin()

@@ -37,6 +37,7 @@ _MOVED = "old_stop new_stop mark_price extreme_price quantity purpose updates"
 _ENDED = (
     "symbol side reason entry_price exit_price quantity realized_pnl fees net_pnl unprotected_seconds stop_updates"
 )
+_DANGERS = "stop_danger age_danger drawdown_danger volatility_danger price_danger liquidation_danger"
 _FELL = "name supervisor epoch restarts error"
 
 
@@ -240,6 +241,20 @@ class EventType(StrEnum):
     """An operator changed how a position trails."""
     RULES_TIGHTENED = "rules_tightened", INFO, "stop_pct activation_pct callback_pct old_stop new_stop"
     """New settings are tighter: an open position took them over."""
+    POSITION_RISK_CHANGED = "position_risk_changed", INFO, "risk_level old_level score action withheld " + _DANGERS
+    """It came to another risk level; as grave as the level where an action is set for that. A row of `risk_events`."""
+    RISK_STOP_TIGHTENED = "risk_stop_tightened", INFO, "risk_level old_stop new_stop mark_price"
+    """Its stop is to come nearer because of its risk level."""
+    AGING_CHANGED = "aging_changed", DEBUG, "max_age_s step_s step_pct max_loss_pct"
+    """How old it may become is set otherwise (`max_age_s` 0: as old as it likes)."""
+    AGED_BREAKEVEN = "aged_breakeven", INFO, "symbol step profit_pct exit_price mark_price age_s"
+    """It is too old: from now on it is left at break-even or better."""
+    AGED_LOSS_ACCEPTED = "aged_loss_accepted", INFO, "symbol step profit_pct exit_price mark_price age_s"
+    """One step older it is content with a small loss."""
+    AGED_EXIT = "aged_exit", INFO, "symbol step exit_price mark_price age_s"
+    """Too old, and the price is what its step asks for: it is closed at market."""
+    AGED_CLOSE = "aged_close", WARNING, "symbol step exit_price mark_price age_s"
+    """Its last step: it is closed at market whatever the price."""
 
     ORDER_REFUSED_UNSAFE = "order_refused_unsafe", CRITICAL, "order_id rule"
     """The last check before the wire refused an order."""

@@ -178,6 +178,22 @@ def event_row(event: Event) -> Row:
     }
 
 
+def risk_row(event: Event) -> Row:
+    """The row of `monitoring.risk_events` for the event of a risk level."""
+    data = dict(event.data)
+    return {
+        "position_id": event.position_id,
+        "account": event.account,
+        "symbol": event.symbol,
+        "risk_type": "health",
+        "risk_level": data.pop("risk_level"),
+        "score": data.pop("score"),
+        "action": data.pop("action"),
+        "details": data,
+        "created_at": event.at,
+    }
+
+
 def signal_row(signal: StoredSignal) -> Row:
     """The row of `fas.signals` as the signal came in."""
     return {

@@ -43,6 +43,7 @@ _EVENT = (
     "event_type", "event_data", "severity", "correlation_id", "position_id", "order_id", "account", "symbol",
     "exchange", "error_message", "stack_trace", "created_at",
 )  # fmt: skip
+_RISK = ("position_id", "account", "symbol", "risk_type", "risk_level", "score", "action", "details", "created_at")
 _ALERT = (
     "alert_id", "severity", "type", "text", "correlation_id", "position_id", "symbol", "account", "order_id",
     "raised_at", "sent_at", "condition",
@@ -140,6 +141,7 @@ STATEMENTS: Mapping[str, bytes] = MappingProxyType(
             "trades": _insert("monitoring.trades", _TRADE)
             + " ON CONFLICT (account, exchange, symbol, trade_id) DO NOTHING",
             "events": _insert("monitoring.events", _EVENT),
+            "risks": _insert("monitoring.risk_events", _RISK),
             "outcomes": _WRITE_OUTCOMES,
             "alerts": _insert("monitoring.alerts", _ALERT) + " ON CONFLICT (alert_id) DO NOTHING",
             "alert news": _WRITE_ALERT_NEWS,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from domain.catalogue import EventType
 from domain.records import Record
 from persistence import rows
 from persistence.codec import to_json
@@ -163,7 +164,9 @@ def _batches(records: Sequence[Record]) -> Iterator[tuple[str, list[Row]]]:
     for batch in _rounds(orders, "client_id"):
         yield "orders", batch
     yield "trades", [rows.trade_row(trade) for record in records for trade in record.trades]
-    yield "events", [rows.event_row(event) for record in records for event in record.events]
+    events = [event for record in records for event in record.events]
+    yield "events", [rows.event_row(event) for event in events]
+    yield "risks", [rows.risk_row(event) for event in events if event.type is EventType.POSITION_RISK_CHANGED]
     outcomes: dict[str, Row] = {}
     for outcome in (o for record in records for o in record.outcomes):
         outcomes.setdefault(outcome.signal_id, rows.outcome_row(outcome))

@@ -14,13 +14,14 @@ from pathlib import Path
 from actors import messages
 from actors.directory import Unanswered, Unavailable
 from actors.guard import ActorContext
+from actors.healths import Healths
 from actors.marks import Marks
 from actors.messages import EntriesState
 from actors.owners import Owners
 from actors.recording import Recorder
 from actors.reporting import ReportingActor
 from actors.ruling import Ruling
-from actors.views import position_view
+from actors.views import judged_view, position_view
 from adapters.admin.parameters import refused
 from adapters.admin.protocol import INVALID_PARAMS, AdminError
 from adapters.exchange.symbols import UnknownSymbol
@@ -47,6 +48,7 @@ class Wiring:
     instruments: Mapping[str, Mapping[str, Instrument]]
     owners: Owners
     marks: Marks
+    healths: Healths
     reader: Reader
     recorder: Recorder
     terms: Mapping[str, int]
@@ -75,7 +77,7 @@ class Answering(ReportingActor):
         mark = self.wiring.marks.get(p.account, p.symbol)
         if mark is not None and not p.phase.final:
             p = p.changed(mark_price=mark.price, mark_at=mark.at)
-        return position_view(p, now)
+        return position_view(p, now) | judged_view(p, self.wiring.healths.get(p.id))
 
     def known_account(self, account: str) -> str:
         if account not in self.wiring.accounts:

@@ -33,6 +33,7 @@ POSITION_COLUMNS = (
     ("trailing", "trailing.state"),
     ("moves", "trailing.updates"),
     ("P&L", "unrealized_pnl"),
+    ("risk", "risk.level"),
     ("unprotected s", "unprotected_seconds"),
     ("opened", "opened_at"),
 )

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from domain.position import cover, ledger, places, trailing
+from domain.position import aged, cover, ledger, places, trailing
 from domain.position.effects import Transition
 from domain.position.inputs import PriceRange
 from domain.position.state import Calm, Phase, Position, TrailState
 
 
-def rest(transition: Transition, heard: PriceRange) -> None:
+def rest(transition: Transition, heard: PriceRange, now: datetime) -> None:
     """A price has just changed nothing: note between which prices and until when that stays so."""
     p = transition.position
     stop = trailing.stop_in_force(p)
@@ -23,6 +23,8 @@ def rest(transition: Transition, heard: PriceRange) -> None:
         return
     if p.close_wanted is not None or p.beyond_stop_since is not None or not all(x.state.over for x in p.exits):
         return
+    if aged.overdue(p, now):
+        return  # a price that is dated later is all that it waits for
     if trailing.touched(p, trailing.adverse_end(p, heard)):
         return  # what follows from the extreme was not looked at
     wanted = places.wanted_trigger(p)

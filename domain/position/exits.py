@@ -49,7 +49,7 @@ def decide(turn: Turn) -> None:
         turn.set(close_fraction=None)
         return
     final = p.close_wanted is not None
-    _send(turn, quantity, p.close_wanted or CloseReason.OPERATOR, final)
+    _send(turn, quantity, p.close_wanted or p.part_reason or CloseReason.OPERATOR, final)
 
 
 def _entry_goes_on(turn: Turn) -> bool:

@@ -8,6 +8,8 @@ from decimal import Decimal
 
 from domain.identity import Epoch
 from domain.instrument import Instrument
+from domain.judgement.aging import AgingRules
+from domain.judgement.levels import RiskAction, RiskLevel
 from domain.orders import Answer, CancelOutcome, Fill, OrderReport, Outcome, PositionReport
 from domain.position.plan import Protection, TrailingRules
 from domain.position.state import CloseReason
@@ -152,6 +154,31 @@ class RulesChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgingChanged:
+    """How old this position may become is set otherwise; None: as old as it likes."""
+
+    rules: AgingRules | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskHeard:
+    """The position was judged to be at another risk level, or its price is fresh again; and what is set for that level.
+
+    `stale`: the price is not fresh, so that nothing may be traded on it. `tighten_pct`: of the stop's distance,
+    `fraction`: of the position.
+    """
+
+    level: RiskLevel
+    score: Decimal
+    dangers: tuple[tuple[str, Decimal], ...]
+    action: RiskAction
+    tighten_pct: Decimal
+    fraction: Decimal
+    cooldown_s: int
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """The operator takes the position over; its stop is left in place."""
 
@@ -186,6 +213,8 @@ Input = (
     | StopWanted
     | TrailingWanted
     | RulesChanged
+    | AgingChanged
+    | RiskHeard
     | Release
     | InstrumentHeard
     | Wake

@@ -19,6 +19,7 @@ from typing import cast
 from domain.catalogue import EventType
 from domain.orders import OrderReport, OrderStatus, PositionReport
 from domain.position import (
+    aged,
     attached,
     calm,
     cover,
@@ -29,6 +30,7 @@ from domain.position import (
     ledger,
     places,
     recovery,
+    risk,
     stops,
     targets,
     tightening,
@@ -37,6 +39,7 @@ from domain.position import (
 )
 from domain.position.effects import Transition
 from domain.position.inputs import (
+    AgingChanged,
     AnswerHeard,
     Begin,
     CancelHeard,
@@ -53,6 +56,7 @@ from domain.position.inputs import (
     QuestionFailed,
     Recovered,
     Release,
+    RiskHeard,
     RulesChanged,
     StopWanted,
     TrailingWanted,
@@ -84,7 +88,7 @@ def handle(position: Position, heard: Input, now: datetime) -> Transition:
             _decide(turn)
     transition = turn.transition()
     if type(heard) is PriceRange and not transition.record and not transition.effects:
-        calm.rest(transition, heard)
+        calm.rest(transition, heard, now)
     return transition
 
 
@@ -94,6 +98,7 @@ def _decide(turn: Turn) -> None:
     tracking.ask_open_questions(turn)
     ledger.settle(turn)
     trailing.watch_age(turn)
+    aged.decide(turn)
     exits.decide(turn)
     stops.decide(turn)
     targets.decide(turn)
@@ -258,7 +263,7 @@ def _close(turn: Turn, heard: CloseWanted) -> None:
     if heard.fraction >= 1:
         turn.set(close_wanted=heard.reason)
     else:
-        turn.set(close_fraction=heard.fraction)
+        turn.set(close_fraction=heard.fraction, part_reason=heard.reason)
     turn.say(EventType.CLOSE_REQUESTED, {"reason": heard.reason, "fraction": heard.fraction})
 
 
@@ -380,6 +385,8 @@ ANSWERS: dict[type, Answer] = {
     StopWanted: _answer_for(OPEN, _stop_wanted),
     TrailingWanted: _answer_for(OPEN, _trailing_wanted),
     RulesChanged: _answer_for(ALIVE, tightening.hear_rules),
+    AgingChanged: _answer_for(ALIVE, aged.hear_rules),
+    RiskHeard: _answer_for(OPEN, risk.hear_risk),
     Release: _answer_for(OPEN, _release),
     InstrumentHeard: _answer_for(ALIVE, _instrument),
     Wake: _answer_for(ALIVE, _wake),

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from domain.identity import ClientOrderId, Epoch, PositionId
 from domain.instrument import Instrument, PositionSide, Side
+from domain.judgement.aging import Aged, AgingRules
+from domain.judgement.levels import Risk
 from domain.position.plan import Plan
 
 ZERO = Decimal(0)
@@ -89,6 +91,8 @@ class CloseReason(StrEnum):
     ENTRY_ABSENT = "entry_absent"
     ENTRY_EXPIRED = "entry_expired"
     SLIPPAGE = "slippage"
+    AGED = "aged"
+    RISK = "risk"
     RELEASED = "released"
 
 
@@ -255,6 +259,7 @@ class Position:
 
     `entry`: the newest order of the entry; `entry_got`: what that one had filled when, by the venue's word, the rest
     expired or was cancelled. `earlier`: the first of two. `first_fill_at`, `last_fill_at`: by the venue's time.
+    `part_reason`: why a part was last wanted closed. `aging`: how old it may become, None: as old as it likes.
 
     Without slots: a change copies the dictionary of facts, which costs a tenth of calling sixty-odd initialisers, and
     beside the facts it keeps what was derived from them (`derived`).
@@ -305,6 +310,10 @@ class Position:
     initial_stop: Decimal | None = None
     close_wanted: CloseReason | None = None
     close_fraction: Decimal | None = None
+    part_reason: CloseReason | None = None
+    aging: AgingRules | None = None
+    aged: Aged | None = None
+    risk: Risk | None = None
 
     stop_refusals: int = 0
     stop_retry_at: datetime | None = None

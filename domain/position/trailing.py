@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from domain.catalogue import EventType
 from domain.instrument import MONEY, PositionSide, percent_of
+from domain.judgement import aging
 from domain.orders import TriggerBy
 from domain.position import ladder, ledger
 from domain.position.inputs import PriceRange
@@ -229,10 +230,25 @@ def band(p: Position) -> Band:
     stop = stop_in_force(p)
     if stop is None or p.phase.final or p.close_wanted is not None:
         return EVERYTHING
-    levels = [each for each in (_next_favourable(p, stop.trigger), ladder.unguarded(p)) if each is not None]
+    exits = (ladder.unguarded(p), _aged_beyond(p, stop.trigger))
+    levels = [each for each in (_next_favourable(p, stop.trigger), *exits) if each is not None]
     favourable = min(levels, key=lambda level: level * p.side.sign, default=None)
     adverse = stop.trigger if p.plan.protection.trigger_by is TriggerBy.MARK else None
     return Band(adverse, favourable) if p.side is PositionSide.LONG else Band(favourable, adverse)
+
+
+def aged_exit(p: Position) -> Decimal | None:
+    """The mark price from which an aged position is left; None: it is not aged, or left at any price."""
+    entry = ledger.entry_price(p)
+    if p.aging is None or p.aged is None or entry is None or p.aged.step >= p.aging.last:
+        return None
+    return ladder.on_tick(p, aging.exit_price(p.aging, p.aged.step, p.side, entry))
+
+
+def _aged_beyond(p: Position, current: Decimal) -> Decimal | None:
+    """The same, if the stop in force is not the better exit."""
+    price = aged_exit(p)
+    return price if price is not None and p.side.better(price, current) else None
 
 
 def _next_favourable(p: Position, current: Decimal) -> Decimal | None:

@@ -17,7 +17,17 @@ from dataclasses import replace
 from decimal import Decimal
 
 from domain.instrument import Instrument, PositionSide
-from domain.position.inputs import CloseWanted, Release, RulesChanged, StopWanted, TrailingWanted
+from domain.judgement.aging import AgingRules
+from domain.judgement.levels import RiskAction, RiskLevel
+from domain.position.inputs import (
+    AgingChanged,
+    CloseWanted,
+    Release,
+    RiskHeard,
+    RulesChanged,
+    StopWanted,
+    TrailingWanted,
+)
 from domain.position.plan import MoveStyle, Plan, Protection, TakeProfit, TrailingRules, TrailingStep, VenueRules
 from domain.position.state import CloseReason
 from tests.properties.weather import CALM, Weather
@@ -55,6 +65,13 @@ LADDERS = (
     ),
 )
 SLIPPAGE_PCT = (D(0), D("0.02"), D("0.5"))
+JUDGED = 0.15
+AGES = (
+    None,
+    AgingRules(max_age_s=5, step_s=5, step_pct=D("0.2"), max_loss_pct=D("0.5"), fee_pct=D("0.05")),
+    AgingRules(max_age_s=1, step_s=1, step_pct=D("0.1"), max_loss_pct=D(0), fee_pct=D(0)),
+    AgingRules(max_age_s=20, step_s=60, step_pct=D(1), max_loss_pct=D(3), fee_pct=D("0.1")),
+)
 FAULTS: dict[str, tuple[object, ...]] = {
     "latency": ((0.05, 0.6), (0.2, 2.6), (0.001, 5.0)),
     "stream_latency": ((0.0, 1.5), (0.5, 4.0)),
@@ -183,6 +200,27 @@ def settings_change(world: World, chance: random.Random) -> None:
     )
 
 
+def judged(world: World, chance: random.Random) -> None:
+    """Somebody has judged the position, now and then."""
+    if not world.alive or world.position.phase.final or chance.random() > JUDGED:
+        return
+    world.hear(_risk(chance) if chance.random() < 0.6 else AgingChanged(rules=chance.choice(AGES)))
+
+
+def _risk(chance: random.Random) -> RiskHeard:
+    """Any level, with any action."""
+    return RiskHeard(
+        level=chance.choice(list(RiskLevel)),
+        score=D(chance.randint(0, 100)),
+        dangers=(("stop", D(50)),),
+        action=chance.choice(list(RiskAction)),
+        tighten_pct=chance.choice([D(10), D(50), D(90)]),
+        fraction=chance.choice([D("0.1"), D("0.5")]),
+        cooldown_s=chance.choice([0, 5]),
+        stale=chance.random() < 0.3,
+    )
+
+
 def _set_stop(world: World, chance: random.Random) -> None:
     """An operator's stop, as the owner lets it through: on the right side of the mark."""
     price = _somewhere(world, chance)
@@ -207,6 +245,7 @@ def life(seed: int) -> World:
     chosen = replace(chosen, slippage_pct=SLIPPAGE_PCT[seed % len(SLIPPAGE_PCT)])
     subset = chance.sample(sorted(FAULTS), chance.randint(0, 7))
     world = World(seed, side, chosen, INSTRUMENT, MARK)
+    judging = random.Random(f"judged {seed}")  # its own: other lives go on as they did before there was a judge
     try:
         if chance.random() < 0.5:
             world.change(storm(chance, subset))
@@ -217,6 +256,8 @@ def life(seed: int) -> World:
             if chance.random() > RARE.get(event, 1.0):
                 continue
             step(world, event, chance, subset)
+            if seed % 3 == 1:
+                judged(world, judging)
             world.advance(chance.choice([0.005, 0.05, 0.2, 0.5, 1.0, 2.0]))
         world.heal()
     except Exception as error:

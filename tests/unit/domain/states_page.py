@@ -50,6 +50,8 @@ DOES: dict[type, str] = {
     inputs.StopWanted: "the stop goes where the operator says; trailing waits for a new extreme",
     inputs.TrailingWanted: "other trailing rules from now on",
     inputs.RulesChanged: "takes over what became tighter",
+    inputs.AgingChanged: "lives by these from now on; the step it has come to is found anew",
+    inputs.RiskHeard: "keeps the level; once each time one is reached: tightens the stop, closes a part or all",
     inputs.Release: "ends the ownership; nothing is cancelled",
     inputs.InstrumentHeard: "new ticks and steps for what is sent from now on",
     inputs.Wake: "whatever has fallen due: questions, retries, time activation",

@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 
 from domain.identity import Epoch, OrderKind
+from domain.judgement.aging import AgingRules
+from domain.judgement.levels import RiskAction, RiskLevel
 from domain.orders import (
     Accepted,
     CancelOutcome,
@@ -23,6 +25,7 @@ from domain.orders import (
 from domain.position import machine
 from domain.position.effects import Cancel, Place
 from domain.position.inputs import (
+    AgingChanged,
     AnswerHeard,
     Begin,
     CancelHeard,
@@ -39,6 +42,7 @@ from domain.position.inputs import (
     QuestionFailed,
     Recovered,
     Release,
+    RiskHeard,
     RulesChanged,
     StopWanted,
     TrailingWanted,
@@ -119,6 +123,18 @@ FACTS: dict[str, Input] = {
         protection=Protection(stop_pct=D("0.5")),
         old_trailing=TrailingRules(),
         trailing=TrailingRules(callback_pct=D("0.2")),
+    ),
+    "aging": AgingChanged(
+        rules=AgingRules(max_age_s=60, step_s=60, step_pct=D(1), max_loss_pct=D(2), fee_pct=D("0.05"))
+    ),
+    "risk": RiskHeard(
+        level=RiskLevel.HIGH,
+        score=D(70),
+        dangers=(("stop", D(90)),),
+        action=RiskAction.TIGHTEN,
+        tighten_pct=D(50),
+        fraction=D("0.5"),
+        cooldown_s=60,
     ),
     "close": CloseWanted(reason=CloseReason.SIGNAL),
     "release": Release(),
