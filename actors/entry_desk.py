@@ -18,6 +18,7 @@ from typing import Any
 from loguru import logger
 
 from actors import messages
+from actors.agreement_messages import Adopt
 from actors.clock import Cancellable
 from actors.close_signals import CloseSignals
 from actors.closings import Closings
@@ -29,7 +30,6 @@ from actors.guard import ActorContext
 from actors.hand_entries import NOT_YET, HandEntries
 from actors.intake import Intake, as_stored
 from actors.messages import (
-    Adopt,
     DatabaseIs,
     EntriesRefused,
     EntriesState,

@@ -17,7 +17,7 @@ from adapters.exchange.interface import MarkPrice
 from domain.entries.signal import Signal
 from domain.entries.situation import Quote
 from domain.identity import PositionId
-from domain.instrument import Instrument, PositionSide
+from domain.instrument import PositionSide
 from domain.market.atr import Candle
 from domain.orders import AccountSnapshot, Fence, OrderRef
 from domain.position.effects import Effect
@@ -301,18 +301,6 @@ class ReconcileNow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReconcileReport:
-    """What a cycle found, for the operator."""
-
-    account: str
-    cycle: int
-    asked_at: datetime | None
-    positions: int
-    findings: tuple[Mapping[str, object], ...]
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
     """From a reconciler to the entry desk: the account was read whole; before that there are no entries."""
 
@@ -322,20 +310,6 @@ class Reconciled:
     def conflate_key(self) -> Hashable:
         """One is enough."""
         return f"reconciled {self.account}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adopt:
-    """From the reconciler to the entry desk: a position that was read at `seen_at` without an owner is to have one."""
-
-    account: str
-    instrument: Instrument
-    side: PositionSide
-    quantity: Decimal
-    entry_price: Decimal | None
-    mark_price: Decimal | None
-    close: bool
-    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

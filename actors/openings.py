@@ -13,8 +13,9 @@ from datetime import timedelta
 from loguru import logger
 
 from actors import messages
+from actors.agreement_messages import Adopt
 from actors.entry_judgement import Wiring
-from actors.messages import Adopt, Write
+from actors.messages import Write
 from actors.position import position_spec
 from actors.recording import log, position_event
 from actors.reporting import ReportingActor
@@ -124,6 +125,7 @@ class Openings:
             epoch=desk.positions.epoch(1),
             now=now,
             correlation_id=f"adopted-{position_id}",
+            bare_since=adopt.bare_since,
         )
         happening = Happening(
             EventType.POSITION_ADOPTED,
@@ -131,6 +133,7 @@ class Openings:
                 "side": adopt.side.value,
                 "quantity": str(adopt.quantity),
                 "entry_price": None if adopt.entry_price is None else str(adopt.entry_price),
+                "bare_since": None if adopt.bare_since is None else adopt.bare_since.isoformat(),
             },
         )
         self._start(position, happening)

@@ -9,35 +9,33 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from actors import messages
+from actors.agreement_messages import Adopt, ReconcileReport
 from actors.clock import Cancellable
+from actors.disagreements import Disagreements, Told
+from actors.disagreements import Wiring as Watched
 from actors.guard import ActorContext
 from actors.messages import (
-    Adopt,
     AskSnapshot,
     CancelOrphan,
     GatewayStarted,
     Reconciled,
     ReconcileNow,
-    ReconcileReport,
     Show,
     SnapshotFailed,
     SnapshotTaken,
     Tick,
 )
-from actors.owners import Owners
-from actors.recording import Recorder
 from actors.reporting import ReportingActor
 from actors.switch_messages import CloseStranger, CloseStrangers
 from actors.symbol_lists import Spellings, as_spelled
-from domain.agreement.reconcile import Comparison, Orphan, Untracked, compare
+from domain.agreement.reconcile import Orphan, Untracked, compare
 from domain.catalogue import EventType
-from domain.instrument import Instrument
 from domain.orders import AccountSnapshot, OrderRef
 
 FIRST_LOOK_S = 1.0
@@ -47,37 +45,28 @@ QUICK_LOOKS = 4
 SLOW_LOOK_S = 6.0
 FAILED_AGAIN_S = 5.0
 PATIENCE_S = 3.0
-APART_S = 0.8
-NEEDED = 2
-NEEDED_FOR_ABSENCE = 3
 ANSWER_LIMIT_S = 20.0
 STRANGERS_WITHIN_S = 15.0
 OVERTAKEN = timedelta(seconds=ANSWER_LIMIT_S)
 
 
+def _nothing_set(_symbol: str) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wiring:
+class Wiring(Watched):
     """What a reconciler is given; `interval_s` lies between two readings, `exclude` may spell symbols in any way.
 
-    Both are asked for each time: they may change while the service runs.
+    `leverage`: what is set before an entry on a symbol, 0: nothing. What is asked for each time may change while the
+    service runs.
     """
 
-    account: str
     instance: str
     interval_s: Callable[[], float]
-    untracked: Literal["adopt", "alert", "close"]
     exclude: Callable[[], frozenset[str]]
-    instruments: dict[str, Instrument]
     spellings: Spellings
-    owners: Owners
-    recorder: Recorder
-
-
-class Sighting(NamedTuple):
-    """How often a finding was seen, each time a second apart, and when last (monotonic: wall clocks are stepped)."""
-
-    times: int
-    at: float
+    leverage: Callable[[str], int] = _nothing_set
 
 
 class Reconciler(ReportingActor):
@@ -92,8 +81,8 @@ class Reconciler(ReportingActor):
         self._wanted: str | None = None
         self._give_up_at = 0.0
         self._quick_looks = 0
-        self._of_other_size: frozenset[tuple[str, str]] = frozenset()
-        self._seen: dict[str, Sighting] = {}
+        self._disagreements = Disagreements(self, wiring)
+        self._bare_since: dict[str, datetime] = {}
         self._newest: datetime | None = None
         self._close_strangers_until = 0.0
         self._timer: Cancellable | None = None
@@ -161,8 +150,8 @@ class Reconciler(ReportingActor):
     def _failed(self, text: str) -> None:
         self._under_way = False
         self.report(EventType.RECONCILE_FAILED, {"cycle": self._cycle, "error": text})
-        self._last = ReconcileReport(
-            account=self._wiring.account, cycle=self._cycle, asked_at=None, positions=0, findings=(), error=text
+        self._last = replace(
+            self._last, cycle=self._cycle, asked_at=None, positions=0, findings=(), error=text, doubtful=True
         )
         # A wish outlives the reading that failed beside it: it is for what happened since that one began.
         self._again_after(min(LOOK_AGAIN_S if self._wanted is not None else FAILED_AGAIN_S, self._wiring.interval_s()))
@@ -174,54 +163,37 @@ class Reconciler(ReportingActor):
         self._under_way = False
         wiring = self._wiring
         exclude = as_spelled(wiring.exclude(), wiring.spellings.of(wiring.account))
-        found = compare(snapshot, wiring.owners.all(wiring.account), wiring.instance, exclude)
+        owned = wiring.owners.all(wiring.account)
+        found = compare(snapshot, owned, wiring.instance, exclude, wiring.leverage)
         for position_id, view in found.views.items():
             self.tell(messages.position(position_id), view)
         for (symbol, side), quantity in found.foreign.items():
             wiring.owners.show_foreign(wiring.owners.place(wiring.account, symbol, side), quantity)
-        doubtful = self._doubtful(found) | self._of_another_size(found) | self._too_early(snapshot)
+        self._date(found.untracked, snapshot.asked_at)
+        told = self._disagreements.take(found)
+        unowned: dict[str, Untracked | Orphan] = {each.key: each for each in found.untracked}
+        unowned |= {each.key: each for each in found.orphans}
+        for key in told.believed:
+            if key in unowned:
+                self._act(unowned[key])
+        doubtful = told.doubtful | self._too_early(snapshot)
         self.tell(messages.ENTRY_DESK, Reconciled(account=wiring.account))
-        self._report(snapshot, found)
+        self._finished(snapshot, len(found.views), told, doubtful)
         if self._wanted is not None:
             wanted, self._wanted = self._wanted, None
             self._look(wanted)
         else:
             self._again_after(min(self._until_next(doubtful), wiring.interval_s()))
 
+    def _date(self, untracked: tuple[Untracked, ...], at: datetime) -> None:
+        """Since when what nobody owns was seen to be bare."""
+        self._bare_since = {each.key: self._bare_since.get(each.key, at) for each in untracked if not each.covered}
+
     def _until_next(self, doubtful: bool) -> float:
         self._quick_looks = self._quick_looks + 1 if doubtful else 0
         if not doubtful:
             return self._wiring.interval_s()
         return LOOK_AGAIN_S if self._quick_looks <= QUICK_LOOKS else SLOW_LOOK_S
-
-    def _doubtful(self, found: Comparison) -> bool:
-        """Count sightings; act on what was seen often enough. True if something has to be seen again."""
-        now = self.clock.monotonic()
-        seen: dict[str, Sighting] = {}
-        doubtful = False
-        unowned: tuple[Untracked | Orphan, ...] = (*found.untracked, *found.orphans)
-        sightings = [(each.key, each.report.symbol, NEEDED, each) for each in unowned]
-        for key, symbol, needed, finding in (*sightings, *_absences(found)):
-            last = self._seen.get(key)
-            if last is not None and now - last.at < APART_S:
-                seen[key] = last
-            else:
-                count = 1 if last is None else last.times + 1
-                seen[key] = Sighting(count, now)
-                if count <= needed:
-                    data = {"finding": key, "seen": f"{count}/{needed}"}
-                    self.report(EventType.RECONCILE_FINDING, data, symbol=symbol)
-                if count >= needed and finding is not None:
-                    self._act(finding)
-            doubtful = doubtful or seen[key].times < needed
-        self._seen = seen
-        return doubtful
-
-    def _of_another_size(self, found: Comparison) -> bool:
-        """Whether an owner needs a second look: a reading from before its last order proves nothing to it."""
-        shown = _sizes(found)
-        new, self._of_other_size = shown - self._of_other_size, shown
-        return bool(new)
 
     def _too_early(self, snapshot: AccountSnapshot) -> bool:
         """Whether so many owners began after this reading that another costs less than their own questions would.
@@ -258,44 +230,32 @@ class Reconciler(ReportingActor):
             mark_price=finding.report.mark_price,
             close=ordered or wiring.untracked == "close",
             seen_at=self._newest or self.clock.now(),
+            bare_since=self._bare_since.get(finding.key),
         )
         self.tell(messages.ENTRY_DESK, adopt)
 
-    def _report(self, snapshot: AccountSnapshot, found: Comparison) -> None:
-        findings: list[dict[str, object]] = [dict(difference) for difference in found.differences]
-        findings += [
-            {"finding": "untracked", "symbol": u.report.symbol, "exchange": str(u.report.quantity)}
-            for u in found.untracked
-        ]
-        findings += [
-            {"finding": "orphan", "symbol": o.report.symbol, "order_id": o.report.client_id} for o in found.orphans
-        ]
-        findings += [{"finding": "unseen", "position": position_id} for position_id in found.unseen]
+    def _finished(self, snapshot: AccountSnapshot, positions: int, told: Told, doubtful: bool) -> None:
+        """The end of a cycle, with its figures."""
         took = int((snapshot.answered_at - snapshot.asked_at).total_seconds() * 1000)
         self._last = ReconcileReport(
             account=self._wiring.account,
             cycle=self._cycle,
             asked_at=snapshot.asked_at,
-            positions=len(found.views),
-            findings=tuple(findings),
+            positions=positions,
+            findings=tuple(finding.told() for finding in told.findings),
+            repairs=self._disagreements.repairs(),
+            doubtful=doubtful,
+            totals=self._disagreements.totals(),
         )
         self.report(
             EventType.RECONCILE_FINISHED,
-            {"cycle": self._cycle, "positions": len(found.views), "findings": len(findings), "took_ms": took},
+            {
+                "cycle": self._cycle,
+                "positions": positions,
+                "findings": len(told.findings),
+                **({"kinds": told.kinds()} if told.findings else {}),
+                "repairs": told.repaired,
+                "doubtful": doubtful,
+                "took_ms": took,
+            },
         )
-
-
-def _absences(found: Comparison) -> Iterable[tuple[str, str | None, int, None]]:
-    """What the book has and the exchange does not show: nothing is done here, its owner hears of each reading."""
-    for difference in found.differences:
-        if difference["finding"] == "phantom":
-            yield f"phantom {difference['symbol']}", str(difference["symbol"]), NEEDED_FOR_ABSENCE, None
-    for position_id in found.unseen:
-        yield f"unseen {position_id}", None, NEEDED_FOR_ABSENCE, None
-
-
-def _sizes(found: Comparison) -> frozenset[tuple[str, str]]:
-    """Where there is more or less than the book or the stops say: symbol, and what the exchange shows."""
-    # Another side is no such case: its owner asks for the size itself, and readings are scarce where humans turn over.
-    kinds = ("quantity", "cover")
-    return frozenset((str(d["symbol"]), str(d["exchange"])) for d in found.differences if d["finding"] in kinds)

@@ -25,6 +25,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ from adapters.exchange.factory import open_account_stream, open_prices, open_tra
 from adapters.signals.demo_source import DemoSource
 from config.secrets import Secrets
 from domain.alerting.evidence import Evidence
+from domain.agreement.alarms import Thresholds
 from domain.catalogue import EventType
 from domain.position.state import Position
 from persistence.digest import read_day
@@ -416,6 +418,16 @@ class Tree:
             spellings=self.ruling.spellings,
             owners=self.owners,
             recorder=self.recorder,
+            leverage=lambda symbol: self.ruling.symbols.leverage(account.name, symbol),
+            thresholds=self._thresholds,
+        )
+
+    def _thresholds(self) -> Thresholds:
+        limits = self.ruling.in_force.now.reconciler
+        return Thresholds(
+            findings=limits.alert_findings,
+            unrepaired=timedelta(seconds=limits.alert_unrepaired_s),
+            recoveries=limits.alert_recoveries,
         )
 
     def _entry_desk(self) -> entry_desk.Wiring:

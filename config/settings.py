@@ -211,6 +211,9 @@ class Risk(Section):
 
 class Reconciler(Section):
     interval_s: Annotated[Seconds, HOT] = 30.0
+    alert_findings: Annotated[Whole, Field(ge=0, le=10_000), HOT] = 10
+    alert_unrepaired_s: Annotated[SecondsOrOff, HOT] = 60.0
+    alert_recoveries: Annotated[Whole, Field(ge=0, le=10_000), HOT] = 3
 
 
 class Supervision(Section):

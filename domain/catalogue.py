@@ -133,8 +133,10 @@ class EventType(StrEnum):
     """A stop's trigger price was touched."""
     STOP_LOSS_LOST = "stop_loss_lost", WARNING, "stop_price status error"
     """A stop is gone though nobody of us cancelled it."""
-    STOP_LOSS_RECOVERED = "stop_loss_recovered", INFO, "stop_price recoveries"
-    """A lost stop was put back."""
+    STOP_LOSS_RECOVERED = "stop_loss_recovered", INFO, "stop_price what recoveries"
+    """A stop that was missing, too small, elsewhere or doubled was put right; from the third time on a WARNING."""
+    STOP_LOSS_FOUGHT_OVER = "stop_loss_fought_over", CRITICAL, "times within_s recoveries why"
+    """A stop had to be put right too often within an hour: somebody else keeps taking it away or changing it."""
     STOP_LOSS_STUCK = "stop_loss_stuck", WARNING, "stop_price quantity mark_price"
     """A stop triggered and does nothing, or should have triggered."""
     STOP_LOSS_DUPLICATE = "stop_loss_duplicate", WARNING, "order_id stop_price"
@@ -221,6 +223,8 @@ class EventType(StrEnum):
     """One execution on a position."""
     POSITION_CHANGED_OUTSIDE = "position_changed_outside", WARNING, "book exchange difference"
     """The exchange's size is not what our executions add up to."""
+    ENTRY_PRICE_CORRECTED = "entry_price_corrected", WARNING, "symbol book exchange seen"
+    """No execution explains the exchange's average price: it is taken over for what is open."""
     POSITION_CLOSED = "position_closed", INFO, _ENDED
     """A position's life is over."""
     POSITION_ROLLED_BACK = "position_rolled_back", CRITICAL, _ENDED
@@ -229,7 +233,7 @@ class EventType(StrEnum):
     """Its life is over: the exchange liquidated it."""
     POSITION_RECOVERED = "position_recovered", INFO, "phase epoch"
     """A position has its owner again, after a restart of either."""
-    POSITION_ADOPTED = "position_adopted", WARNING, "side quantity entry_price"
+    POSITION_ADOPTED = "position_adopted", WARNING, "side quantity entry_price bare_since"
     """A position that was not ours is owned from now on."""
     POSITION_RELEASED = "position_released", WARNING, "symbol stop_price"
     """A position was handed back to a human; its stop stays."""
@@ -283,12 +287,24 @@ class EventType(StrEnum):
 
     RECONCILE_STARTED = "reconcile_started", DEBUG, "run_id pid host cycle reason", "RUN_START"
     """A look at the account begins."""
-    RECONCILE_FINDING = "reconcile_finding", WARNING, "finding book exchange seen"
-    """The exchange shows something else than the book."""
-    RECONCILE_FINISHED = "reconcile_finished", DEBUG, "cycle positions findings took_ms", "RUN_END"
+    RECONCILE_FINDING = (
+        "reconcile_finding", INFO,
+        "finding kind seen book exchange cover covered order_id",
+    )  # fmt: skip
+    """The exchange shows something else than the book; a WARNING once it was seen often enough to be believed."""
+    RECONCILE_REPAIRED = "reconcile_repaired", INFO, "finding kind seen seconds result"
+    """A finding is no more."""
+    RECONCILE_FINISHED = (
+        "reconcile_finished", DEBUG,
+        "cycle positions findings kinds repairs doubtful took_ms", "RUN_END",
+    )  # fmt: skip
     """The look is over."""
     RECONCILE_FAILED = "reconcile_failed", WARNING, "cycle error"
     """The account could not be read."""
+    RECONCILE_ALARM = "reconcile_alarm", ERROR, "why findings unrepaired symbols"
+    """Too many findings within an hour, or one that nobody puts right."""
+    RECONCILE_ALARM_OVER = "reconcile_alarm_over", INFO, "why findings unrepaired symbols"
+    """Book and exchange agree again."""
     ORPHAN_CANCELLED = "orphan_cancelled", WARNING, "order_id result error"
     """An order of ours without a position was cancelled."""
 

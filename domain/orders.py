@@ -216,6 +216,8 @@ class PositionReport:
 
     `position_side` is None in one-way mode. `liquidation_price` None means the venue gave none. `attached_stop`: the
     trigger of the stop that stands on the position itself; 0 is the venue's word that there is none, None says nothing.
+    `changed_at`: the venue's own time of the position's last change, where its row tells; an execution newer than that
+    is not in the row, however fresh the answer looks.
     """
 
     symbol: str
@@ -227,6 +229,8 @@ class PositionReport:
     at: datetime
     source: Source
     attached_stop: Decimal | None = None
+    leverage: Decimal | None = None
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal, cast
 
 from actors import messages
+from actors.agreement_messages import ReconcileReport
 from actors.control.answering import ANSWER_S, LOOK_EVERY_S, Answering
-from actors.messages import PauseEntries, ReconcileNow, ReconcileReport, ResumeEntries, Show
+from actors.messages import PauseEntries, ReconcileNow, ResumeEntries, Show
 from actors.supervision import Crash
 from actors.views import what_stays
 from adapters.admin.parameters import Parameters, required
@@ -16,6 +17,7 @@ from adapters.admin.protocol import NOT_NOW, REFUSED, UNKNOWN_ID, AdminError, Ca
 from domain.catalogue import EventType
 
 RECONCILE_S = 20.0
+SETTLED_S = 8.0  # what is doubtful is looked at again meanwhile, so that its repair can be shown
 
 
 def pause(house: Answering, params: Parameters, caller: Caller) -> object:
@@ -55,16 +57,18 @@ def _reconcile_one(house: Answering, account: str) -> dict[str, object]:
     name = messages.reconciler(account)
     before: ReconcileReport = house.directory.ask(name, Show(), ANSWER_S)
     house.directory.tell(name, ReconcileNow(reason="operator"))
-    deadline = asked_at + timedelta(seconds=RECONCILE_S)
+    deadline, settled_by = (asked_at + timedelta(seconds=s) for s in (RECONCILE_S, SETTLED_S))
     while house.clock.now() < deadline:
         report: ReconcileReport = house.directory.ask(name, Show(), ANSWER_S)
         fresh = report.asked_at is not None and report.asked_at >= asked_at
-        if fresh or (report.error is not None and report.cycle > before.cycle):
+        settled = not (report.doubtful and report.findings) or house.clock.now() >= settled_by
+        if (fresh and settled) or (report.error is not None and report.cycle > before.cycle):
             return {
                 "account": account,
                 "cycle": report.cycle,
                 "positions": report.positions,
                 "findings": list(report.findings),
+                "repairs": [repair for repair in report.repairs if cast("datetime", repair["at"]) >= asked_at],
                 "error": report.error,
             }
         threading.Event().wait(LOOK_EVERY_S)

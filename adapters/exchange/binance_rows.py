@@ -19,6 +19,7 @@ from adapters.exchange.rows import (
     instant,
     liquidation,
     money,
+    optional_instant,
     optional_money,
     positive,
     price,
@@ -183,6 +184,8 @@ def position(row: Row, at: datetime, source: Source) -> PositionReport:
         liquidation_price=liquidation(row, "liquidationPrice", quantity, mark),
         at=at,
         source=source,
+        leverage=optional_money(row, "leverage"),
+        changed_at=optional_instant(row, "updateTime"),
     )
 
 

@@ -20,6 +20,7 @@ from adapters.exchange.rows import (
     instant,
     liquidation,
     money,
+    optional_instant,
     optional_money,
     positive,
     price,
@@ -254,6 +255,8 @@ def position(row: Row, at: datetime, source: Source) -> PositionReport:
         at=at,
         source=source,
         attached_stop=optional_money(row, "stopLoss") or ZERO,
+        leverage=optional_money(row, "leverage"),
+        changed_at=optional_instant(row, "updatedTime"),
     )
 
 

@@ -41,6 +41,11 @@ def instant(milliseconds: Any) -> datetime:
     return EPOCH + timedelta(milliseconds=int(milliseconds))
 
 
+def optional_instant(row: Row, key: str) -> datetime | None:
+    """A time stamp of which absence, '' and 0 mean 'never'."""
+    return None if row.get(key) in (None, "", 0, "0") else instant(row[key])
+
+
 def stamp(at: datetime) -> int:
     """A time as whole milliseconds since 1970."""
     return (at - EPOCH) // timedelta(milliseconds=1)

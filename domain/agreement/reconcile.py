@@ -6,25 +6,29 @@ is to be seen again at once before anything is done about it (DESIGN 2, 'Reconci
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 
+from domain.agreement.findings import Finding, Kind
 from domain.identity import PositionId, parse_client_id
 from domain.instrument import PositionSide
 from domain.orders import AccountSnapshot, OrderReport, OrderStatus, PositionReport
-from domain.position import ledger
+from domain.position import average, ledger, trailing
 from domain.position.inputs import View
-from domain.position.state import Position
+from domain.position.state import OrderState, Position
+
+_BUSY = (OrderState.SENDING, OrderState.UNKNOWN, OrderState.CANCELLING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Untracked:
-    """A position at the venue that nobody owns."""
+    """A position at the venue that nobody owns. `covered`: a stop that closes all of it rests there."""
 
     report: PositionReport
     side: PositionSide
+    covered: bool = False
 
     @property
     def key(self) -> str:
@@ -46,7 +50,7 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What a reading means: a view for each owner, findings, differences for the operator's eyes.
+    """What a reading means: a view for each owner, what has none, and how each owner's book differs.
 
     `foreign` is what stands without an owner of ours on each row read (symbol, and side in hedge mode), signed; 0 is
     nothing.
@@ -55,23 +59,32 @@ class Comparison:
     views: Mapping[PositionId, View]
     untracked: tuple[Untracked, ...]
     orphans: tuple[Orphan, ...]
-    differences: tuple[Mapping[str, object], ...]
+    differences: tuple[Finding, ...]
     unseen: tuple[PositionId, ...]
     foreign: Mapping[tuple[str, PositionSide | None], Decimal]
 
 
+def _as_it_is(_symbol: str) -> int:
+    return 0
+
+
 def compare(
-    snapshot: AccountSnapshot, owned: Iterable[Position], instance: str, exclude: frozenset[str]
+    snapshot: AccountSnapshot,
+    owned: Iterable[Position],
+    instance: str,
+    exclude: frozenset[str],
+    leverage: Callable[[str], int] = _as_it_is,
 ) -> Comparison:
     """Sort what the venue shows by owner. A position without an explicit row is unseen: that proves nothing (S11).
 
     Nothing is found on the symbols of `exclude`: neither untracked positions nor orphans. An order of ours whose
     position is over stays while somebody else holds the symbol: it may be the stop of a released position.
+    `leverage`: what is set before an entry on a symbol; 0: nothing, so nothing differs.
     """
     owners = list(owned)
     rows = {(row.symbol, row.position_side): row for row in snapshot.positions}
     views: dict[PositionId, View] = {}
-    differences: list[Mapping[str, object]] = []
+    differences: list[Finding] = []
     unseen: list[PositionId] = []
     for p in owners:
         row = rows.get((p.symbol, p.side)) or rows.get((p.symbol, None))
@@ -80,7 +93,8 @@ def compare(
             continue
         orders = tuple(report for report in snapshot.orders if _concerns(report, p))
         views[p.id] = View(report=row, orders=orders, asked_at=snapshot.asked_at)
-        differences.extend(_differences(p, row, orders))
+        early = p.last_activity_at is not None and snapshot.asked_at <= p.last_activity_at
+        differences.extend(_differences(p, row, orders, leverage(p.symbol), early=early))
     taken = {(p.symbol, p.side) for p in owners}
     unowned = tuple(_unowned(snapshot, taken))
     foreign = {(row.symbol, row.position_side): Decimal(0) for row in snapshot.positions}
@@ -104,26 +118,72 @@ def _concerns(report: OrderReport, p: Position) -> bool:
     return report.symbol == p.symbol and report.position_side in (None, p.side)
 
 
-def _differences(p: Position, row: PositionReport, orders: tuple[OrderReport, ...]) -> list[Mapping[str, object]]:
-    found: list[Mapping[str, object]] = []
+def _differences(
+    p: Position, row: PositionReport, orders: tuple[OrderReport, ...], leverage: int, *, early: bool
+) -> Iterable[Finding]:
+    """Everything in which the venue's row and orders differ from the book of their owner."""
+
+    def finding(kind: Kind, shown: object, *, lasting: bool = False, **figures: object) -> Finding:
+        return Finding(
+            kind=kind,
+            key=f"{kind.value} {p.symbol} {p.side.value}",
+            symbol=p.symbol,
+            shown=str(shown),
+            figures={name: str(value) for name, value in figures.items()},
+            position_id=p.id,
+            early=early,
+            lasting=lasting,
+        )
+
     shown, book = row.quantity * p.side.sign, ledger.book(p)
     if shown != book:
-        kind = "phantom" if shown == 0 else "side" if shown < 0 else "quantity"
-        found.append({"finding": kind, "symbol": p.symbol, "book": str(book), "exchange": str(shown)})
-    cover = sum((_cover(report, shown) for report in orders if _is_stop(report, p, row.mark_price)), Decimal(0))
-    if shown > 0 and cover < shown:
-        found.append({"finding": "cover", "symbol": p.symbol, "exchange": str(shown), "cover": str(cover)})
-    return found
+        kind = Kind.PHANTOM if shown == 0 else Kind.SIDE if shown < 0 else Kind.QUANTITY
+        yield finding(kind, shown, book=book, exchange=shown)
+    if shown <= 0:
+        return
+    if leverage > 0 and row.leverage is not None and row.leverage != leverage:
+        # Never changed under an open position (DESIGN 3, 'Hands off'): said, and set before the next entry.
+        yield finding(Kind.LEVERAGE, row.leverage, lasting=True, book=leverage, exchange=row.leverage)
+    price = ledger.entry_price(p)
+    if shown == book and price is not None and row.entry_price is not None and average.differs(p, row.entry_price):
+        yield finding(Kind.ENTRY_PRICE, row.entry_price, book=price, exchange=row.entry_price)
+    stops = [report for report in orders if _closes(report, p.side, row.mark_price)]
+    cover = sum((_cover(report, shown) for report in stops), Decimal(0))
+    if cover < shown:
+        yield finding(Kind.COVER, f"{cover} of {shown}", exchange=shown, cover=cover)
+    yield from _stops_differ(p, row, stops, finding)
 
 
-def _is_stop(report: OrderReport, p: Position, mark: Decimal | None) -> bool:
+def _stops_differ(
+    p: Position, row: PositionReport, stops: list[OrderReport], finding: Callable[..., Finding]
+) -> Iterable[Finding]:
+    """More than one stop of ours, or one in another place; not while one is being moved, which needs two (S5)."""
+    if any(stop.state in _BUSY for stop in p.stops):
+        return
+    ours = [report for report in stops if parse_client_id(report.client_id) is not None]
+    if len(ours) > 1:
+        yield finding(Kind.DOUBLED_STOP, len(ours), book=1, exchange=len(ours))
+    stop = trailing.stop_in_force(p)
+    if stop is None:
+        return
+    if stop.attached:
+        standing = row.attached_stop or None
+    else:
+        names = (stop.client_id, stop.wire_id)
+        at = (r.trigger_price for r in stops if r.exchange_id == stop.exchange_id or r.client_id in names)
+        standing = next(at, None)
+    if standing is not None and standing != stop.trigger:
+        yield finding(Kind.STOP_PRICE, standing, book=stop.trigger, exchange=standing)
+
+
+def _closes(report: OrderReport, side: PositionSide, mark: Decimal | None) -> bool:
     """Whether an order is cover: live, closing, and triggered on the losing side (a take-profit is none)."""
     live = not report.status.terminal and report.status is not OrderStatus.TRIGGERED
-    reducing = report.reduce_only or report.close_position or report.position_side is p.side
-    if not (report.conditional and live and reducing and report.side is p.side.closing):
+    reducing = report.reduce_only or report.close_position or report.position_side is side
+    if not (report.conditional and live and reducing and report.side is side.closing):
         return False
     trigger = report.trigger_price
-    return trigger is not None and (mark is None or not p.side.better(trigger, mark))
+    return trigger is not None and (mark is None or not side.better(trigger, mark))
 
 
 def _cover(report: OrderReport, shown: Decimal) -> Decimal:
@@ -138,7 +198,19 @@ def _unowned(snapshot: AccountSnapshot, taken: set[tuple[str, PositionSide]]) ->
         other = PositionSide.SHORT if side is PositionSide.LONG else PositionSide.LONG
         one_way_owner = row.position_side is None and (row.symbol, other) in taken
         if (row.symbol, side) not in taken and not one_way_owner:
-            yield Untracked(report=row, side=side)
+            yield Untracked(report=row, side=side, covered=_has_stop(snapshot, row, side))
+
+
+def _has_stop(snapshot: AccountSnapshot, row: PositionReport, side: PositionSide) -> bool:
+    """Whether what nobody owns is covered whole, by whoever opened it."""
+    if row.attached_stop:
+        return True
+    size, cover = abs(row.quantity), Decimal(0)
+    for report in snapshot.orders:
+        mine = report.symbol == row.symbol and report.position_side in (None, row.position_side)
+        if mine and _closes(report, side, row.mark_price):
+            cover += size if report.close_position else report.quantity
+    return cover >= size
 
 
 def _orphans(

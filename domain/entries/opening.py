@@ -62,8 +62,12 @@ def adopted_position(
     epoch: Epoch,
     now: datetime,
     correlation_id: str,
+    bare_since: datetime | None = None,
 ) -> Position:
-    """A position that somebody else opened and that we protect from now on."""
+    """A position that somebody else opened and that we protect from now on.
+
+    `bare_since`: when it was first seen without a stop; those seconds count as unprotected.
+    """
     return Position(
         id=position_id,
         account=account,
@@ -80,6 +84,7 @@ def adopted_position(
         adopted_quantity=quantity,
         adopted_price=entry_price or mark_price,
         mark_price=mark_price,
+        unprotected_since=bare_since,
     )
 
 

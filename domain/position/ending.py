@@ -153,6 +153,7 @@ def _end(turn: Turn, phase: Phase, reason: CloseReason) -> None:
         closed_at=turn.now,
         unprotected_since=None,
         needs_intervention=False,
+        entry_shown=None,
         stops=tuple(replace(s, state=OrderState.DONE) if not s.state.over else s for s in turn.position.stops),
         targets=tuple(replace(t, state=OrderState.DONE) if not t.state.over else t for t in turn.position.targets),
     )

@@ -34,9 +34,13 @@ SETTLE_S = 0.5
 ASK_AGAIN_S = 1
 ANSWER_LIMIT_S = 6
 FILLS_BEFORE_S = 5
+# How much earlier than an execution its row may be dated, and for how long an answer is taken for an old one.
+DATED_WITHIN = timedelta(milliseconds=500)
+OUTDATED_AT_MOST = timedelta(seconds=15)
 NEEDED = 2
 NEEDED_FOR_FLAT = 3
 EXECUTED = ("fills", "adjustment", "adjustment_price", "adopted_quantity", "adopted_price")
+PRICED = (*EXECUTED, "entry_shown")
 SIZED = (*EXECUTED, "reported", "last_fill_at", "over_at")
 
 
@@ -88,9 +92,14 @@ def itemised(p: Position) -> bool:
     return all(fills.traded >= fills.reported for fills in p.fills)
 
 
-@derived(*EXECUTED)
+@derived(*PRICED)
 def entry_price(p: Position) -> Decimal | None:
-    """Average price of what opened the position."""
+    """Average price of the position: what the venue was believed to say instead of the executions, else theirs."""
+    return executed_price(p) if p.entry_shown is None else p.entry_shown
+
+
+def executed_price(p: Position) -> Decimal | None:
+    """Average price of what opened the position, all of it."""
     grown = max(p.adjustment, ZERO)
     quantity = p.adopted_quantity + grown
     with localcontext(MONEY):
@@ -232,6 +241,8 @@ def _replaced(fills: tuple[OrderFills, ...], changed: OrderFills) -> tuple[Order
 
 def _store(turn: Turn, changed: OrderFills, at: datetime) -> None:
     p = turn.position
+    if changed.side is p.side.opening:
+        turn.set(entry_shown=None)
     turn.set(
         fills=_replaced(p.fills, changed),
         first_fill_at=min(at, p.first_fill_at) if p.first_fill_at else at,
@@ -256,6 +267,8 @@ def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None)
     before = p.reported
     if before is not None and report.at < before.at:
         return
+    if _outdated(p, report):
+        return
     quantity = report.quantity * p.side.sign
     turn.note(reported=Reported(quantity=quantity, at=report.at), verify_wanted=p.verify_wanted and pushed)
     if p.over_at is not None:
@@ -269,6 +282,16 @@ def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None)
     turn.note(disagreements=(p.disagreements if same else 0) + (2 if pushed and not same else 1))
     if not pushed:
         _adjust(turn, report, quantity)
+
+
+def _outdated(p: Position, report: PositionReport) -> bool:
+    """Whether a row cannot hold our last execution yet, by the venue's own time of its last change (LAWS S11).
+
+    For a while only: a venue that dates its rows otherwise than we think is believed in the end.
+    """
+    if report.changed_at is None or p.last_fill_at is None:
+        return False
+    return report.changed_at + DATED_WITHIN < p.last_fill_at and report.at < p.last_fill_at + OUTDATED_AT_MOST
 
 
 def _adjust(turn: Turn, report: PositionReport, shown: Decimal) -> None:
@@ -297,7 +320,8 @@ def _adjust(turn: Turn, report: PositionReport, shown: Decimal) -> None:
     )
     turn.set(
         adjustment=p.adjustment + difference,
-        adjustment_price=entry_price(p) or report.entry_price or p.mark_price,
+        adjustment_price=executed_price(p) or report.entry_price or p.mark_price,
+        entry_shown=None if difference > 0 else p.entry_shown,
         disagreements=0,
         disagreed_since=None,
         last_activity_at=turn.now,

@@ -21,6 +21,7 @@ from domain.orders import OrderReport, OrderStatus, PositionReport
 from domain.position import (
     aged,
     attached,
+    average,
     calm,
     cover,
     ending,
@@ -163,6 +164,7 @@ def _view(turn: Turn, heard: View) -> None:
         return
     if p.unread_until is not None:
         turn.set(unread_until=None)
+    average.hear(turn, heard.report)
     shown = {report.client_id for report in heard.orders} | {report.exchange_id for report in heard.orders}
     _hear_attached(turn, heard.report)
     for report in heard.orders:
@@ -189,7 +191,7 @@ def _take_foreign_stop(turn: Turn, report: OrderReport) -> None:
     whole = report.close_position or report.quantity >= ledger.exposure(p)
     if report.trigger_price is None or not closing or not whole or not places.on_safe_side(p, report.trigger_price):
         return
-    turn.set(stops=(stops.foreign(turn, report),), protected_once=True)
+    turn.set(stops=(stops.foreign(turn, report),), protected_once=True, unprotected_since=None)
     turn.say(
         EventType.STOP_LOSS_EXISTS,
         {"symbol": p.symbol, "order_id": report.exchange_id, "existing_orders": 1, "stop_price": report.trigger_price},

@@ -295,6 +295,8 @@ class Position:
     adjustment_price: Decimal | None = None
     adopted_quantity: Decimal = ZERO
     adopted_price: Decimal | None = None
+    entry_shown: Decimal | None = None
+    entry_doubted: Decimal | None = None
     reported: Reported | None = None
     disagreed_since: datetime | None = None
     disagreements: int = 0

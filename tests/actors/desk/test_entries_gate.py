@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from actors import messages
+from actors.agreement_messages import Adopt
 from actors.messages import (
-    Adopt,
     DatabaseIs,
     LockIs,
     PauseEntries,

@@ -12,14 +12,13 @@ from typing import Literal
 import pytest
 
 from actors import messages, reconciler
+from actors.agreement_messages import Adopt, ReconcileReport
 from actors.messages import (
-    Adopt,
     AskSnapshot,
     CancelOrphan,
     GatewayStarted,
     Reconciled,
     ReconcileNow,
-    ReconcileReport,
     Show,
     SnapshotFailed,
     SnapshotTaken,
@@ -28,6 +27,7 @@ from actors.messages import (
 from actors.owners import Place
 from actors.reconciler import Reconciler, Wiring
 from actors.symbol_lists import Spellings
+from domain.agreement import sightings
 from domain.catalogue import EventType
 from domain.orders import AccountSnapshot, OrderReport, PositionReport
 from domain.position.inputs import View
@@ -119,7 +119,7 @@ def account(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Account:
     """With a tenth of the pauses."""
     assert reconciler.LOOK_AGAIN_S == 1
     monkeypatch.setattr(reconciler, "LOOK_AGAIN_S", 0.1)
-    monkeypatch.setattr(reconciler, "APART_S", reconciler.APART_S / 10)
+    monkeypatch.setattr(sightings, "APART", sightings.APART / 10)
     return Account(stage)
 
 
@@ -213,7 +213,7 @@ def test_a_phantom_is_shown_to_its_owner_each_time(account: Account) -> None:
         account.expect_look(seconds=3)
         account.show([row(quantity="0")])
         account.owner.count(View, seen)
-    assert account.findings() == [("phantom BTCUSDT", f"{n}/3") for n in (1, 2, 3)]
+    assert account.findings() == [("phantom BTCUSDT long", f"{n}/3") for n in (1, 2, 3)]
 
 
 def test_excluded_in_any_spelling(account: Account) -> None:

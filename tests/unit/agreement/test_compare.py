@@ -17,7 +17,7 @@ from domain.identity import Epoch, OrderKind, PositionId, mint_client_id
 from domain.instrument import PositionSide, Side
 from domain.orders import AccountSnapshot, OrderReport, OrderStatus, PositionReport, Source
 from domain.position.plan import Plan, Protection, TrailingRules
-from domain.position.state import Position
+from domain.position.state import OrderState, Position, Purpose, StopOrder
 from tests.unit.domain.samples import BTC
 
 D = Decimal
@@ -88,18 +88,35 @@ def order(position: int | None = MINE, instance: str = "ab12", **changes: Any) -
 def read(
     book: list[Position], rows: list[PositionReport], orders: list[OrderReport], exclude: frozenset[str] = frozenset()
 ) -> Comparison:
-    snapshot = AccountSnapshot(
+    return compare(_snapshot(rows, orders), book, "ab12", exclude)
+
+
+def _snapshot(rows: list[PositionReport], orders: list[OrderReport]) -> AccountSnapshot:
+    return AccountSnapshot(
         account="main",
         asked_at=NOON,
         answered_at=NOON + timedelta(milliseconds=80),
         positions=tuple(rows),
         orders=tuple(orders),
     )
-    return compare(snapshot, book, "ab12", exclude)
+
+
+def with_stop(p: Position, trigger: str, **changes: Any) -> Position:
+    """With a stop of ours that rests, as `order` shows it."""
+    known: dict[str, Any] = {
+        "client_id": order().client_id,
+        "exchange_id": "900",
+        "quantity": D(2),
+        "trigger": D(trigger),
+        "purpose": Purpose.FIRST,
+        "state": OrderState.LIVE,
+        "sent_at": NOON,
+    }
+    return replace(p, stops=(StopOrder(**{**known, **changes}),))
 
 
 def kinds(found: Comparison) -> list[object]:
-    return [difference["finding"] for difference in found.differences]
+    return [difference.kind.value for difference in found.differences]
 
 
 def test_all_agrees() -> None:
@@ -158,7 +175,9 @@ def test_what_is_no_cover(change: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_cover_whosever_it_is(orders: list[OrderReport]) -> None:
-    assert kinds(read([owned()], [row(side=orders[0].position_side)], orders)) == []
+    found = kinds(read([owned()], [row(side=orders[0].position_side)], orders))
+    assert "cover" not in found
+    assert found == ["doubled_stop"] * (len(orders) - 1)
 
 
 def test_no_row_is_no_conclusion() -> None:
@@ -222,10 +241,11 @@ def test_every_position_has_one_answer(shown: list[tuple[str, str]], held: set[s
 
 def test_a_difference_tells_both_figures() -> None:
     found = read([owned()], [row(quantity="0.5")], [order(quantity=D("0.2"))])
-    assert found.differences == (
-        {"finding": "quantity", "symbol": "BTCUSDT", "book": "2", "exchange": "0.5"},
-        {"finding": "cover", "symbol": "BTCUSDT", "exchange": "0.5", "cover": "0.2"},
-    )
+    where = {"symbol": "BTCUSDT", "position": MINE}
+    assert [difference.told() for difference in found.differences] == [
+        {"finding": "quantity", **where, "book": "2", "exchange": "0.5"},
+        {"finding": "cover", **where, "exchange": "0.5", "cover": "0.2"},
+    ]
 
 
 def test_an_owner_is_shown_its_own_orders_and_strangers_of_its_side() -> None:
@@ -253,3 +273,76 @@ def test_what_strangers_hold_on_both_sides_is_kept_apart() -> None:
 def test_two_sightings_of_an_orphan_are_the_same_by_its_id() -> None:
     (orphan,) = read([], [row(quantity="0")], [order(OVER)]).orphans
     assert orphan.key == f"orphan {order(OVER).client_id}"
+
+
+def test_leverage_is_told_and_never_a_matter_for_repair() -> None:
+    shown = replace(row(), leverage=D(20))
+    (finding,) = compare(
+        _snapshot([shown], [order()]), [owned()], "ab12", frozenset(), {"BTCUSDT": 10}.__getitem__
+    ).differences
+    assert (finding.kind.value, finding.lasting) == ("leverage", True)
+    assert finding.figures == {"book": "10", "exchange": "20"}
+
+
+@pytest.mark.parametrize(("set_to", "shown"), [(0, D(20)), (20, D(20)), (20, None)])
+def test_leverage_that_is_not_set_or_not_shown_differs_from_nothing(set_to: int, shown: Decimal | None) -> None:
+    snapshot = _snapshot([replace(row(), leverage=shown)], [order()])
+    assert compare(snapshot, [owned()], "ab12", frozenset(), lambda _: set_to).differences == ()
+
+
+@pytest.mark.parametrize(
+    ("shown", "found"), [("50000", []), ("50024", []), ("50026", ["entry_price"]), ("49974", ["entry_price"])]
+)
+def test_an_entry_price_differs_beyond_what_rounding_makes(shown: str, found: list[str]) -> None:
+    assert kinds(read([owned()], [replace(row(), entry_price=D(shown))], [order()])) == found
+
+
+def test_while_the_sizes_differ_the_average_price_says_nothing() -> None:
+    assert kinds(read([owned()], [replace(row(quantity="3"), entry_price=D(60_000))], [order(quantity=D(3))])) == [
+        "quantity"
+    ]
+
+
+def test_a_stop_of_ours_in_another_place() -> None:
+    p = with_stop(owned(), trigger="49000")
+    assert kinds(read([p], [row()], [order()])) == []
+    (finding,) = read([p], [row()], [order(trigger_price=D(48_000))]).differences
+    assert (finding.kind.value, finding.figures) == ("stop_price", {"book": "49000", "exchange": "48000"})
+
+
+def test_a_stop_on_the_position_in_another_place() -> None:
+    p = with_stop(owned(), trigger="49000", attached=True)
+    assert "stop_price" not in kinds(read([p], [replace(row(), attached_stop=D(49_000))], []))
+    assert "stop_price" in kinds(read([p], [replace(row(), attached_stop=D(48_000))], []))
+
+
+def test_a_stop_that_is_being_moved_differs_from_nothing() -> None:
+    """Two rest, and either price is right: the owner knows of it."""
+    p = with_stop(owned(), trigger="49000", state=OrderState.CANCELLING)
+    assert kinds(read([p], [row()], [order(trigger_price=D(48_000)), order(exchange_id="901")])) == []
+
+
+def test_a_reading_from_before_the_owners_last_act_is_early() -> None:
+    acted = replace(owned(), last_activity_at=NOON)
+    (finding,) = read([acted], [row(quantity="3")], [order(quantity=D(3))]).differences
+    assert finding.early
+    (finding,) = read([owned()], [row(quantity="3")], [order(quantity=D(3))]).differences
+    assert not finding.early
+
+
+@pytest.mark.parametrize(
+    ("orders", "attached", "covered"),
+    [
+        ([], None, False),
+        ([], "49000", True),
+        ([order(None)], None, True),
+        ([order(None, quantity=D(1))], None, False),
+        ([order(None, quantity=D(0), close_position=True)], None, True),
+        ([order(None, trigger_price=D(51_000))], None, False),
+        ([order(None, symbol="ETHUSDT")], None, False),
+    ],
+)
+def test_whether_what_nobody_owns_is_covered(orders: list[OrderReport], attached: str | None, covered: bool) -> None:
+    shown = replace(row(), attached_stop=None if attached is None else D(attached))
+    (found,) = read([], [shown], orders).untracked
+    assert found.covered is covered
