@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.instrument import Instrument, PositionSide
+from domain.orders import OrderReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,8 @@ class ReconcileReport:
 class Adopt:
     """From the reconciler to the entry desk: a position that was read at `seen_at` without an owner is to have one.
 
-    `bare_since`: when it was first seen, if no stop covered it: from then on its unprotected seconds count.
+    `bare_since`: when it was first seen, if no stop covered it: from then on its unprotected seconds count. `orders`:
+    what rests on its side.
     """
 
     account: str
@@ -45,3 +47,4 @@ class Adopt:
     close: bool
     seen_at: datetime
     bare_since: datetime | None = None
+    orders: tuple[OrderReport, ...] = ()

@@ -42,7 +42,7 @@ EXCHANGE_NAMES = {"binance": "binanceusdm", "binance_futures": "binanceusdm", "b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountDesk:
-    """What the desk knows of one account."""
+    """What the desk knows of one account. `adopt_stops`: strangers' stops on adopted positions are replaced by ours."""
 
     exchange: str
     instance: str
@@ -50,6 +50,7 @@ class AccountDesk:
     positions: PositionWiring
     venue: VenueRules = field(default_factory=VenueRules)
     standing: Standing = field(default_factory=Standing)
+    adopt_stops: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

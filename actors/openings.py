@@ -121,11 +121,13 @@ class Openings:
                 protection=terms.protection,
                 trailing=terms.trailing,
                 venue=desk.venue,
+                adopt_stops=desk.adopt_stops,
             ),
             epoch=desk.positions.epoch(1),
             now=now,
             correlation_id=f"adopted-{position_id}",
             bare_since=adopt.bare_since,
+            orders=adopt.orders,
         )
         happening = Happening(
             EventType.POSITION_ADOPTED,

@@ -231,6 +231,7 @@ class Reconciler(ReportingActor):
             close=ordered or wiring.untracked == "close",
             seen_at=self._newest or self.clock.now(),
             bare_since=self._bare_since.get(finding.key),
+            orders=finding.orders,
         )
         self.tell(messages.ENTRY_DESK, adopt)
 

@@ -440,6 +440,7 @@ class Tree:
                     positions=self._owners_wiring[account.name],
                     venue=venue_rules(account.access.exchange),
                     standing=account.standing,
+                    adopt_stops=self._settings.accounts[account.name].adopt_stops,
                 )
                 for account in self._ground.accounts
             },

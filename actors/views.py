@@ -47,6 +47,7 @@ def position_view(p: Position, now: datetime) -> dict[str, object]:
         "liquidation_price": p.liquidation_price,
         "unprotected_seconds": unprotected,
         "needs_intervention": p.needs_intervention,
+        "recoveries": p.recoveries,
         "correlation_id": p.correlation_id,
         "opened_at": p.opened_at,
         "closed_at": p.closed_at,

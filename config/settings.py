@@ -72,7 +72,7 @@ class Account(Section):
     margin_mode: Literal["", "isolated", "cross"] = ""
     hedge_mode: Flag = False
     untracked: Literal["", "adopt", "alert", "close"] = ""
-    adopt_stops: Annotated[Flag, Later(comes_with="adoption of strangers' stops")] = False
+    adopt_stops: Flag = False
     exclude: Annotated[tuple[SymbolName, ...], HOT] = ()
     api_key: SecretStr = SecretStr("")
     secret: SecretStr = SecretStr("")

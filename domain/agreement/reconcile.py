@@ -24,11 +24,14 @@ _BUSY = (OrderState.SENDING, OrderState.UNKNOWN, OrderState.CANCELLING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Untracked:
-    """A position at the venue that nobody owns. `covered`: a stop that closes all of it rests there."""
+    """A position at the venue that nobody owns. `covered`: a stop that closes all of it rests there; `orders`: all that
+    rests on its side.
+    """
 
     report: PositionReport
     side: PositionSide
     covered: bool = False
+    orders: tuple[OrderReport, ...] = ()
 
     @property
     def key(self) -> str:
@@ -198,19 +201,19 @@ def _unowned(snapshot: AccountSnapshot, taken: set[tuple[str, PositionSide]]) ->
         other = PositionSide.SHORT if side is PositionSide.LONG else PositionSide.LONG
         one_way_owner = row.position_side is None and (row.symbol, other) in taken
         if (row.symbol, side) not in taken and not one_way_owner:
-            yield Untracked(report=row, side=side, covered=_has_stop(snapshot, row, side))
+            orders = tuple(
+                order
+                for order in snapshot.orders
+                if order.symbol == row.symbol and order.position_side in (None, row.position_side)
+            )
+            yield Untracked(report=row, side=side, covered=_has_stop(row, side, orders), orders=orders)
 
 
-def _has_stop(snapshot: AccountSnapshot, row: PositionReport, side: PositionSide) -> bool:
+def _has_stop(row: PositionReport, side: PositionSide, orders: tuple[OrderReport, ...]) -> bool:
     """Whether what nobody owns is covered whole, by whoever opened it."""
-    if row.attached_stop:
-        return True
-    size, cover = abs(row.quantity), Decimal(0)
-    for report in snapshot.orders:
-        mine = report.symbol == row.symbol and report.position_side in (None, row.position_side)
-        if mine and _closes(report, side, row.mark_price):
-            cover += size if report.close_position else report.quantity
-    return cover >= size
+    size = abs(row.quantity)
+    cover = sum((_cover(order, size) for order in orders if _closes(order, side, row.mark_price)), Decimal(0))
+    return bool(row.attached_stop) or cover >= size
 
 
 def _orphans(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
 from domain.entries.situation import Refusal
 from domain.identity import Epoch, PositionId
 from domain.instrument import Instrument, PositionSide
+from domain.orders import OrderReport
+from domain.position import foreign
 from domain.position.plan import Plan
 from domain.position.state import Phase, Position
 
@@ -63,11 +66,14 @@ def adopted_position(
     now: datetime,
     correlation_id: str,
     bare_since: datetime | None = None,
+    orders: Iterable[OrderReport] = (),
 ) -> Position:
     """A position that somebody else opened and that we protect from now on.
 
-    `bare_since`: when it was first seen without a stop; those seconds count as unprotected.
+    `bare_since`: when it was first seen without a stop; those seconds count as unprotected. `orders`: what rested
+    beside it: a stop that covers it whole stays its stop.
     """
+    stops = foreign.stops_of(orders, side, quantity, mark_price, now, every=plan.adopt_stops)
     return Position(
         id=position_id,
         account=account,
@@ -85,6 +91,8 @@ def adopted_position(
         adopted_price=entry_price or mark_price,
         mark_price=mark_price,
         unprotected_since=bare_since,
+        stops=stops,
+        protected_once=bool(stops) and not plan.adopt_stops,
     )
 
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from domain.catalogue import EventType
 from domain.identity import OrderKind
 from domain.orders import OrderReport, OrderStatus, PositionReport
-from domain.position import ledger
+from domain.position import guarding, ledger
 from domain.position.plan import MoveStyle
 from domain.position.state import ZERO, OrderState, Position, Purpose, StopOrder
 from domain.position.turn import Turn
@@ -137,7 +137,7 @@ def differs(turn: Turn, stop: StopOrder, report: OrderReport, asked_at: datetime
         turn.put(replace(stop, ask_at=stop.ask_at or turn.now))
         return
     quantity = stop.quantity if stop.whole else report.quantity
-    turn.put(replace(stop, trigger=trigger, quantity=quantity))
+    guarding.changed(turn, stop, replace(stop, trigger=trigger, quantity=quantity))
     if p.operator_stop is not None and p.side.better(trigger, p.operator_stop):
         turn.set(operator_stop=trigger)  # the newer wish: going back to the older one would loosen it (S3)
     turn.say(

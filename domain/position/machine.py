@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import cast
 
 from domain.catalogue import EventType
-from domain.orders import OrderReport, OrderStatus, PositionReport
+from domain.orders import OrderStatus, PositionReport
 from domain.position import (
     aged,
     attached,
@@ -27,9 +27,9 @@ from domain.position import (
     ending,
     entering,
     exits,
+    foreign,
     ladder,
     ledger,
-    places,
     recovery,
     risk,
     stops,
@@ -169,7 +169,7 @@ def _view(turn: Turn, heard: View) -> None:
     _hear_attached(turn, heard.report)
     for report in heard.orders:
         tracking.hear_order(turn, report, heard.asked_at)
-        _take_foreign_stop(turn, report)
+        foreign.take(turn, report)
     for stop in turn.position.stops:
         if stop.attached:
             continue  # the position's own row has spoken of it
@@ -180,22 +180,6 @@ def _view(turn: Turn, heard: View) -> None:
         missing = target.client_id not in shown and target.exchange_id not in shown
         if target.state in targets.RESTING and missing and target.ask_at is None:
             turn.put(replace(target, ask_at=turn.now))
-
-
-def _take_foreign_stop(turn: Turn, report: OrderReport) -> None:
-    """An adopted position's own stop, if it covers fully, stays THE stop (DESIGN 3, 'Hands off')."""
-    p = turn.position
-    if not p.adopted or p.protected_once or p.stops or not report.conditional or report.status.terminal:
-        return
-    closing = report.side is p.side.closing and (report.reduce_only or report.close_position)
-    whole = report.close_position or report.quantity >= ledger.exposure(p)
-    if report.trigger_price is None or not closing or not whole or not places.on_safe_side(p, report.trigger_price):
-        return
-    turn.set(stops=(stops.foreign(turn, report),), protected_once=True, unprotected_since=None)
-    turn.say(
-        EventType.STOP_LOSS_EXISTS,
-        {"symbol": p.symbol, "order_id": report.exchange_id, "existing_orders": 1, "stop_price": report.trigger_price},
-    )
 
 
 def _price(turn: Turn, heard: PriceRange) -> None:

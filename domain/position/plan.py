@@ -85,7 +85,8 @@ class Plan:
     """What to open and how to protect it. `quantity` in base units; `stop_price` overrides the protection's percent.
 
     `atr`: average true range at the decision, in quote units. `slippage_pct`: how many per cent worse than
-    `reference_price` the entry may fill; 0: at any price.
+    `reference_price` the entry may fill; 0: at any price. `adopt_stops`: strangers' stops on an adopted position are
+    replaced by ours.
     """
 
     quantity: Decimal
@@ -97,3 +98,4 @@ class Plan:
     atr: Decimal | None = None
     slippage_pct: Decimal = Decimal(0)
     venue: VenueRules = VenueRules()
+    adopt_stops: bool = False

@@ -73,6 +73,15 @@ class Purpose(StrEnum):
     FOREIGN = "foreign"
 
 
+class Wrong(StrEnum):
+    """What was wrong with a stop that the guard has to put right."""
+
+    MISSING = "missing"
+    SIZE = "size"
+    PRICE = "price"
+    DOUBLED = "doubled"
+
+
 class CloseReason(StrEnum):
     """Why a position ended."""
 
@@ -117,7 +126,7 @@ class StopOrder(TrackedOrder):
     `whole`: it closes whatever the position holds at its trigger. `attached`: it stands on the position itself;
     `with_entry`: it came (or did not come) with the entry order. `replaces`: the stop that this one is an in-place
     change of, never a second order; afterwards `wire_id` is the id that the venue goes on knowing it by.
-    `moved_for`: it was cancelled to make room for a better one.
+    `moved_for`: it was cancelled to make room for a better one. `wrong`: what another hand made of it.
     """
 
     trigger: Decimal
@@ -133,6 +142,7 @@ class StopOrder(TrackedOrder):
     replaces: ClientOrderId | None = None
     wire_id: ClientOrderId | None = None
     moved_for: Purpose | None = None
+    wrong: Wrong | None = None
 
     @property
     def covers(self) -> bool:

@@ -12,20 +12,20 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.catalogue import EventType, Severity
-from domain.identity import ClientOrderId, OrderKind
+from domain.identity import OrderKind
 from domain.orders import OrderIntent, OrderReport, OrderStatus, Rejected, RejectReason, Source
-from domain.position import attached, ledger, places, targets, trailing
+from domain.position import attached, foreign, guarding, ledger, places, targets, trailing
 from domain.position.cover import TRIGGERED_LIMIT_S, closes
 from domain.position.effects import Cancel
 from domain.position.plan import MoveStyle
 from domain.position.state import (
-    ZERO,
     CloseReason,
     OrderState,
     Position,
     Purpose,
     StopOrder,
     TrailState,
+    Wrong,
 )
 from domain.position.turn import Turn
 
@@ -147,7 +147,7 @@ def _lost_at_once(p: Position) -> datetime | None:
 def _improve(turn: Turn, keep: StopOrder) -> None:
     """One stop rests: replace it when its size is wrong or its place has become better."""
     p = turn.position
-    if keep.purpose is Purpose.FOREIGN or p.close_wanted is not None or p.close_fraction is not None:
+    if not foreign.may_cancel(p, keep) or p.close_wanted is not None or p.close_fraction is not None:
         return
     needed, wanted = ledger.exposure(p), places.wanted_trigger(p)
     if wanted is None:
@@ -155,7 +155,8 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
     asked_for = p.operator_stop is not None and wanted == p.operator_stop
     forced = asked_for and keep.trigger not in (wanted, p.instrument.stop_price(p.side, wanted))
     target = wanted if forced else p.side.best(keep.trigger, wanted)
-    resize = closes(p, keep) != needed
+    takes_over = keep.purpose is Purpose.FOREIGN
+    resize = closes(p, keep) != needed or takes_over
     trails = p.trail.wanted == wanted
     better = trailing.worth_moving(p, keep.trigger, wanted) if trails else p.side.better(wanted, keep.trigger)
     move = forced or better
@@ -188,15 +189,17 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
         target = nearest if nearest is not None and move else keep.trigger
         if not (resize or move) or not places.on_safe_side(p, target):
             return
-    purpose = Purpose.OPERATOR if forced else _why(p, move=move, trails=trails)
-    if p.plan.venue.move is MoveStyle.CANCEL_THEN_PLACE:
+    purpose = Purpose.OPERATOR if forced else _why(p, keep, move=move, trails=trails)
+    if p.plan.venue.move is MoveStyle.CANCEL_THEN_PLACE and not takes_over:
         _cancel(turn, replace(keep, moved_for=purpose))
         return
     _send(turn, target, needed, purpose, keep)
 
 
-def _why(p: Position, *, move: bool, trails: bool) -> Purpose:
+def _why(p: Position, keep: StopOrder, *, move: bool, trails: bool) -> Purpose:
     """What a stop is replaced for, when nobody asked for it."""
+    if keep.wrong is not None or keep.purpose is Purpose.FOREIGN:
+        return Purpose.GUARD
     if not move:
         return Purpose.RESIZE
     if not trails:
@@ -210,7 +213,7 @@ def _send(turn: Turn, trigger: Decimal, quantity: Decimal, purpose: Purpose, kee
     p = turn.position
     trigger = p.instrument.stop_price(p.side, trigger)  # decided on an earlier grid, perhaps
     on_position = p.plan.venue.move is MoveStyle.ATTACHED
-    in_place = keep is not None and (
+    in_place = keep is not None and keep.purpose is not Purpose.FOREIGN and (
         keep.attached if on_position else p.plan.venue.move is MoveStyle.AMEND and not keep.whole
     )
     stop = StopOrder(
@@ -268,17 +271,17 @@ def _cancel_others(turn: Turn, live: list[StopOrder], keep: StopOrder) -> None:
     if keep.ask_at is not None or p.verify_wanted or not places.on_safe_side(p, keep.trigger):
         return
     for stop in live:
-        if stop.client_id != keep.client_id and stop.purpose is not Purpose.FOREIGN:
+        if stop.client_id != keep.client_id and foreign.may_cancel(p, stop):
             _cancel(turn, stop)
 
 
 def _cancel_all(turn: Turn) -> None:
     for stop in turn.position.stops:
-        if stop.state is OrderState.LIVE and stop.purpose is not Purpose.FOREIGN and not stop.attached:
+        if stop.state is OrderState.LIVE and foreign.may_cancel(turn.position, stop) and not stop.attached:
             _cancel(turn, stop)
         elif stop.state.over or stop.state is OrderState.TRIGGERED:
             continue
-        elif stop.purpose is Purpose.FOREIGN or (stop.attached and stop.state is not OrderState.SENDING):
+        elif not foreign.may_cancel(turn.position, stop) or (stop.attached and stop.state is not OrderState.SENDING):
             turn.put(replace(stop, state=OrderState.DONE, ask_at=None))
 
 
@@ -312,8 +315,7 @@ def placed(turn: Turn, stop: StopOrder, exchange_id: str, source: str) -> None:
     if old is None:
         turn.say(EventType.STOP_LOSS_PLACED, data, order_id=stop.client_id)
         if p.protected_once:
-            turn.set(recoveries=p.recoveries + 1)
-            turn.say(EventType.STOP_LOSS_RECOVERED, {"stop_price": stop.trigger, "recoveries": p.recoveries + 1})
+            guarding.recovered(turn, stop, Wrong.MISSING)
     else:
         trail = p.trail
         if stop.purpose in (Purpose.TRAIL, Purpose.BREAKEVEN):
@@ -332,6 +334,8 @@ def placed(turn: Turn, stop: StopOrder, exchange_id: str, source: str) -> None:
         }
         trails = stop.purpose in (Purpose.TRAIL, Purpose.BREAKEVEN)
         turn.say(EventType.TRAILING_MOVED if trails else EventType.STOP_LOSS_MOVED, moved, order_id=stop.client_id)
+        if old.wrong in (Wrong.PRICE, Wrong.SIZE):
+            guarding.recovered(turn, stop, old.wrong)
     if stop.purpose is Purpose.EMERGENCY:
         turn.say(EventType.EMERGENCY_STOP, data, order_id=stop.client_id)
     if not p.protected_once and stop.purpose is not Purpose.EMERGENCY:
@@ -403,6 +407,8 @@ def gone(turn: Turn, stop: StopOrder, status: OrderStatus, why: str) -> None:
         turn.set(trail=replace(p.trail, state=TrailState.TRAILING))  # it came to nothing: the next one trails on
     if ours or ledger.flat(p):
         turn.say(EventType.STOP_LOSS_CANCELLED, {"stop_price": stop.trigger}, order_id=stop.client_id)
+        if stop.wrong is Wrong.DOUBLED and not ledger.flat(p):
+            guarding.recovered(turn, stop, Wrong.DOUBLED)
     else:
         severity = Severity.INFO if ledger.exposure(p) <= 0 else None
         data: dict[str, object] = {"stop_price": stop.trigger, "status": status, "error": why}
@@ -485,18 +491,3 @@ def _watch_stuck(turn: Turn) -> None:
     elif p.close_wanted is None:
         turn.set(close_wanted=CloseReason.STOP_STUCK)
         turn.say(EventType.STOP_LOSS_STUCK, {"stop_price": stop.trigger, "mark_price": p.mark_price})
-
-
-def foreign(turn: Turn, report: OrderReport) -> StopOrder:
-    """A stranger's stop that we leave in place as the stop of an adopted position."""
-    return StopOrder(
-        client_id=ClientOrderId(report.client_id or f"foreign {report.exchange_id}"),
-        exchange_id=report.exchange_id,
-        quantity=ledger.exposure(turn.position) if report.close_position else report.quantity,
-        trigger=report.trigger_price or ZERO,
-        purpose=Purpose.FOREIGN,
-        whole=report.close_position,
-        state=OrderState.LIVE,
-        sent_at=report.at,
-        accepted_at=turn.now,
-    )

@@ -29,7 +29,16 @@ from domain.orders import (
 )
 from domain.position import attached, exits, ledger, stops, targets, trailing
 from domain.position.cover import covered
-from domain.position.state import ExitOrder, OrderFills, OrderState, Purpose, StopOrder, TargetOrder, TrackedOrder
+from domain.position.state import (
+    ExitOrder,
+    OrderFills,
+    OrderState,
+    Purpose,
+    StopOrder,
+    TargetOrder,
+    TrackedOrder,
+    Wrong,
+)
 from domain.position.turn import Turn
 
 UNANSWERED_S = 8
@@ -382,6 +391,7 @@ def _unheld(turn: Turn, report: OrderReport) -> None:
         accepted_at=turn.now,
         ask_at=turn.now,
         whole=report.close_position,
+        wrong=Wrong.DOUBLED,
     )
     turn.set(stops=(*turn.position.stops, stop))
     turn.say(
