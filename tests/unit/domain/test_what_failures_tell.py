@@ -150,7 +150,7 @@ def test_a_lost_stop_that_is_there_again() -> None:
     talk.see(stop, OrderStatus.CANCELED)
     talk.accept(talk.placed())
     assert told(talk)[1:] == [
-        ("stop_loss_recovered", {"stop_price": "58800", "recoveries": 1}, None),
+        ("stop_loss_recovered", {"stop_price": "58800", "what": "missing", "recoveries": 1}, None),
         ("position_protected", {"symbol": "BTCUSDT", "unprotected_seconds": "0.05", "cover": "0.01"}, None),
     ]
     assert talk.position.unprotected_seconds == D("0.15")
