@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from actors import messages
+from actors.agreement_messages import StrangerSeen
 from actors.guard import ActorContext
 from actors.lease import Lease
 from actors.loop import EventLoop
@@ -113,7 +114,11 @@ class AccountFeed(ReportingActor):
         owners = self._wiring.owners
         place = owners.place(self._wiring.account, report.symbol, report.position_side)
         if owners.owner(place) is None:
+            known = owners.foreign(place)
             owners.show_foreign(place, report.quantity)
+            reconciler = messages.reconciler(self._wiring.account)
+            if report.quantity and not known and self.directory.newest_incarnation(reconciler) is not None:
+                self.tell(reconciler, StrangerSeen(symbol=report.symbol))  # bare for a whole cycle, else
         else:
             self._route(None, report.symbol, report.position_side, PositionHeard(report=report))
 

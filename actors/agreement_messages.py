@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -28,6 +28,18 @@ class ReconcileReport:
     repairs: tuple[Mapping[str, object], ...] = ()
     doubtful: bool = False
     totals: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrangerSeen:
+    """From the account feed to the reconciler: the stream shows a position on a symbol where nobody owned anything."""
+
+    symbol: str
+
+    @property
+    def conflate_key(self) -> Hashable:
+        """One look answers several on a symbol."""
+        return f"stranger {self.symbol}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from actors import messages
-from actors.agreement_messages import Adopt, ReconcileReport
+from actors.agreement_messages import Adopt, ReconcileReport, StrangerSeen
 from actors.clock import Cancellable
 from actors.disagreements import Disagreements, Told
 from actors.disagreements import Wiring as Watched
@@ -81,6 +81,8 @@ class Reconciler(ReportingActor):
         self._wanted: str | None = None
         self._give_up_at = 0.0
         self._quick_looks = 0
+        self._stranger_at = -SLOW_LOOK_S
+        self._due_at = 0.0
         self._disagreements = Disagreements(self, wiring)
         self._bare_since: dict[str, datetime] = {}
         self._newest: datetime | None = None
@@ -104,6 +106,8 @@ class Reconciler(ReportingActor):
             case CloseStrangers():
                 self._close_strangers_until = self.clock.monotonic() + STRANGERS_WITHIN_S
                 self._look("close_all")
+            case StrangerSeen(symbol=symbol):
+                self._stranger(symbol)
             case GatewayStarted():
                 self._under_way = False
                 self._look("gateway started")
@@ -142,7 +146,23 @@ class Reconciler(ReportingActor):
         self.tell(messages.gateway(self._wiring.account), AskSnapshot(reply_to=self.name))
         self._again_after(max(ANSWER_LIMIT_S, self._wiring.interval_s()))
 
+    def _stranger(self, symbol: str) -> None:
+        """What is to be protected is looked at now, not a cycle later; at most as often as doubt is."""
+        wiring, now = self._wiring, self.clock.monotonic()
+        if wiring.untracked == "alert" or symbol in self._excluded():
+            return
+        wait = self._stranger_at + SLOW_LOOK_S - now
+        if wait <= 0:
+            self._stranger_at = now
+            self._look("a stranger's position")
+        elif now + wait < self._due_at:
+            self._again_after(wait)
+
+    def _excluded(self) -> frozenset[str]:
+        return as_spelled(self._wiring.exclude(), self._wiring.spellings.of(self._wiring.account))
+
     def _again_after(self, seconds: float) -> None:
+        self._due_at = self.clock.monotonic() + seconds
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.remind_after(seconds, Tick())
@@ -162,9 +182,8 @@ class Reconciler(ReportingActor):
         self._newest = snapshot.asked_at
         self._under_way = False
         wiring = self._wiring
-        exclude = as_spelled(wiring.exclude(), wiring.spellings.of(wiring.account))
         owned = wiring.owners.all(wiring.account)
-        found = compare(snapshot, owned, wiring.instance, exclude, wiring.leverage)
+        found = compare(snapshot, owned, wiring.instance, self._excluded(), wiring.leverage)
         for position_id, view in found.views.items():
             self.tell(messages.position(position_id), view)
         for (symbol, side), quantity in found.foreign.items():

@@ -70,6 +70,11 @@ def may_cancel(p: Position, stop: StopOrder) -> bool:
     return stop.purpose is not Purpose.FOREIGN or p.plan.adopt_stops
 
 
+def is_replaced(p: Position, stop: StopOrder) -> bool:
+    """Whether a stop is a stranger's that is to go once ours stands."""
+    return stop.purpose is Purpose.FOREIGN and p.plan.adopt_stops
+
+
 def _closes(report: OrderReport, side: PositionSide, mark: Decimal | None) -> bool:
     """Whether a stranger's order is a stop of this side: live, closing, triggered where the position loses."""
     trigger = report.trigger_price

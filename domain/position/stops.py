@@ -59,7 +59,7 @@ def decide(turn: Turn) -> None:
         return
     if live:
         keep = _best(turn.position, live)
-        if len(live) > 1:
+        if len(live) > 1 and not foreign.is_replaced(turn.position, keep):
             _cancel_others(turn, live, keep)
         elif not busy and not any(s.state is OrderState.CANCELLING for s in turn.position.stops):
             _improve(turn, keep)
@@ -155,7 +155,7 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
     asked_for = p.operator_stop is not None and wanted == p.operator_stop
     forced = asked_for and keep.trigger not in (wanted, p.instrument.stop_price(p.side, wanted))
     target = wanted if forced else p.side.best(keep.trigger, wanted)
-    takes_over = keep.purpose is Purpose.FOREIGN
+    takes_over = foreign.is_replaced(p, keep)
     resize = closes(p, keep) != needed or takes_over
     trails = p.trail.wanted == wanted
     better = trailing.worth_moving(p, keep.trigger, wanted) if trails else p.side.better(wanted, keep.trigger)
@@ -198,7 +198,7 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
 
 def _why(p: Position, keep: StopOrder, *, move: bool, trails: bool) -> Purpose:
     """What a stop is replaced for, when nobody asked for it."""
-    if keep.wrong is not None or keep.purpose is Purpose.FOREIGN:
+    if keep.wrong is not None or foreign.is_replaced(p, keep):
         return Purpose.GUARD
     if not move:
         return Purpose.RESIZE

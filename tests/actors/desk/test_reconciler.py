@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from actors import messages, reconciler
-from actors.agreement_messages import Adopt, ReconcileReport
+from actors.agreement_messages import Adopt, ReconcileReport, StrangerSeen
 from actors.messages import (
     AskSnapshot,
     CancelOrphan,
@@ -356,3 +356,83 @@ def test_a_new_gateway_is_asked_at_once(account: Account) -> None:
     account.expect_look()
 
 
+
+
+def test_a_stranger_that_the_stream_shows_is_looked_at_now(account: Account) -> None:
+    """It stood bare for a whole cycle (L1); who trades by hand all the time costs one look in six seconds."""
+    account.start()
+    account.expect_look()
+    account.show([])
+    account.tell(StrangerSeen(symbol="BTCUSDT"))
+    account.expect_look()
+    account.show([row(quantity="0")])
+    for _ in range(3):
+        account.tell(StrangerSeen(symbol="BTCUSDT"))
+    account.quiet()
+    assert len(account.gateway.of(AskSnapshot)) == 2
+    account.expect_look(seconds=reconciler.SLOW_LOOK_S + 2)
+
+
+@pytest.mark.parametrize(("policy", "exclude"), [("alert", ""), ("adopt", "btc/usdt:usdt")])
+def test_a_stranger_that_is_left_alone_waits_for_the_next_cycle(account: Account, policy: Policy, exclude: str) -> None:
+    account.start(untracked=policy, exclude=frozenset({exclude} - {""}))
+    account.expect_look()
+    account.show([])
+    account.tell(StrangerSeen(symbol="BTCUSDT"))
+    account.quiet()
+    assert len(account.gateway.of(AskSnapshot)) == 1
+
+
+def test_what_rests_beside_an_untracked_position_and_since_when_it_is_bare_goes_with_it(account: Account) -> None:
+    account.start()
+    account.expect_look()
+    account.show([row()])
+    first = account.report(lambda report: report.asked_at is not None).asked_at
+    account.expect_look(seconds=3)
+    account.show([row()], [order(None, quantity=D(1))])
+    adopt = account.desk.wait(Adopt)
+    assert (adopt.bare_since, [report.exchange_id for report in adopt.orders]) == (first, ["900"])
+
+
+def test_an_untracked_position_with_a_stop_is_not_bare(account: Account) -> None:
+    account.start()
+    for _ in range(2):
+        account.expect_look(seconds=3)
+        account.show([row()], [order(None)])
+    assert account.desk.wait(Adopt).bare_since is None
+
+
+def test_a_repair_is_told_and_shown(account: Account) -> None:
+    account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), owned())
+    account.start(interval_s=0.2)
+    for quantity in ("3", "3", "2"):
+        account.expect_look(seconds=3)
+        account.show([row(quantity=quantity)], [order(quantity=D(3))])
+    report = account.report(lambda report: bool(report.repairs))
+    assert [(each["finding"], each["seen"], each["result"]) for each in report.repairs] == [
+        ("quantity", "2/2", "agrees")
+    ]
+    assert report.totals == {"quantity": 1}
+    told = [e for write in account.journal.of(Write) for e in write.record.events]
+    (repaired,) = [e for e in told if e.type is EventType.RECONCILE_REPAIRED]
+    assert (repaired.position_id, repaired.correlation_id, repaired.data["kind"]) == (MINE, "c", "quantity")
+    severities = [e.severity.value for e in told if e.type is EventType.RECONCILE_FINDING]
+    assert severities == ["info", "warning"], "one sighting is no alert yet"
+
+
+def test_a_stop_that_somebody_keeps_taking_away_is_told_critically(account: Account) -> None:
+    p = owned()
+    account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), p)
+    account.start(interval_s=0.2)
+    for recoveries in (0, 3):
+        account.expect_look(seconds=3)
+        account.stage.owners.handed_over(replace(p, recoveries=recoveries))
+        account.show([row()], [order()])
+    account.quiet()
+    (fought,) = [
+        event
+        for write in account.journal.of(Write)
+        for event in write.record.events
+        if event.type is EventType.STOP_LOSS_FOUGHT_OVER
+    ]
+    assert (fought.severity.value, fought.position_id, fought.data["times"]) == ("critical", MINE, 3)
