@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -131,6 +131,15 @@ def rows() -> Iterator[Row]:
     yield Row("trailing.min_interval_s", 9.0, trail("min_interval_s"), D("5.0"), D("9.0"))
     yield Row("notifier.routine", True, lambda h: h.tree.recorder.flags(SYMBOL), None, AlertFlags())
     yield Row("reconciler.interval_s", 4.0, lambda h: h.reconciler.interval_s(), 30.0, 4.0)
+    yield Row("reconciler.alert_findings", 4, lambda h: h.reconciler.thresholds().findings, 10, 4)
+    yield Row(
+        "reconciler.alert_unrepaired_s",
+        4.0,
+        lambda h: h.reconciler.thresholds().unrepaired,
+        timedelta(seconds=60),
+        timedelta(seconds=4),
+    )
+    yield Row("reconciler.alert_recoveries", 4, lambda h: h.reconciler.thresholds().recoveries, 3, 4)
     yield Row("log.level", "DEBUG", lambda h: _is_logged("DEBUG"), False, True)
 
 
