@@ -7,10 +7,11 @@ from decimal import Decimal
 
 from domain.catalogue import EventType, Severity
 from domain.position import ledger
-from domain.position.state import ZERO, OrderState, Position, StopOrder, derived
+from domain.position.state import ZERO, CloseReason, OrderState, Position, StopOrder, derived
 from domain.position.turn import Turn
 
 TRIGGERED_LIMIT_S = 1.0
+ALARM_S = 5
 # News of a fill is not later than this unless nobody was there to hear it, or the stream was slow.
 IN_TIME = timedelta(seconds=1)
 
@@ -73,13 +74,15 @@ def measure(turn: Turn) -> None:
         turn.set(unprotected_since=None, unprotected_seconds=p.unprotected_seconds + seconds)
         turn.say(EventType.POSITION_PROTECTED, {"symbol": p.symbol, "unprotected_seconds": seconds, "cover": cover(p)})
     elif p.unprotected_since is not None and not p.unprotected_alerted:
-        limit = p.unprotected_since + timedelta(seconds=5)
-        if turn.now < limit:
+        limit = p.unprotected_since + timedelta(seconds=ALARM_S)
+        # Where no stop can be had, so that it is being closed, nobody is kept waiting for the news (SYSTEM B2).
+        if turn.now < limit and p.close_wanted not in (CloseReason.ROLLBACK, CloseReason.STOP_PASSED):
             turn.wake_at(limit)
         else:
+            seconds = int((turn.now - p.unprotected_since).total_seconds())
             turn.set(unprotected_alerted=True)
             turn.say(
                 EventType.POSITION_UNPROTECTED,
-                {"symbol": p.symbol, "quantity": ledger.exposure(p), "seconds": 5, "phase": p.phase},
+                {"symbol": p.symbol, "quantity": ledger.exposure(p), "seconds": seconds, "phase": p.phase},
                 Severity.CRITICAL,
             )

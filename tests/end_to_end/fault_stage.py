@@ -183,6 +183,10 @@ class Stage:
         ordered = self.service.exchange("POST", f"/control/{command}", {**aim, **body})
         self._faults.append(int(ordered["fault"]))
 
+    def expects(self, fault: int) -> None:
+        """A fault that was ordered elsewhere belongs to this row."""
+        self._faults.append(fault)
+
     def hand(self, command: str, **body: object) -> dict[str, Any]:
         """A human's or the venue's act on this position."""
         side = {"position_side": self.side.upper()} if self.venue.hedged else {}

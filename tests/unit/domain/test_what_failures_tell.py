@@ -36,12 +36,16 @@ def test_a_stop_that_cannot_be_had_is_followed_by_a_close() -> None:
             assert due(talk) == 0.4
             talk.wait(0.5)
         else:
+            bare = {"symbol": "BTCUSDT", "quantity": "0.01"}
             rollback = {"reason": "other", "refusals": 3, "quantity": "0.01", "symbol": "BTCUSDT"}
             assert told(talk) == [
                 refused,
                 ("rollback_started", rollback, None),
                 exit_sent("0.01", "rollback", "60000", "5x"),
+                ("position_unprotected", {**bare, "seconds": 1, "phase": "closing"}, None),
             ]
+            graves = {h.type.value: h.grave.value for h in talk.last.happenings}
+            assert (graves["rollback_started"], graves["position_unprotected"]) == ("critical", "critical")
             assert rows(talk) == [("4s", "rejected", None, "other -1"), ("5x", "new", None, None)]
 
 

@@ -1,0 +1,235 @@
+"""What a human does behind our back, and what an exchange says that is not so: what has to be true two cycles later.
+
+Rules of this file: a story keeps to its symbol; the reconciler's interval is 30 s, so what comes right sooner came
+right by the stream or by a look for a reason. `lies` are told about the whole account: nothing else may run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from tests.end_to_end.fault_stage import Act, Stage
+from tests.end_to_end.fault_stories import part_of
+from tests.oracle.facts import ZERO
+
+Story = Callable[[Stage], None]
+SIZE_USD = 400
+OUR_LEVERAGE = 10
+SIGHTED_TO_PROTECTED_S = 3
+
+
+def by_hand(stage: Stage) -> Decimal:
+    """A human opens a position of the stage's side; returns its size."""
+    stage.service.wait_price(stage.symbol)
+    terms = stage.service.terms.filters[stage.symbol]
+    quantity = (SIZE_USD / stage.service.mark(stage.symbol) / terms.step).quantize(Decimal(1)) * terms.step
+    stage.hand_order(opens=True, quantity=quantity)
+    return quantity
+
+
+def owner_comes(stage: Stage, side: str, limit_s: float = 8) -> dict[str, Any]:
+    """Wait until somebody of us owns what is open on the symbol and side; the stage goes on with it."""
+
+    def look() -> dict[str, Any] | None:
+        found = stage.service.positions(symbol=stage.symbol)
+        return next((p for p in found if p["side"] == side and p["id"] != stage.id), None)
+
+    owned: dict[str, Any] = stage.service.wait_for(look, limit_s, f"an owner of {stage.symbol} {side}")
+    stage.id, stage.side = int(owned["id"]), side
+    return owned
+
+
+def adopted_bare(stage: Stage) -> None:
+    """A human's position without a stop: protected at once, and the seconds count from its first sight."""
+    began = time.monotonic()
+    quantity = by_hand(stage)
+    owner_comes(stage, stage.side)
+    stage.sized(quantity)
+    shown = stage.protected(limit_s=8)
+    assert time.monotonic() - began < 8
+    adopted = stage.event("position_adopted", "warning")
+    assert adopted["data"]["bare_since"] is not None
+    bare = Decimal(shown["unprotected_seconds"])
+    assert 1 <= bare < SIGHTED_TO_PROTECTED_S, f"{bare} s from first sight to a stop"
+    found = stage.service.events(type="reconcile_finding", symbol=stage.symbol)
+    assert [e["data"]["seen"] for e in found if e["data"]["kind"] == "untracked"][:2] == ["1/2", "2/2"]
+    repaired = stage.service.wait_event("reconcile_repaired", symbol=stage.symbol, limit_s=35)
+    assert repaired["data"]["result"] == "has an owner"
+
+
+def adopted_with_his_stop(stage: Stage) -> None:
+    """A human's position with a stop of his over all of it: that stays the stop, and none is placed beside it."""
+    stage.service.wait_price(stage.symbol)
+    mark = stage.service.mark(stage.symbol)
+    trigger = stage.service.on_tick(stage.symbol, mark * (100 - 4 * stage.sign) / 100)
+    quantity = by_hand(stage)
+    if stage.venue.attaches:
+        stage.hand("position_stop", stop_loss=str(trigger))
+    else:
+        side = "SELL" if stage.sign > 0 else "BUY"
+        stage.hand("stop", side=side, trigger=str(trigger), quantity=str(quantity))
+    owner_comes(stage, stage.side)
+    shown = stage.state("ACTIVE")
+    assert Decimal(shown["stop_price"]) == trigger
+    if not stage.venue.attaches:
+        stage.no_event("stop_loss_sent")
+        # It is his: it stays when the position is over, and is not ours to be cancelled.
+        stage.ask_close()
+        stage.state("CLOSED")
+        stage.service.control("cancel_all", symbol=stage.symbol)
+
+
+def flipped(stage: Stage) -> None:
+    """A human turns it over: ours is over, with its reason, and what is there now is protected as well."""
+    opened = stage.open()
+    ours, quantity = stage.id, Decimal(opened["quantity"])
+    side = "SELL" if stage.sign > 0 else "BUY"
+    stage.service.control("order", symbol=stage.symbol, side=side, quantity=str(quantity * 2))
+    over = stage.service.wait_state(ours, "CLOSED", limit_s=25)
+    assert over["close_reason"] == "outside"
+    owner_comes(stage, "short" if stage.side == "long" else "long", limit_s=15)
+    stage.sized(quantity)
+    stage.protected()
+
+
+def reopened_between_two_looks(stage: Stage) -> None:
+    """Closed and opened again, smaller, while no stream told: what is there is covered, and the book is right."""
+    opened = stage.open()
+    whole = Decimal(opened["quantity"])
+    for act in (Act.ORDERS, Act.POSITIONS, Act.STOPS):
+        stage.fault("lose", act, for_ms=6_000)
+    stage.hand_order(opens=False, quantity=whole)
+    less = part_of(stage, whole, Decimal("0.6"))
+    stage.hand_order(opens=True, quantity=less)
+    report = stage.service.ctl("reconcile", account="main")["accounts"][0]
+    told = [*report["findings"], *report["repairs"]]
+    assert any(each["symbol"] == stage.symbol for each in told), told
+    stage.service.wait_for(lambda: covered(stage, less), 20, f"{stage.symbol}: {less} covered")
+
+
+def covered(stage: Stage, quantity: Decimal) -> bool:
+    """Whether this is what is there, with one stop over all of it, and whoever owns it says the same."""
+    held, stops = stage.resting()
+    owned = [p for p in stage.service.positions(symbol=stage.symbol) if p["side"] == stage.side]
+    if [Decimal(p["quantity"]) for p in owned] != [quantity]:
+        return False
+    stage.id = int(owned[0]["id"])
+    return abs(held) == quantity and [stop.closing_quantity(abs(held)) for stop in stops] == [quantity]
+
+
+def reduced_unheard(stage: Stage) -> None:
+    """A human sells a part and no stream tells: `ctl reconcile` shows what it found and that it was put right."""
+    opened = stage.open()
+    whole = Decimal(opened["quantity"])
+    part = part_of(stage, whole, Decimal("0.4"))
+    for act in (Act.ORDERS, Act.POSITIONS):
+        stage.fault("lose", act, for_ms=6_000)
+    time.sleep(0.3)  # the last frames about the entry are on their way
+    stage.hand_order(opens=False, quantity=part)
+    report = stage.service.ctl("reconcile", account="main")["accounts"][0]
+    kinds = {each["finding"] for each in (*report["findings"], *report["repairs"]) if each["symbol"] == stage.symbol}
+    assert "quantity" in kinds, report
+    stage.sized(whole - part)
+    stage.protected()
+
+
+def leverage_changed(stage: Stage) -> None:
+    """A human sets another leverage under an open position: said, and never set back while it is open."""
+    stage.open()
+    stage.service.control("leverage", symbol=stage.symbol, leverage=OUR_LEVERAGE * 2)
+    stage.service.ctl("reconcile", account="main")
+    found = stage.service.wait_for(
+        lambda: next((e for e in stage.service.events(type="reconcile_finding", symbol=stage.symbol)
+                      if e["data"]["kind"] == "leverage" and e["data"]["seen"] == "2/2"), None), 40, "the finding",
+    )  # fmt: skip
+    assert (found["severity"], found["position_id"]) == ("warning", stage.id)
+    assert (found["data"]["book"], found["data"]["exchange"]) == (str(OUR_LEVERAGE), str(OUR_LEVERAGE * 2))
+    stage.protected()
+
+
+def stop_taken_again_and_again(stage: Stage) -> None:
+    """Somebody else's program takes our stop away each time: it is back each time, and a human is called."""
+    stage.open()
+    stage.service.ctl("reconcile", account="main")
+    for times in (1, 2, 3):
+        stage.protected()
+        stage.lose_stop_by_hand()
+        stage.service.wait_position(stage.id, lambda p: p["recoveries"] >= times, 20, f"{times} recoveries")  # noqa: B023
+    stage.protected()
+    said = stage.service.events(type="stop_loss_recovered", position=stage.id)
+    assert [(e["data"]["what"], e["data"]["recoveries"], e["severity"]) for e in said] == [
+        ("missing", 1, "info"), ("missing", 2, "info"), ("missing", 3, "warning"),
+    ]  # fmt: skip
+    stage.service.ctl("reconcile", account="main")
+    fought = stage.event("stop_loss_fought_over", "critical", limit_s=40)
+    assert fought["data"]["times"] == 3
+
+
+def stop_loosened(stage: Stage) -> None:
+    """A human sets the stop on the position further away: it is back in its place, and counted."""
+    opened = stage.open()
+    before = Decimal(opened["stop_price"])
+    looser = stage.service.on_tick(stage.symbol, before * (100 - 2 * stage.sign) / 100)
+    stage.hand("position_stop", stop_loss=str(looser))
+    again = stage.event("stop_loss_recovered", "info", limit_s=20)
+    assert (again["data"]["what"], Decimal(again["data"]["stop_price"])) == ("price", before)
+    assert stage.protected()["recoveries"] == 1
+
+
+HANDS: dict[str, Story] = {
+    "adopted_bare": adopted_bare,
+    "adopted_with_his_stop": adopted_with_his_stop,
+    "flipped": flipped,
+    "reopened_between_two_looks": reopened_between_two_looks,
+    "reduced_unheard": reduced_unheard,
+    "leverage_changed": leverage_changed,
+    "stop_taken_again_and_again": stop_taken_again_and_again,
+    "stop_loosened": stop_loosened,
+}
+
+
+# What an exchange says of the whole account that is not so (LAWS S11).
+
+
+def lie(command: str, *lists: str, **body: object) -> Story:
+    """The account's lists are wrong for a while: nothing is believed gone, given up or missed."""
+
+    def story(stage: Stage) -> None:
+        stage.open()
+        before = stage.protected()
+        sent = len(stage.service.events(type="stop_loss_sent", position=stage.id))
+        for path in lists:
+            ordered = {"method": "GET", "path": path, "for_ms": 12_000, **body}
+            stage.expects(int(stage.service.exchange("POST", f"/control/{command}", ordered)["fault"]))
+        for _ in range(3):
+            stage.service.ctl("reconcile", account="main")
+        stage.calm()
+        report = stage.service.ctl("reconcile", account="main")["accounts"][0]
+        assert report["error"] is None
+        assert [each for each in report["findings"] if each["symbol"] == stage.symbol] == []
+        assert stage.protected()["stop_order_id"] == before["stop_order_id"]
+        assert len(stage.service.events(type="stop_loss_sent", position=stage.id)) == sent
+        stage.no_event("position_changed_outside", "position_closed", "stop_loss_lost")
+        assert stage.resting()[0] != ZERO
+
+    return story
+
+
+def lies(stage: Stage) -> dict[str, Story]:
+    """Every kind, about each list that a reading asks for."""
+    positions = "/v5/position/list" if stage.venue.attaches else "/fapi/v2/positionRisk"
+    orders = "/v5/order/realtime" if stage.venue.attaches else "/fapi/v1/openAlgoOrders"
+    return {
+        "positions_empty": lie("rows", positions, drop="all"),
+        "positions_partial": lie("rows", positions, drop=3),
+        "orders_empty": lie("rows", orders, drop="all"),
+        "positions_stale": lie("stale", positions, ms=25_000),
+        "all_stale": lie("stale", positions, orders, ms=25_000),
+        "orders_hidden": lie("hide", orders, ms=25_000),
+    }
+
+
+LIES = ("positions_empty", "positions_partial", "orders_empty", "positions_stale", "all_stale", "orders_hidden")
