@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from actors.messages import Adopt
+from actors.agreement_messages import Adopt
 
 KILL_SWITCH = "kill_switch"
 

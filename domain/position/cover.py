@@ -79,10 +79,10 @@ def measure(turn: Turn) -> None:
         if turn.now < limit and p.close_wanted not in (CloseReason.ROLLBACK, CloseReason.STOP_PASSED):
             turn.wake_at(limit)
         else:
-            seconds = int((turn.now - p.unprotected_since).total_seconds())
+            bare_s = int((turn.now - p.unprotected_since).total_seconds())
             turn.set(unprotected_alerted=True)
             turn.say(
                 EventType.POSITION_UNPROTECTED,
-                {"symbol": p.symbol, "quantity": ledger.exposure(p), "seconds": seconds, "phase": p.phase},
+                {"symbol": p.symbol, "quantity": ledger.exposure(p), "seconds": bare_s, "phase": p.phase},
                 Severity.CRITICAL,
             )
