@@ -16,6 +16,7 @@ from actors.messages import Write
 from actors.owners import Owners
 from actors.recording import Recorder, log, position_event
 from actors.reporting import ReportingActor
+from config.settings import Reconciler
 from domain.agreement.alarms import WITHIN, Alarms, Thresholds
 from domain.agreement.findings import Finding, Kind
 from domain.agreement.reconcile import Comparison
@@ -37,6 +38,15 @@ class Wiring:
     owners: Owners
     recorder: Recorder
     thresholds: Callable[[], Thresholds] = Thresholds
+
+
+def thresholds(limits: Reconciler) -> Thresholds:
+    """As the settings say."""
+    return Thresholds(
+        findings=limits.alert_findings,
+        unrepaired=timedelta(seconds=limits.alert_unrepaired_s),
+        recoveries=limits.alert_recoveries,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

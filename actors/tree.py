@@ -25,7 +25,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -55,6 +54,7 @@ from actors import position as owner
 from actors.alerting_messages import ALARMS
 from actors.core_values import wave_rules_of
 from actors.directory import Directory
+from actors.disagreements import thresholds
 from actors.fall_reports import FallReports
 from actors.foundation import Account, Ground
 from actors.guard import ActorContext, GuardedActor
@@ -77,7 +77,6 @@ from adapters.exchange.factory import open_account_stream, open_prices, open_tra
 from adapters.signals.demo_source import DemoSource
 from config.secrets import Secrets
 from domain.alerting.evidence import Evidence
-from domain.agreement.alarms import Thresholds
 from domain.catalogue import EventType
 from domain.position.state import Position
 from persistence.digest import read_day
@@ -419,15 +418,7 @@ class Tree:
             owners=self.owners,
             recorder=self.recorder,
             leverage=lambda symbol: self.ruling.symbols.leverage(account.name, symbol),
-            thresholds=self._thresholds,
-        )
-
-    def _thresholds(self) -> Thresholds:
-        limits = self.ruling.in_force.now.reconciler
-        return Thresholds(
-            findings=limits.alert_findings,
-            unrepaired=timedelta(seconds=limits.alert_unrepaired_s),
-            recoveries=limits.alert_recoveries,
+            thresholds=lambda: thresholds(self.ruling.in_force.now.reconciler),
         )
 
     def _entry_desk(self) -> entry_desk.Wiring:
