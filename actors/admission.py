@@ -3,6 +3,8 @@
 Runs on the gateway's event loop. Rules of this file: nothing here sends an order; an older epoch than the newest seen
 for its position is refused; entries may be closed by many (account, lock, database, maintenance), stops and exits only
 by the lease, as the table of DESIGN 3 says; an order that breaks a rule of LAWS S13 is refused whoever decided it.
+What can wait is not sent on the word of an old mark price (`unpriced`); what protects does not wait for one, unless
+the old price speaks against it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from decimal import Decimal
 
 from actors.account_check import Reporter
 from actors.lease import Lease
+from actors.mark_questions import FRESH_S, MarkQuestions
 from actors.marks import Marks
 from actors.messages import Perform
 from actors.owners import Owners
@@ -26,6 +29,7 @@ from domain.identity import Epoch, OrderKind, PositionId
 from domain.instrument import Instrument, PositionSide
 from domain.lease import Deed, deed_of, deed_of_cancel
 from domain.orders import Fence, OrderIntent, Rejected, RejectReason
+from domain.position import urgency
 from domain.sanity import Objection, Rule, check_intent, refusal_of
 from persistence.spool import Spool
 
@@ -54,12 +58,15 @@ class Wiring:
 class Admission:
     """One gateway's."""
 
-    def __init__(self, wiring: Wiring, actor: Reporter, client: TradingClient, upkeep: Upkeep) -> None:
-        """`upkeep` knows the filters that are in force."""
+    def __init__(
+        self, wiring: Wiring, actor: Reporter, client: TradingClient, upkeep: Upkeep, marks: MarkQuestions
+    ) -> None:
+        """`upkeep` knows the filters that are in force, `marks` the prices."""
         self._wiring = wiring
         self._actor = actor
         self._client = client
         self._upkeep = upkeep
+        self._marks = marks
         self._epochs: dict[PositionId, Epoch] = {}
         self._entries_closed: dict[str, str] = {}
         self._leverage_set: dict[str, int] = {}
@@ -85,6 +92,10 @@ class Admission:
 
     def refusal(self, request: Perform, intent: OrderIntent) -> Rejected | None:
         """Why an order must not be sent, checked again right before it is."""
+        return self.barred(request, intent) or self._insane(request, intent)
+
+    def barred(self, request: Perform, intent: OrderIntent) -> Rejected | None:
+        """Why an order must not be sent whatever its prices are."""
         if self.fenced(request):
             return self.rejected(intent, RejectReason.FENCED, "a newer owner has this position")
         if (gone := self._wiring.lease.gone) is not None:
@@ -102,16 +113,55 @@ class Admission:
             return self.rejected(intent, RejectReason.SYMBOL, f"symbol={intent.symbol}: not known to the venue")
         if self._decided_by_old_filters(intent, instrument):
             return self.rejected(intent, RejectReason.PRECISION, "not sent: the symbol's tick or step has changed")
-        mark = self._wiring.marks.get(self._wiring.account, intent.symbol)
-        objection = check_intent(
+        return None
+
+    def mark_wanted(self, request: Perform, intent: OrderIntent) -> bool:
+        """Whether a mark price has to be asked for before this order is judged."""
+        if _judged_by_mark(intent) is None or self._marks.fresh(intent.symbol) is not None:
+            return False
+        if self._can_wait(intent):
+            return True
+        if self._marks.newest(intent.symbol) is None and request.mark_price is None:
+            return intent.trigger_price is not None
+        objection = self._objection(request, intent)
+        return objection is not None and objection.rule is Rule.MARK_SIDE
+
+    def unpriced(self, intent: OrderIntent) -> Rejected | None:
+        """Why an order that can wait is not sent: no price is known that is young enough to judge it by."""
+        if _judged_by_mark(intent) is None or not self._can_wait(intent):
+            return None
+        if self._marks.fresh(intent.symbol) is not None:
+            return None
+        newest = self._marks.newest(intent.symbol)
+        told = "none" if newest is None else f"the last, {newest.price}, is of {newest.at:%H:%M:%S}"
+        text = f"not sent: no mark price of {intent.symbol} of the last {FRESH_S} s is known; {told}"
+        reason = RejectReason.ENTRIES_CLOSED if intent.kind is OrderKind.ENTRY else RejectReason.WITHHELD
+        return self.rejected(intent, reason, text)
+
+    def _can_wait(self, intent: OrderIntent) -> bool:
+        """Whether nothing is unprotected while it is not sent."""
+        if intent.kind is not OrderKind.STOP:
+            return intent.kind is not OrderKind.EXIT
+        state = self._wiring.owners.state(intent.position_id)
+        return urgency.standing(intent, state) is not urgency.Standing.PROTECTS
+
+    def _objection(self, request: Perform, intent: OrderIntent) -> Objection | None:
+        instrument = self._wiring.instruments[intent.symbol]
+        mark = self._marks.newest(intent.symbol)
+        return check_intent(
             intent,
             instrument,
             mark.price if mark is not None else request.mark_price,
             request.liquidation_price,
             max_distance_pct=self._wiring.max_stop_distance_pct,
         )
+
+    def _insane(self, request: Perform, intent: OrderIntent) -> Rejected | None:
+        """Why its prices or figures forbid it (LAWS S13)."""
+        objection = self._objection(request, intent)
         if objection is None:
             return None
+        instrument = self._wiring.instruments[intent.symbol]
         if not self._overtaken(request, intent, instrument, objection):
             data = {"order_id": intent.client_id, "rule": objection.text}
             self._actor.report(EventType.ORDER_REFUSED_UNSAFE, data, symbol=intent.symbol)
@@ -217,3 +267,8 @@ class Admission:
         sides = (PositionSide.LONG, PositionSide.SHORT) if self._wiring.expected().hedge_mode else (None,)
         reports = [await self._client.position(symbol, side) for side in sides]
         return any(report.quantity for report in reports)
+
+
+def _judged_by_mark(intent: OrderIntent) -> Decimal | None:
+    """The price in an order that has to lie on its side of the mark, if there is one."""
+    return intent.trigger_price if intent.trigger_price is not None else intent.attached_stop

@@ -15,6 +15,7 @@ FUNDS = Cost(weight=5)
 CHECK = Cost(weight=60, requests=7)
 UPKEEP = Cost(weight=5)
 QUOTE = Cost(weight=2)
+MARK = Cost()
 ORPHAN = Cost(Errand.CANCEL)
 _QUESTION = Cost(weight=5)
 _FILLS = Cost(weight=5, requests=2)  # executions, and on Bybit the profits of them

@@ -2,7 +2,7 @@
 
 It lives on an event loop of its own; the actor only hands over what it is told. Rules of this file:
 - A request of an older epoch than the newest seen for its position is refused, checked last before the first byte.
-- No order leaves before its intent is durable: acknowledged by the journal, or after 50 ms put into the spool by us.
+- How an order leaves, its intent durable before it, is `sending`'s.
 - Nothing leaves once another process has the account; whoever cannot prove that it is ours sends by DESIGN 3's table.
 - What came in order for one position is sent in order only by priority: protection, closing, move, entry, query (S15).
 - Whatever happens to a request, its sender gets exactly one answer, or a `GatewayStarted` when this gateway dies; none
@@ -12,7 +12,6 @@ It lives on an event loop of its own; the actor only hands over what it is told.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
@@ -28,6 +27,7 @@ from actors.budget import Cost
 from actors.candle_questions import CandleQuestions
 from actors.guard import ActorContext
 from actors.loop import EventLoop
+from actors.mark_questions import MarkQuestions
 from actors.messages import (
     AskMarkCandles,
     AskQuote,
@@ -47,14 +47,14 @@ from actors.messages import (
 from actors.moves import StopMove
 from actors.questions import Questions, Waiting, failed, key_of
 from actors.reporting import ReportingActor
-from actors.ticket import Ticket
+from actors.sending import Sending
 from actors.turns import WAITING, Turns
 from actors.upkeep import Upkeep
 from adapters.exchange.interface import VenueFailure
 from adapters.exchange.transport import last_look
 from domain.catalogue import EventType
 from domain.entries.funds import Funds
-from domain.identity import ClientOrderId, OrderKind
+from domain.identity import ClientOrderId
 from domain.instrument import Instrument
 from domain.lease import Deed
 from domain.orders import (
@@ -65,9 +65,7 @@ from domain.orders import (
     NoAnswer,
     OrderIntent,
     OrderRef,
-    Outcome,
     Priority,
-    Rejected,
     RejectReason,
     Unknown,
 )
@@ -75,14 +73,10 @@ from domain.position import urgency
 from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, Find, Place
 from domain.position.inputs import AnswerHeard, CancelHeard, OutcomeHeard
 from domain.position.urgency import Standing
-from persistence.spool import SpoolFull
 
 __all__ = ["Gateway", "Wiring"]
 
-DURABLE_WITHIN_S = 0.05
 FUNDS_APART_S = 25.0  # readings that follow one another to make sure of something are not about money
-DISK_WITHIN_S = 1.0
-MARK_WITHIN_S = 0.5
 PROOF_AFTER_S = 3.0
 DRAIN_S = 3.0
 
@@ -152,7 +146,13 @@ class RequestDesk:
             wiring.standing,
             AccountCheck(self._client, actor, wiring.standing, wiring.expected),
         )
-        self._admission = Admission(wiring, actor, self._client, self.upkeep)
+        marks = MarkQuestions(
+            wiring.account, wiring.marks, self._client, actor.clock, lambda: self._turns.charge(costs.MARK)
+        )
+        self._admission = Admission(wiring, actor, self._client, self.upkeep, marks)
+        self._sending = Sending(
+            wiring, actor, self._client, self._admission, marks, self.upkeep, self._note_failure
+        )
         self._waiting = Waiting(lambda work, cost: self._queue(Priority.QUERY, work, cost))
         self._questions = Questions(wiring, self._client, actor.clock.now, self._venue_failed)
         self._candles_asked = CandleQuestions(wiring.account, self._client, actor, self._venue_failed)
@@ -258,11 +258,11 @@ class RequestDesk:
         match request.effect:
             case Place(intent=intent):
                 try:
-                    return OutcomeHeard(outcome=await self._place(request, intent))
+                    return OutcomeHeard(outcome=await self._sending.place(request, intent))
                 finally:
                     self._placing.discard(intent.client_id)
             case Cancel(ref=ref):
-                return CancelHeard(outcome=await self._cancel(request, ref))
+                return CancelHeard(outcome=await self._sending.cancel(request, ref))
             case Find(ref=ref):
                 return AnswerHeard(answer=await self._find(ref))
             case AskPosition() | AskFills() | AskCandles():
@@ -286,65 +286,6 @@ class RequestDesk:
             case AskPosition() | AskFills() | AskCandles():
                 return failed(request.effect, text)
 
-    async def _place(self, request: Perform, intent: OrderIntent) -> Outcome:
-        refusal = self._admission.refusal(request, intent)
-        if refusal is None and intent.kind is OrderKind.ENTRY:
-            refusal = await self._admission.held_back(request, intent) or await self._prepared(intent)
-        if refusal is None:
-            request = await self._with_mark(request, intent)
-            durable = await self._durable(request.ticket)
-            refusal = self._admission.refusal(request, intent)
-            if refusal is None and intent.kind is OrderKind.ENTRY:
-                refusal = self._unwritten(request, intent, durable)
-        if refusal is None:
-            refusal = await self._admission.held_back(request, intent)
-        if refusal is not None:
-            return refusal
-        with last_look(lambda: self._wiring.lease.withheld(self._admission.deed(intent))):
-            sent_at = self._actor.clock.monotonic()
-            outcome = await self._client.place(intent)
-            self._wiring.recorder.tally.round_trip(
-                self._wiring.account, intent.kind.name.lower(), self._actor.clock.monotonic() - sent_at
-            )
-        if isinstance(outcome, Rejected):
-            self._note_failure(outcome.reason, outcome.retry_after_s, outcome.code)
-            if outcome.reason is RejectReason.PRECISION:
-                await self.upkeep.filter_broken()
-        return outcome
-
-    def _unwritten(self, request: Perform, intent: OrderIntent, durable: bool) -> Rejected | None:
-        """Why the record of an entry forbids it. What the database refuses is somebody else's already: of two processes
-        that act on one signal only one gets its position written (SYSTEM A4).
-        """
-        why = None if durable else "the intent cannot be written anywhere"
-        if request.ticket is not None and request.ticket.refused:
-            why = "the database refuses the position: see its record_poisoned"
-        return None if why is None else self._admission.rejected(intent, RejectReason.ENTRIES_CLOSED, why)
-
-    async def _with_mark(self, request: Perform, intent: OrderIntent) -> Perform:
-        """The request with a mark price to judge its trigger by (LAWS S13). Right after a start nobody has heard one:
-        then the venue is asked, for a moment only. A stop does not wait longer: the venue judges it as well.
-        """
-        conditional = intent.trigger_price is not None
-        heard = self._wiring.marks.get(self._wiring.account, intent.symbol)
-        if not conditional or heard is not None or request.mark_price is not None:
-            return request
-        try:
-            async with asyncio.timeout(MARK_WITHIN_S):
-                mark = await self._client.mark_price(intent.symbol)
-        except (VenueFailure, TimeoutError) as failure:
-            logger.warning("MARK_UNKNOWN account={} symbol={} error={!r}", self._wiring.account, intent.symbol, failure)
-            return request
-        return replace(request, mark_price=mark.price)
-
-    async def _prepared(self, intent: OrderIntent) -> Rejected | None:
-        try:
-            return await self._admission.prepare(intent)
-        except VenueFailure as failure:
-            self._note_failure(failure.reason, failure.retry_after_s, failure.code)
-            text = f"leverage {self._wiring.leverage(intent.symbol)} could not be set: {failure.text}"
-            return self._admission.rejected(intent, failure.reason, text)
-
     async def _find(self, ref: OrderRef) -> Answer:
         """What became of an order; 'no such order' proves nothing while we ourselves have yet to send it."""
         if ref.client_id in self._placing:
@@ -355,42 +296,6 @@ class RequestDesk:
         if isinstance(answer, NoAnswer) and answer.retry_after_s is not None:
             self._note_failure(RejectReason.RATE_LIMIT, answer.retry_after_s)
         return answer
-
-    async def _durable(self, ticket: Ticket | None) -> bool:
-        """Return once the intent is durable; after 50 ms by our own hand (DESIGN 3, 'Intent first').
-
-        False: neither journal nor disk takes it. Who protects goes on all the same, and it is shouted about.
-        """
-        if ticket is None or ticket.settled or await ticket.wait(DURABLE_WITHIN_S):
-            return True
-        tickets = ticket.unsettled()
-        records = [each.record for each in tickets]
-        written = asyncio.get_running_loop().run_in_executor(None, self._wiring.spool.append, records)
-        try:
-            await asyncio.wait_for(asyncio.shield(written), DISK_WITHIN_S)
-        except (SpoolFull, OSError) as error:  # a TimeoutError is an OSError
-            if await ticket.wait(0):
-                return True
-            text = f"{type(error).__name__}: {error}"
-            data = {"record": ticket.record.record_id, "error": f"the intent is not durable: {text}"}
-            self._actor.report(EventType.RECORD_POISONED, data, error=text)
-            return False
-        for each in tickets:
-            each.settle()
-        self._actor.report(EventType.INTENT_SPOOLED, {"record": ticket.record.record_id, "limit_ms": 50})
-        return True
-
-    async def _cancel(self, request: Perform, ref: OrderRef) -> CancelOutcome:
-        text = "a newer owner has this position" if not self._wiring.dry_run else "dry run: nothing is sent"
-        if not self._wiring.dry_run and not self._admission.fenced(request):
-            await self._durable(request.ticket)
-            held_back = await self._admission.cancel_held_back(request)
-            if held_back is None and not self._admission.fenced(request):
-                with last_look(lambda: self._wiring.lease.withheld(self._admission.cancel_deed(request))):
-                    return await self._client.cancel(ref)
-            text = held_back or text
-        now = self._actor.clock.now()
-        return CancelOutcome(ref=ref, result=CancelResult.REFUSED, code="", text=text, answered_at=now)
 
     async def _quote(self, ask: AskQuote) -> None:
         answer = QuoteHeard(account=self._wiring.account, symbol=ask.symbol)

@@ -85,6 +85,10 @@ class CcxtTradingClient:
         """What the venue's latest answer said of our limits."""
         return self._allowance
 
+    def venue_now(self) -> datetime:
+        """The venue's time: ours, put right by the difference that was measured last."""
+        return self._venue_time(self._now())
+
     async def connect(self) -> Mapping[str, Instrument]:
         """Load the instruments, synchronise the clock."""
         if self._api is None:
@@ -338,7 +342,7 @@ class CcxtTradingClient:
         return ours - self._ahead
 
     def _venue_ms(self) -> int:
-        return (self._venue_time(self._now()) - _EPOCH) // timedelta(milliseconds=1)
+        return (self.venue_now() - _EPOCH) // timedelta(milliseconds=1)
 
     def _not_accepted(self, intent: OrderIntent, failure: VenueFailure, sent_at: datetime) -> Rejected | Unknown:
         if failure.certain:

@@ -173,6 +173,10 @@ class TradingClient(Protocol):
         """What the venue's latest answer said of our limits."""
         ...
 
+    def venue_now(self) -> datetime:
+        """The venue's time, by the last synchronisation."""
+        ...
+
     async def connect(self) -> Mapping[str, Instrument]:
         """Load the markets, synchronise the clock. Raises VenueFailure."""
         ...

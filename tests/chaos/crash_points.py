@@ -38,6 +38,7 @@ ORDER_PATH: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("gateway", "actors/gateway.py", ("Gateway.*", "RequestDesk.*")),
     ("gateway", "actors/turns.py", ("Turns.*",)),
     ("gateway", "actors/admission.py", ("Admission.*",)),
+    ("gateway", "actors/sending.py", ("Sending.*", "LastLook.*")),
     ("request", "adapters/exchange/ccxt_client.py", tuple(f"CcxtTradingClient.{n}" for n in
         ("place", "cancel", "find", "position", "snapshot", "_ask", "_require_api", "_note_usage"))),
     ("request", "adapters/exchange/binance.py", tuple(f"BinanceVenue.{n}" for n in ("place", "cancel", "order"))),

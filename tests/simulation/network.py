@@ -308,6 +308,10 @@ class SimulatedClient:
         self._ahead = timedelta(0)
         self._account = "main"
 
+    def venue_now(self) -> datetime:
+        """The venue's time, by the last synchronisation."""
+        return self._clock() - self._ahead
+
     async def connect(self) -> Mapping[str, Instrument]:
         """Markets and clock."""
         await self.synchronise()

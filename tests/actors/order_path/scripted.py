@@ -47,6 +47,7 @@ class ScriptedClient:
         self.closed = 0
         self.limits = binance.CAPABILITIES.limits
         self.allowance = Allowance()
+        self.ahead = timedelta(0)
         self.facts = AccountFacts(hedge_mode=False)
         self.markets: Mapping[str, Instrument] = {BTC.symbol: BTC}
         self._bell = threading.Condition()
@@ -77,6 +78,9 @@ class ScriptedClient:
         if asyncio.iscoroutine(done) or isinstance(done, asyncio.Future):
             done = await done
         return answer if done is None else done
+
+    def venue_now(self) -> datetime:
+        return datetime.now(UTC) - self.ahead
 
     async def connect(self) -> Mapping[str, Instrument]:
         found: Mapping[str, Instrument] = await self._do("connect", None, self.markets)

@@ -173,7 +173,7 @@ def test_an_entry_whose_record_the_database_refuses_never_leaves(bench: Bench) -
 
 
 def test_a_disk_that_hangs_does_not_keep_a_stop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.gateway.DISK_WITHIN_S", 0.1)
+    monkeypatch.setattr("actors.sending.DISK_WITHIN_S", 0.1)
     release = threading.Event()
     monkeypatch.setattr(bench.spool, "append", lambda records: release.wait(10))
     try:

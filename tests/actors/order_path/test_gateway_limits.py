@@ -57,7 +57,7 @@ class Wire:
         self.spool = Spool(directory / "spool")
         self.standing = Standing()
         self.instruments: dict[str, Instrument] = {}
-        marks = Marks()
+        marks = self.marks = Marks()
         now = datetime.now(UTC)
         self.mark = self.exchange.mark(SYMBOL)
         marks.put("main", SYMBOL, Mark(price=self.mark, at=now, heard_at=now))

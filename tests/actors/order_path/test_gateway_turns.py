@@ -238,7 +238,7 @@ def test_a_stop_is_judged_by_a_price_that_is_asked_for_when_none_was_heard(unpri
     assert unpriced.events(EventType.ORDER_REFUSED_UNSAFE) == [], "its owner could not know better"
     good = unpriced.place(trigger_price=MARK - 1, reference_price=None)
     assert isinstance(unpriced.outcome(good), Accepted)
-    assert len(unpriced.client.called("mark")) == 2
+    assert len(unpriced.client.called("mark")) == 1, "the answer is young enough for both"
 
 
 @pytest.mark.parametrize("failure", ["silent", "failing"])
