@@ -171,6 +171,16 @@ def hear_position(turn: Turn, report: PositionReport) -> StopOrder | None:
     return None
 
 
+def confirmed(turn: Turn, report: PositionReport) -> None:
+    """A complete reading of after our last activity shows the stop as we know it: no question of its own is needed."""
+    p = turn.position
+    stop = standing(p)
+    if stop is None or stop.ask_at is None or any(s.attached and s.state in OPEN_QUESTION for s in p.stops):
+        return
+    if report.quantity * p.side.sign > 0 and report.attached_stop == stop.trigger:
+        turn.put(replace(stop, ask_at=None, questions=0))
+
+
 def _take(turn: Turn, report: PositionReport, trigger: Decimal) -> None:
     """A stop stands on our position that we do not hold: whatever is attached to a position of ours is ours."""
     client_id = turn.mint(OrderKind.STOP)

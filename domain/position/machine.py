@@ -167,6 +167,7 @@ def _view(turn: Turn, heard: View) -> None:
     average.hear(turn, heard.report)
     shown = {report.client_id for report in heard.orders} | {report.exchange_id for report in heard.orders}
     _hear_attached(turn, heard.report)
+    attached.confirmed(turn, heard.report)
     for report in heard.orders:
         tracking.hear_order(turn, report, heard.asked_at)
         foreign.take(turn, report)

@@ -1,8 +1,9 @@
 """What a new owner makes of the state it has loaded: nothing that was under way is certain any more.
 
-What rests is asked about as well, but not its size at once: many owners start at the same time, and would use up the
-account's budget of questions before the one reading that answers them all. Who knows a position from the local book
-only waits for that reading, for a while, before a stop is missed: others than the one in the book may rest.
+What rests is asked about as well, but not a position's size at once, nor the stop that stands on it: many owners start
+at the same time, and would use up the account's budget of questions before the one reading that answers them all. Who
+knows a position from the local book only waits for that reading, for a while, before a stop is missed: others than the
+one in the book may rest.
 
 What is missing of the prices is asked for as well: the extreme that was made while nobody watched.
 """
@@ -34,7 +35,8 @@ def hear_recovered(turn: Turn, heard: Recovered) -> None:
     )
     # One owner that fell by itself: no reading follows its fall, and it asks at once.
     alone = heard.epoch.term == p.epoch.term and heard.epoch != p.epoch
-    verify_at = turn.now + timedelta(seconds=READING_S) if rests and not alone else None
+    read_at = turn.now + timedelta(seconds=READING_S)
+    verify_at = read_at if rests and not alone else None
     turn.set(epoch=heard.epoch, verify_at=verify_at, verify_wanted=True, disagreements=0, reported=None)
     for stored in turn.tracked():
         order = _dated(stored, turn.now)
@@ -49,7 +51,8 @@ def hear_recovered(turn: Turn, heard: Recovered) -> None:
             latest = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)
             turn.put(replace(order, absence_proof_at=min(order.absence_proof_at or latest, latest), ask_at=turn.now))
         elif not order.state.over:
-            turn.put(replace(order, ask_at=turn.now))
+            by_reading = verify_at is not None and not heard.stale and stored is attached.standing(turn.position)
+            turn.put(replace(order, ask_at=read_at if by_reading else turn.now))
         elif order is not stored:
             turn.put(order)
     p = turn.position
@@ -60,8 +63,7 @@ def hear_recovered(turn: Turn, heard: Recovered) -> None:
     turn.set(first_fill_at=_not_after(p.first_fill_at, turn.now))
     if p.ladder is not None:
         turn.set(ladder=tuple(replace(rung, retry_at=None) for rung in p.ladder))
-    unread_until = turn.now + timedelta(seconds=READING_S)
-    turn.set(unread_until=unread_until if heard.stale else _not_after(p.unread_until, unread_until))
+    turn.set(unread_until=read_at if heard.stale else _not_after(p.unread_until, read_at))
     turn.say(EventType.POSITION_RECOVERED, {"phase": p.phase, "epoch": f"{heard.epoch.term}_{heard.epoch.incarnation}"})
     turn.set(candles_questions=0)
     ask_candles(turn)
