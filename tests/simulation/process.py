@@ -218,6 +218,7 @@ def settings_of(values: dict[str, Any]) -> Settings:
         "accounts": {ACCOUNT: {"exchange": "binanceusdm", "untracked": "adopt"}},
         "signals": {"url": "ws://signals"},
         "admin": {"enabled": False},
+        "web": {"enabled": False},
         "chaos": {"enabled": True},
     }
     return Settings.model_validate({**base, **values})
