@@ -1,1 +1,559 @@
+// The page: one stream in, the picture kept current. Everything of others is set as text, never as markup.
+import { figure, lifeChart, trendChart } from "/page/chart.js";
 
+const CARDS = 24;
+const POINTS = 600;
+const EVENTS = 400;
+const SEVERITIES = ["debug", "info", "warning", "error", "critical"];
+const byId = (id) => document.getElementById(id);
+
+const state = {
+  picture: null,
+  positions: new Map(),
+  lives: new Map(), // id -> {points, stops, fills}, or a promise of it
+  cards: new Map(),
+  events: [],
+  seen: new Set(),
+  newest: 0,
+  paused: false,
+  open: null,
+};
+
+// Small things
+
+function set(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function make(name, className, text) {
+  const node = document.createElement(name);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function signed(text, digits = 2) {
+  if (text === null || text === undefined) return "–";
+  const number = Number(text);
+  const sign = number > 0 ? "+" : number < 0 ? "−" : "";
+  return sign + Math.abs(number).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function tone(node, text) {
+  node.classList.toggle("up", Number(text) > 0);
+  node.classList.toggle("down", Number(text) < 0);
+}
+
+function seconds(text) {
+  const number = Number(text);
+  return number >= 100 ? number.toFixed(0) : number >= 10 ? number.toFixed(1) : number >= 1 ? number.toFixed(2) : number.toFixed(3);
+}
+
+function span(total) {
+  const whole = Math.floor(Number(total));
+  const [days, hours, minutes] = [Math.floor(whole / 86400), Math.floor((whole % 86400) / 3600), Math.floor((whole % 3600) / 60)];
+  if (days) return `${days} d ${hours} h`;
+  if (hours) return `${hours} h ${minutes} min`;
+  return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
+}
+
+function moment(text) {
+  const when = new Date(text);
+  const today = when.toDateString() === new Date().toDateString();
+  const time = when.toLocaleTimeString([], { hour12: false });
+  return today ? time : `${when.toLocaleDateString([], { month: "short", day: "numeric" })} ${time}`;
+}
+
+async function ask(path) {
+  const reply = await fetch(path, { headers: { accept: "application/json" } });
+  const answer = await reply.json();
+  if (!reply.ok) throw new Error(answer.error || `${path}: ${reply.status}`);
+  return answer;
+}
+
+// The head: health, coverage, figures
+
+const WORDS = { healthy: "All is well", degraded: "Protected, but something is wanting", unhealthy: "Something that protects is not well" };
+
+function showHead(p) {
+  const mode = byId("mode");
+  set(mode, p.dry_run ? `${p.mode}, dry run` : p.mode);
+  mode.dataset.state = p.mode === "live" ? "real" : "";
+  mode.hidden = false;
+  byId("health").dataset.state = p.status;
+  set(byId("health-word"), WORDS[p.status] || p.status);
+  const reasons = byId("health-reasons");
+  const told = p.reasons.slice(0, 8);
+  if (p.reasons.length > 8) told.push(`and ${p.reasons.length - 8} more`);
+  if (reasons.dataset.told !== told.join("\n")) {
+    reasons.dataset.told = told.join("\n");
+    reasons.replaceChildren(...told.map((reason) => make("li", "", reason)));
+  }
+  showCoverage(p.coverage);
+  set(byId("open"), String(state.positions.size));
+  set(byId("turnover"), p.today ? `${p.today.opened} opened, ${p.today.closed} closed today` : "");
+  set(byId("profit"), signed(p.unrealized_pnl));
+  tone(byId("profit"), p.unrealized_pnl);
+  const net = p.today ? Number(p.today.realized) : null;
+  set(byId("realized"), net === null ? "–" : signed(net));
+  tone(byId("realized"), net ?? 0);
+  set(byId("fees"), p.today ? `USDT, before ${Number(p.today.fees).toFixed(2)} of fees` : "the database is away");
+  const known = p.accounts.filter((each) => each.equity !== null);
+  const sum = known.reduce((all, each) => all + Number(each.equity), 0);
+  set(byId("equity"), known.length ? sum.toLocaleString("en-US", { maximumFractionDigits: 2 }) : "–");
+  set(byId("equity-of"), p.accounts.map((each) => `${each.account}: ${each.exchange}`).join(", "));
+  set(byId("entries"), p.entries.open ? "open" : "closed");
+  set(byId("entries-why"), p.entries.why ? Object.entries(p.entries.why).map(([account, why]) => `${account}: ${why}`).join("; ") : "signals are acted on");
+  set(byId("foot"), `Holdfast ${p.version}, up for ${span(p.uptime_s)}, as of ${moment(p.as_of)}. This page only shows. To act: ctl, on the machine itself.`);
+  document.title = p.coverage.unprotected_now ? `⚠ ${p.coverage.unprotected_now} bare · Holdfast` : `${seconds(p.coverage.unprotected_seconds_today ?? 0)} s · Holdfast`;
+}
+
+function showCoverage(c) {
+  const known = c.unprotected_seconds_today !== null;
+  const frame = byId("frame");
+  frame.dataset.state = c.unprotected_now ? "bare" : "covered";
+  set(byId("bare"), known ? seconds(c.unprotected_seconds_today) : "–");
+  set(byId("bare-note"), known ? "all positions together, since midnight UTC" : "the database, which knows the whole day, is away");
+  const many = c.unprotected_now === 1 ? "1 position is" : `${c.unprotected_now} positions are`;
+  const covered = state.positions.size ? "Every open position is covered now" : "Nothing is open, so nothing is bare";
+  set(byId("bare-now"), c.unprotected_now ? `${many} bare now, the longest for ${seconds(c.longest_now_s)} s` : covered);
+  const owned = Number(c.owned_seconds_today ?? 0);
+  const part = known && owned > 0 ? Math.max(0, 1 - Number(c.unprotected_seconds_today) / owned) * 100 : null;
+  set(byId("covered"), part === null ? "–" : `${(Math.floor(part * 10000) / 10000).toFixed(4)} %`);
+  set(byId("covered-of"), owned > 0 ? `of ${span(owned)} of positions today` : "no position yet today");
+}
+
+// Positions
+
+function chosen() {
+  const all = [...state.positions.values()];
+  if (all.length <= CARDS) return all;
+  const near = (p) => (p.stop_price === null || p.mark_price === null ? -1 : Math.abs(Number(p.mark_price) / Number(p.stop_price) - 1));
+  return all.sort((a, b) => near(a) - near(b)).slice(0, CARDS);
+}
+
+function showPositions() {
+  const shown = chosen();
+  const wanted = new Set(shown.map((p) => p.id));
+  for (const [id, card] of state.cards) {
+    if (!wanted.has(id)) {
+      card.root.remove();
+      state.cards.delete(id);
+    }
+  }
+  for (const p of shown) {
+    let card = state.cards.get(p.id);
+    if (!card) {
+      card = newCard(p);
+      state.cards.set(p.id, card);
+      byId("cards").append(card.root);
+    }
+    fillCard(card, p);
+  }
+  const more = state.positions.size - shown.length;
+  byId("more").hidden = more <= 0;
+  set(byId("more"), `The ${shown.length} nearest to their stop are shown; ${more} more: ctl positions lists all.`);
+  byId("empty").hidden = state.positions.size > 0;
+  if (!state.positions.size && state.picture) set(byId("empty-why"), whyEmpty(state.picture));
+}
+
+function whyEmpty(p) {
+  if (!p.entries.open) return `Entries are closed: ${Object.values(p.entries.why ?? {}).join("; ")}.`;
+  const feed = p.components.find((each) => each.name === "signal_feed");
+  if (!feed) return "Entries are open, and there is no source of signals: set signals.url, or open a position by hand.";
+  if (feed.state !== "healthy") return `Entries are open, but the source of signals is ${feed.state}: ${feed.reason ?? "no reason given"}.`;
+  return feed.last_at ? `Entries are open and signals come in (the last one ${moment(feed.last_at)}); none has opened a position that is still open.` : "Entries are open, and the source of signals is connected; none has come yet.";
+}
+
+function newCard(p) {
+  const root = make("article", "card");
+  root.tabIndex = 0;
+  root.setAttribute("role", "button");
+  root.dataset.id = p.id;
+  const row = make("div", "row");
+  const parts = { symbol: make("span", "symbol"), side: make("span", "side"), what: make("span", "note"), pnl: make("span", "pnl") };
+  row.append(parts.symbol, parts.side, parts.what, parts.pnl);
+  const chart = make("div");
+  const facts = make("dl", "facts");
+  const values = {};
+  for (const name of ["Entry", "Mark", "Stop", "To the stop", "Trailing", "Unprotected"]) {
+    const box = make("div");
+    values[name] = make("dd");
+    box.append(make("dt", "", name), values[name]);
+    facts.append(box);
+  }
+  root.append(row, chart, facts);
+  root.addEventListener("click", () => openDetail(p.id));
+  root.addEventListener("keydown", (event) => event.key === "Enter" && openDetail(p.id));
+  return { root, parts, chart, values, drawn: "" };
+}
+
+function facts(p) {
+  const [mark, stop] = [p.mark_price, p.stop_price];
+  return {
+    Entry: p.entry_price === null ? "–" : figure(Number(p.entry_price)),
+    Mark: mark ?? "–",
+    Stop: stop ?? "none",
+    "To the stop": mark !== null && stop !== null ? `${(Math.abs(Number(mark) / Number(stop) - 1) * 100).toFixed(2)} %` : "–",
+    Trailing: p.trailing.updates ? `${p.trailing.state.toLowerCase()} (${p.trailing.updates})` : p.trailing.state.toLowerCase(),
+    Unprotected: `${seconds(p.unprotected_seconds)} s`,
+  };
+}
+
+function fillCard(card, p) {
+  set(card.parts.symbol, p.symbol);
+  set(card.parts.side, p.side);
+  set(card.parts.what, `${p.quantity} · ${p.state.toLowerCase().replaceAll("_", " ")}${p.needs_intervention ? " · needs a human" : ""}`);
+  set(card.parts.pnl, signed(p.unrealized_pnl));
+  tone(card.parts.pnl, p.unrealized_pnl);
+  card.root.dataset.state = p.stop_price === null && Number(p.quantity) > 0 ? "bare" : "";
+  const told = facts(p);
+  for (const [name, value] of Object.entries(told)) set(card.values[name], value);
+  card.root.setAttribute("aria-label", `${p.symbol} ${p.side}, profit ${signed(p.unrealized_pnl)}, stop ${told.Stop}, ${told["To the stop"]} away`);
+  draw(p, card.chart, card);
+}
+
+function lifeOf(id) {
+  let life = state.lives.get(id);
+  if (!life) {
+    life = { points: [], stops: [], fills: [] };
+    state.lives.set(id, life);
+    recall(id, life);
+  }
+  return life;
+}
+
+// What was before this page was opened; a failure leaves what the stream brings.
+async function recall(id, life) {
+  try {
+    const told = await ask(`/api/positions/${id}/drawing`);
+    const first = life.points[0]?.[0] ?? Infinity;
+    life.points.unshift(...told.points.filter((each) => each[0] < first));
+    life.stops = told.stops;
+    life.fills = told.fills;
+  } catch (error) {
+    life.missing = String(error.message ?? error);
+  }
+}
+
+function follow(p, at) {
+  const life = lifeOf(p.id);
+  life.points.push([at, p.mark_price === null ? null : Number(p.mark_price), p.stop_price === null ? null : Number(p.stop_price)]);
+  if (life.points.length > POINTS) life.points = life.points.filter((_, index) => index % 2 === 0 || index > POINTS - 60);
+}
+
+function draw(p, place, card) {
+  const life = lifeOf(p.id);
+  const entry = p.entry_price === null ? null : Number(p.entry_price);
+  const key = `${life.points.length} ${life.points.at(-1)?.[0]} ${life.stops.length} ${life.fills.length}`;
+  if (card && card.drawn === key) return;
+  if (card) card.drawn = key;
+  const words = `${p.symbol} ${p.side}: mark ${p.mark_price ?? "unknown"}, stop ${p.stop_price ?? "none"}, entry ${p.entry_price ?? "none"}`;
+  place.replaceChildren(lifeChart(life, entry, words, card ? 420 : 880, card ? 170 : 300));
+}
+
+// Closed positions
+
+async function showClosed() {
+  try {
+    const told = await ask("/api/positions?closed=30");
+    set(byId("closed-count"), `(${told.closed.length})`);
+    const rows = told.closed.map((p) => {
+      const row = make("tr");
+      const net = Number(p.realized_pnl ?? 0) - Number(p.fees ?? 0);
+      const cells = [p.symbol, p.side, p.closed_at ? moment(p.closed_at) : "–", (p.exit_reason ?? p.state).toLowerCase().replaceAll("_", " ")];
+      row.append(...cells.map((text) => make("td", "", text)));
+      const shown = (text) => (text === null ? "–" : figure(Number(text)));
+      row.append(make("td", "n", shown(p.entry_price)), make("td", "n", shown(p.exit_price)));
+      const profit = make("td", "n", signed(net));
+      tone(profit, net);
+      row.append(profit, make("td", "n", p.unprotected_seconds === null ? "–" : seconds(p.unprotected_seconds)));
+      return row;
+    });
+    byId("closed").tBodies[0].replaceChildren(...rows);
+  } catch (error) {
+    set(byId("closed-count"), `(${error.message})`);
+  }
+}
+
+// One position's whole life
+
+async function openDetail(id) {
+  const dialog = byId("detail");
+  state.open = id;
+  showDetail();
+  if (!dialog.open) dialog.showModal();
+  const list = byId("detail-events");
+  list.replaceChildren(make("li", "event", "…"));
+  try {
+    const told = await ask(`/api/events?position=${id}&limit=300`);
+    if (state.open === id) list.replaceChildren(...told.events.filter((each) => each.type !== "price_range").map(eventRow));
+  } catch (error) {
+    list.replaceChildren(make("li", "event", error.message));
+  }
+}
+
+function showDetail() {
+  const p = state.positions.get(state.open);
+  if (!p) {
+    if (state.open !== null) set(byId("detail-title"), `${byId("detail-title").textContent.replace(/ · closed$/, "")} · closed`);
+    return;
+  }
+  set(byId("detail-title"), `${p.symbol} ${p.side} · ${p.id}`);
+  draw(p, byId("detail-chart"), null);
+  const told = { ...facts(p), Profit: signed(p.unrealized_pnl), Quantity: p.quantity, State: p.state, Liquidation: p.liquidation_price ?? "–", Account: p.account, Opened: moment(p.opened_at) };
+  byId("detail-facts").replaceChildren(
+    ...Object.entries(told).map(([name, value]) => {
+      const box = make("div");
+      box.append(make("dt", "", name), make("dd", "", value));
+      return box;
+    }),
+  );
+}
+
+// Events
+
+function words(data) {
+  const plain = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : String(value));
+  return Object.entries(data ?? {}).filter(([, value]) => value !== null && value !== "").map(([key, value]) => `${key} ${plain(value)}`).join(" · ");
+}
+
+function eventRow(event) {
+  const row = make("li", "event");
+  row.dataset.severity = event.severity;
+  const time = make("time", "", moment(event.ts));
+  time.dateTime = event.ts;
+  const what = make("span", "what", event.type + (event.symbol ? ` ${event.symbol}` : ""));
+  row.append(time, make("span", "sev", event.severity), what, make("span", "words", words(event.data)));
+  return row;
+}
+
+function filter() {
+  const form = new FormData(byId("filters"));
+  const text = (name) => String(form.get(name) ?? "").trim().toLowerCase();
+  return { severity: SEVERITIES.indexOf(text("severity")), type: text("type"), symbol: text("symbol"), position: text("position") };
+}
+
+function fits(event, wanted) {
+  return (
+    SEVERITIES.indexOf(event.severity) >= wanted.severity &&
+    event.type.includes(wanted.type.replaceAll(" ", "_")) &&
+    (event.symbol ?? "").toLowerCase().includes(wanted.symbol) &&
+    (!wanted.position || String(event.position_id ?? "").startsWith(wanted.position))
+  );
+}
+
+function take(events) {
+  for (const event of events) {
+    if (state.seen.has(event.seq)) continue;
+    state.seen.add(event.seq);
+    state.events.push(event);
+  }
+  state.events.sort((a, b) => a.seq - b.seq);
+  while (state.events.length > EVENTS * 3) state.seen.delete(state.events.shift().seq);
+}
+
+function showEvents() {
+  if (state.paused) return;
+  const wanted = filter();
+  const shown = state.events.filter((each) => fits(each, wanted)).slice(-EVENTS).reverse();
+  byId("event-list").replaceChildren(...shown.map(eventRow));
+  byId("no-events").hidden = shown.length > 0;
+  const types = [...new Set(state.events.map((each) => each.type))].sort();
+  const list = byId("types");
+  if (list.childElementCount !== types.length) {
+    list.replaceChildren(...types.map((type) => Object.assign(document.createElement("option"), { value: type })));
+  }
+}
+
+// What lies further back than the page has seen: asked of the book when a filter is set.
+async function recallEvents() {
+  const wanted = filter();
+  const query = new URLSearchParams({ limit: "300" });
+  const exact = [...byId("types").children].some((each) => each.value === wanted.type);
+  if (exact) query.set("type", wanted.type);
+  if (wanted.symbol.length > 5) query.set("symbol", wanted.symbol.toUpperCase());
+  if (/^\d{6,}$/.test(wanted.position)) query.set("position", wanted.position);
+  if (wanted.severity >= 3) query.set("severity", SEVERITIES[wanted.severity]);
+  try {
+    take((await ask(`/api/events?${query}`)).events);
+    byId("events-missing").hidden = true;
+  } catch (error) {
+    byId("events-missing").hidden = false;
+    set(byId("events-missing"), `Older events cannot be had: ${error.message}`);
+  }
+  showEvents();
+}
+
+// Trend
+
+async function showTrend() {
+  try {
+    const told = await ask("/api/trend");
+    const sum = (kind) => told.buckets.reduce((all, each) => all + each[kind], 0);
+    const text = `${sum("warning")} warnings, ${sum("error")} errors, ${sum("critical")} criticals in the last 24 hours`;
+    byId("trend").replaceChildren(trendChart(told.buckets, told.bucket_minutes, text), byId("trend-note"));
+    set(byId("trend-note"), text);
+  } catch (error) {
+    set(byId("trend-note"), `Not now: ${error.message}`);
+  }
+}
+
+// Actors
+
+function showActors(p) {
+  const rows = p.actors.map((each) => {
+    const row = make("tr");
+    row.dataset.state = each.state === "RUNNING" ? "" : "bad";
+    row.append(make("td", "", each.name), make("td", "", each.state.toLowerCase()));
+    row.append(make("td", "n", String(each.restarts)), make("td", "n", String(each.mailbox)));
+    row.append(make("td", "n", `${each.heartbeat_age_s.toFixed(1)} s`), make("td", "", each.last_error ?? ""));
+    return row;
+  });
+  byId("actor-table").tBodies[0].replaceChildren(...rows);
+  const restarts = p.actors.reduce((all, each) => all + each.restarts, 0);
+  const owners = p.owners.all ? `; ${p.owners.running} of ${p.owners.all} owners of positions run` : "";
+  const hung = p.abandoned.length ? `; hung and replaced: ${p.abandoned.join(", ")}` : "";
+  set(byId("actors-note"), `${restarts} restarts since the start${owners}${hung}`);
+}
+
+// The stream
+
+function refresh(p, positions, gone) {
+  const { positions: _, gone: __, ...rest } = p;
+  state.picture = rest;
+  const at = Date.parse(p.as_of) / 1000;
+  for (const id of gone) {
+    state.positions.delete(id);
+    state.lives.delete(id);
+  }
+  for (const each of positions) state.positions.set(each.id, each);
+  for (const each of state.positions.values()) follow(each, at);
+  showHead(rest);
+  showPositions();
+  showActors(rest);
+  if (state.open !== null && byId("detail").open) showDetail();
+  byId("events-missing").hidden = !rest.events_missing;
+  if (rest.events_missing) set(byId("events-missing"), `No new events: ${rest.events_missing}`);
+  if (gone.length) showClosed();
+}
+
+function link(word, kind) {
+  set(byId("link"), word);
+  byId("link").dataset.state = kind;
+}
+
+function listen() {
+  const source = new EventSource("/api/stream");
+  source.addEventListener("open", () => link("live", "live"));
+  source.addEventListener("error", () => {
+    link("no connection", "lost");
+    byId("frame").dataset.state = "waiting";
+    set(byId("bare-now"), "the service does not answer: what you see is old");
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+  });
+  source.addEventListener("picture", (message) => {
+    const p = JSON.parse(message.data);
+    const now = new Set(p.positions.map((each) => each.id));
+    refresh(p, p.positions, [...state.positions.keys()].filter((id) => !now.has(id)));
+    recallEvents();
+    showTrend();
+    showClosed();
+  });
+  source.addEventListener("step", (message) => {
+    link("live", "live");
+    const p = JSON.parse(message.data);
+    refresh(p, p.positions, p.gone);
+  });
+  source.addEventListener("events", (message) => {
+    const fresh = JSON.parse(message.data).events;
+    take(fresh);
+    showEvents();
+    if (fresh.some((each) => SEVERITIES.indexOf(each.severity) >= 2)) showTrend();
+    for (const each of fresh) if (each.type === "fill" || each.type.includes("moved") || each.type === "stop_loss_placed") relearn(each.position_id);
+  });
+  source.addEventListener("trouble", (message) => link(`waiting: ${JSON.parse(message.data).reason}`.slice(0, 60), "lost"));
+}
+
+function relearn(id) {
+  const life = state.lives.get(id);
+  if (life) recall(id, life);
+}
+
+// Hands
+
+function theme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  remember(root.dataset.theme);
+}
+
+// A browser may forbid storage; then the choice lasts as long as the page.
+function remember(value) {
+  try {
+    localStorage.setItem("theme", value);
+  } catch {
+    return;
+  }
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem("theme");
+  } catch {
+    return null;
+  }
+}
+
+function pause() {
+  state.paused = !state.paused;
+  byId("pause").setAttribute("aria-pressed", String(state.paused));
+  set(byId("pause"), state.paused ? "Paused" : "Pause");
+  showEvents();
+}
+
+function walk(step) {
+  const cards = [...byId("cards").children];
+  if (!cards.length) return;
+  const here = cards.indexOf(document.activeElement);
+  cards[(here + step + cards.length + (here < 0 && step < 0 ? 1 : 0)) % cards.length].focus();
+}
+
+function help() {
+  if (!byId("help").open) byId("help").showModal();
+}
+
+const KEYS = { j: () => walk(1), k: () => walk(-1), t: theme, p: pause, "?": help, "/": () => byId("filters").elements.type.focus() };
+
+function main() {
+  const chosenBefore = remembered();
+  if (chosenBefore === "light" || chosenBefore === "dark") document.documentElement.dataset.theme = chosenBefore;
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
+    const act = KEYS[event.key];
+    if (!act || typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    act();
+  });
+  byId("theme").addEventListener("click", theme);
+  byId("pause").addEventListener("click", pause);
+  byId("help-open").addEventListener("click", help);
+  for (const dialog of document.querySelectorAll("dialog")) {
+    dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  }
+  byId("detail").addEventListener("close", () => {
+    state.cards.get(state.open)?.root.focus();
+    state.open = null;
+  });
+  const form = byId("filters");
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("input", showEvents);
+  form.addEventListener("change", recallEvents);
+  form.addEventListener("reset", () => setTimeout(recallEvents));
+  setInterval(showTrend, 30000);
+  listen();
+}
+
+main();
