@@ -31,6 +31,7 @@ from persistence.reader import Reader
 NAME = "web"
 LOOK_S = 1.0
 TRY_AGAIN_S = 10.0
+QUICKLY_S = 1.0
 HANGS_AFTER = 8
 """Looks in a row between which the server's loop has not turned once."""
 
@@ -103,7 +104,7 @@ class Web(Answering):
     def perished(self) -> None:
         """A dead web actor serves nobody: the port is its successor's."""
         if self._server is not None:
-            self._server.stop(seconds=0)
+            self._server.stop(seconds=QUICKLY_S)
         self._reader.close()
 
     def _serve(self) -> None:

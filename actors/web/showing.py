@@ -38,7 +38,7 @@ from persistence.reader import Reader
 T = TypeVar("T")
 FRESH_S = 0.5
 DAY_FRESH_S = 2.0
-TREND_FRESH_S = 10.0
+TREND_FRESH_S = 2.0
 TREND = timedelta(hours=24)
 TREND_MINUTES = 30
 NEWS = 200

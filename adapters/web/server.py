@@ -91,14 +91,18 @@ class WebServer:
         return f"http://{shown}:{listening.getsockname()[1]}"
 
     def stop(self, seconds: float = GRACE_S + 1.0) -> bool:
-        """Let all pages go, finish what is being answered, stop listening; False if it was not done in time."""
+        """Let all pages go, finish what is being answered, stop listening; False if it was not done in time.
+
+        A loop that hangs cannot do it: then it is done to it, so that the port is free for whoever comes next.
+        """
         self._stopping = True
         self._call(self._end)
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(seconds)
-        self._close_socket()
-        return thread is None or not thread.is_alive()
+        ended = thread is None or not thread.is_alive()
+        self._close_socket(shut=not ended)
+        return ended
 
     @property
     def alive(self) -> bool:
@@ -117,12 +121,13 @@ class WebServer:
         if self._server is not None:
             self._server.should_exit = True
 
-    def _close_socket(self) -> None:
-        """Stop listening, even beside a loop that hangs: the port must be free for whoever comes next."""
-        if self._socket is not None:
+    def _close_socket(self, *, shut: bool) -> None:
+        if self._socket is None:
+            return
+        if shut:
             with contextlib.suppress(OSError):  # not connected: so it says, and has stopped listening
                 self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket.close()
+        self._socket.close()
 
     def _run(self, listening: socket.socket) -> None:
         try:

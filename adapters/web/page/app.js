@@ -4,6 +4,8 @@ import { figure, lifeChart, trendChart } from "/page/chart.js";
 const CARDS = 24;
 const POINTS = 600;
 const EVENTS = 400;
+const SILENCE_MS = 15000;
+const REDIAL_MS = 3000;
 const SEVERITIES = ["debug", "info", "warning", "error", "critical"];
 const byId = (id) => document.getElementById(id);
 
@@ -17,6 +19,9 @@ const state = {
   newest: 0,
   paused: false,
   open: null,
+  trendAt: undefined,
+  source: null,
+  heard: 0,
 };
 
 // Small things
@@ -184,7 +189,11 @@ function newCard(p) {
   }
   root.append(row, chart, facts);
   root.addEventListener("click", () => openDetail(p.id));
-  root.addEventListener("keydown", (event) => event.key === "Enter" && openDetail(p.id));
+  root.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault(); // the key would press the button that has the focus by then: Close
+    openDetail(p.id);
+  });
   return { root, parts, chart, values, drawn: "" };
 }
 
@@ -372,7 +381,7 @@ async function recallEvents() {
   const query = new URLSearchParams({ limit: "300" });
   const exact = [...byId("types").children].some((each) => each.value === wanted.type);
   if (exact) query.set("type", wanted.type);
-  if (wanted.symbol.length > 5) query.set("symbol", wanted.symbol.toUpperCase());
+  if (state.events.some((each) => (each.symbol ?? "").toLowerCase() === wanted.symbol)) query.set("symbol", wanted.symbol);
   if (/^\d{6,}$/.test(wanted.position)) query.set("position", wanted.position);
   if (wanted.severity >= 3) query.set("severity", SEVERITIES[wanted.severity]);
   try {
@@ -397,6 +406,14 @@ async function showTrend() {
   } catch (error) {
     set(byId("trend-note"), `Not now: ${error.message}`);
   }
+}
+
+// Several errors at a time are one look, late enough for the service to have counted them.
+function trendSoon() {
+  state.trendAt ??= setTimeout(() => {
+    state.trendAt = undefined;
+    showTrend();
+  }, 2500);
 }
 
 // Actors
@@ -443,16 +460,35 @@ function link(word, kind) {
   byId("link").dataset.state = kind;
 }
 
+function lost(word) {
+  link(word, "lost");
+  byId("frame").dataset.state = "waiting";
+  set(byId("bare-now"), "the service does not answer: what you see is old");
+}
+
+// A connection may stand and say nothing: then it is dialled anew, and the page does not pretend to know.
+function watch() {
+  if (Date.now() - state.heard < SILENCE_MS) return;
+  lost("no news");
+  state.source.close();
+  listen();
+}
+
 function listen() {
+  state.heard = Date.now();
   const source = new EventSource("/api/stream");
-  source.addEventListener("open", () => link("live", "live"));
+  state.source = source;
+  const hear = (name, act) =>
+    source.addEventListener(name, (message) => {
+      state.heard = Date.now();
+      act(message);
+    });
+  hear("open", () => link("live", "live"));
   source.addEventListener("error", () => {
-    link("no connection", "lost");
-    byId("frame").dataset.state = "waiting";
-    set(byId("bare-now"), "the service does not answer: what you see is old");
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+    lost("no connection");
+    if (source.readyState === EventSource.CLOSED) state.heard = Date.now() - SILENCE_MS + REDIAL_MS;
   });
-  source.addEventListener("picture", (message) => {
+  hear("picture", (message) => {
     const p = JSON.parse(message.data);
     const now = new Set(p.positions.map((each) => each.id));
     refresh(p, p.positions, [...state.positions.keys()].filter((id) => !now.has(id)));
@@ -460,19 +496,19 @@ function listen() {
     showTrend();
     showClosed();
   });
-  source.addEventListener("step", (message) => {
+  hear("step", (message) => {
     link("live", "live");
     const p = JSON.parse(message.data);
     refresh(p, p.positions, p.gone);
   });
-  source.addEventListener("events", (message) => {
+  hear("events", (message) => {
     const fresh = JSON.parse(message.data).events;
     take(fresh);
     showEvents();
-    if (fresh.some((each) => SEVERITIES.indexOf(each.severity) >= 2)) showTrend();
+    if (fresh.some((each) => SEVERITIES.indexOf(each.severity) >= 2)) trendSoon();
     for (const each of fresh) if (each.type === "fill" || each.type.includes("moved") || each.type === "stop_loss_placed") relearn(each.position_id);
   });
-  source.addEventListener("trouble", (message) => link(`waiting: ${JSON.parse(message.data).reason}`.slice(0, 60), "lost"));
+  hear("trouble", (message) => link(`waiting: ${JSON.parse(message.data).reason}`.slice(0, 60), "lost"));
 }
 
 function relearn(id) {
@@ -553,6 +589,7 @@ function main() {
   form.addEventListener("change", recallEvents);
   form.addEventListener("reset", () => setTimeout(recallEvents));
   setInterval(showTrend, 30000);
+  setInterval(watch, 1000);
   listen();
 }
 
