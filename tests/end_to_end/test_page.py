@@ -62,8 +62,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, service: ServiceProcess) -> Iterator[Page]:
+def page(browser: Browser, service: ServiceProcess, taken: socket.socket) -> Iterator[Page]:
     """One page for all tests, open from before the first position; nothing in it may go wrong."""
+    taken.close()
     file = service.state_dir / "web.json"
     service.wait_for(file.exists, 20, "the address of the page")
     wrong: list[str] = []
