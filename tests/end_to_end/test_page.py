@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.end_to_end.browser import browsing, needs_chromium
 from tests.end_to_end.conftest import judge
-from tests.end_to_end.service import ServiceProcess, running
+from tests.end_to_end.service import Sections, ServiceProcess, running
 
 pytestmark = needs_chromium
 SOON_MS = 10_000
@@ -50,7 +50,7 @@ def taken() -> Iterator[socket.socket]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, taken: socket.socket) -> Iterator[ServiceProcess]:
-    overrides = {"web": {"enabled": True, "port": taken.getsockname()[1]}, "chaos": {"enabled": True}}
+    overrides: Sections = {"web": {"enabled": True, "port": taken.getsockname()[1]}, "chaos": {"enabled": True}}
     with running(tmp_path_factory.mktemp("page"), overrides) as service:
         yield service
 

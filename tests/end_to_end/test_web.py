@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.command import ROOT
-from tests.end_to_end.service import ServiceProcess, running
+from tests.end_to_end.service import Sections, ServiceProcess, running
 
 KEY = "audit-key-planted-3141592653"
 API_KEY = "api-key-planted-2718281828"
@@ -71,7 +71,7 @@ class WebService:
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebService]:
-    overrides = {"web": {"enabled": True, "port": 0}, "chaos": {"enabled": True}}
+    overrides: Sections = {"web": {"enabled": True, "port": 0}, "chaos": {"enabled": True}}
     planted = {
         "DIAGNOSTICS_API_KEY": KEY,
         "HOLDFAST_ACCOUNTS__MAIN__API_KEY": API_KEY,
