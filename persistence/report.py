@@ -42,7 +42,8 @@ FROM monitoring.positions
 WHERE opened_at >= %(begin)s AND opened_at < %(end)s AND {_WHERE}
 """  # noqa: S608
 _POSITIONS = f"""
-SELECT id, account, symbol, side, status, t.entry_price, t.exit_price, t.realized_pnl, t.fees,
+SELECT id, account, symbol, side, status, trim_scale(round(t.entry_price, 8)) AS entry_price,
+       trim_scale(round(t.exit_price, 8)) AS exit_price, t.realized_pnl, t.fees,
        t.realized_pnl - t.fees AS net_pnl, t.exit_reason, t.unprotected_seconds, s.update_count AS stop_moves,
        t.opened_at, t.closed_at
 FROM monitoring.positions t LEFT JOIN monitoring.trailing_stop_state s ON s.position_id = t.id
