@@ -18,9 +18,11 @@ from domain.notices import ROUTINE, AlertFlags, notice, told
 from domain.position.state import Position
 from domain.records import (
     AlertChange,
+    DayMetric,
     Delivery,
     Event,
     OrderChange,
+    Performance,
     Record,
     SignalOutcome,
     StoredSignal,
@@ -60,6 +62,8 @@ class Recorder:
         facts: Mapping[str, object] | None = None,
         symbols: tuple[SymbolChange, ...] = (),
         deliveries: tuple[Delivery, ...] = (),
+        performance: tuple[Performance, ...] = (),
+        metrics: tuple[DayMetric, ...] = (),
     ) -> Record:
         """One transaction. Every event that is told to humans gets its row in the outbox within it."""
         kept = tuple(self._clean(event) for event in events)
@@ -83,6 +87,8 @@ class Recorder:
             facts=facts,
             symbols=symbols,
             deliveries=deliveries,
+            performance=performance,
+            metrics=metrics,
         )
 
     def _clean(self, event: Event) -> Event:

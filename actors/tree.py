@@ -13,6 +13,7 @@
     │   ├── reconciler     the book against the exchange
     │   └── account_feed   orders, fills, positions as the venue pushes them
     ├── kill_switch        stops everything when told to, until reset
+    ├── performance        how each account does
     ├── signal_feed        signals in
     ├── strategy/…         for each account, where it is enabled: the built-in signals
     ├── symbol_keeper      what is set for single symbols
@@ -44,6 +45,7 @@ from actors import (
     market_feed,
     messages,
     notifier,
+    performance,
     reconciler,
     signal_feed,
     strategy,
@@ -260,6 +262,8 @@ class Tree:
             in_force=self.ruling.in_force, owners=self.owners, marks=self.marks, healths=self.healths
         )
         yield self._spec(judge.JUDGE, judge.Judge, judging)
+        kept = performance.wiring_of(self._ground, self.owners, self.marks, self.ruling.in_force, self.recorder)
+        yield self._spec(performance.PERFORMANCE, performance.PerformanceKeeper, kept)
         feed = self._signal_feed()
         if feed is not None:
             yield self._spec(messages.SIGNAL_FEED, signal_feed.SignalFeed, feed)

@@ -207,6 +207,9 @@ class Strategy(Section):
 class Risk(Section):
     daily_loss_usd: Annotated[PositiveOrOff, HOT] = Decimal(0)
     margin_reserve_pct: Annotated[PercentOrOff, HOT] = Decimal(5)
+    kill_switch_daily_loss_usd: Annotated[PositiveOrOff, HOT] = Decimal(0)
+    kill_switch_drawdown_pct: Annotated[PercentOrOff, HOT] = Decimal(0)
+    performance_interval_s: Annotated[Seconds, HOT] = 60.0
 
 
 class Reconciler(Section):

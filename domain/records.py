@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from domain.catalogue import EventType, Severity
@@ -150,9 +150,37 @@ class SymbolChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """One snapshot of an account. `realized_pnl` (before fees) and `fees` are of the day so far; `drawdown_percent` is
+    from the highest equity that was ever seen.
+    """
+
+    account: str
+    taken_at: datetime
+    balance: Decimal
+    equity: Decimal
+    exposure: Decimal
+    open_positions: int
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+    fees: Decimal
+    drawdown_percent: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayMetric:
+    """One figure of an account's day; a later one takes its place."""
+
+    account: str
+    day: date
+    metric: str
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One transaction. Its parts are written in the order: signals, position, orders, trades, events, alerts,
-    deliveries, facts, symbols."""
+    deliveries, facts, symbols, performance, metrics."""
 
     record_id: str
     at: datetime
@@ -166,3 +194,5 @@ class Record:
     facts: Mapping[str, object] | None = None
     symbols: tuple[SymbolChange, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
+    performance: tuple[Performance, ...] = ()
+    metrics: tuple[DayMetric, ...] = ()

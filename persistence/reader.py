@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 from domain.identity import PositionId
+from domain.judgement.performance import Day
+from persistence import performance
 from persistence.pool import ReadPool, Row
 
 _EVENT_COLUMNS = (
@@ -221,6 +223,18 @@ class Reader:
             (list(symbols),),
         )
         return {row["symbol"]: row["at"] for row in found if row["at"] is not None}
+
+    def day_of(self, account: str, day: date) -> Day:
+        """A day (UTC) of an account as far as it is written."""
+        return performance.day_of(self.pool, account, day)
+
+    def peak_equity(self, account: str) -> Decimal:
+        """The highest equity of all snapshots of an account; 0: there is none."""
+        return performance.peak_equity(self.pool, account)
+
+    def realized_before(self, account: str, at: datetime, besides: list[int]) -> Decimal:
+        """Gains less fees of an account's executions before `at`, those of the positions `besides` left out."""
+        return performance.realized_before(self.pool, account, at, besides)
 
     def fact(self, key: str) -> Any:
         """What was last written under `key`; None when nothing was."""

@@ -15,7 +15,17 @@ from domain.instrument import PositionSide
 from domain.orders import OrderIntent
 from domain.position import ledger, trailing
 from domain.position.state import Position, TrailState
-from domain.records import AlertChange, Delivery, Event, OrderChange, SignalOutcome, StoredSignal, Trade
+from domain.records import (
+    AlertChange,
+    DayMetric,
+    Delivery,
+    Event,
+    OrderChange,
+    Performance,
+    SignalOutcome,
+    StoredSignal,
+    Trade,
+)
 from persistence.codec import dump_position
 
 Row = dict[str, Any]
@@ -210,6 +220,27 @@ def signal_row(signal: StoredSignal) -> Row:
         "received_at": signal.received_at,
         "source": signal.source,
     }
+
+
+def performance_row(taken: Performance) -> Row:
+    """The row of `monitoring.performance`."""
+    return {
+        "account": taken.account,
+        "taken_at": taken.taken_at,
+        "balance": taken.balance,
+        "equity": taken.equity,
+        "exposure": taken.exposure,
+        "open_positions": taken.open_positions,
+        "realized_pnl": taken.realized_pnl,
+        "unrealized_pnl": taken.unrealized_pnl,
+        "fees": taken.fees,
+        "drawdown_percent": taken.drawdown_percent,
+    }
+
+
+def metric_row(metric: DayMetric) -> Row:
+    """The row of `monitoring.performance_metrics`."""
+    return {"account": metric.account, "day": metric.day, "metric": metric.metric, "value": metric.value}
 
 
 def outcome_row(outcome: SignalOutcome) -> Row:

@@ -53,6 +53,11 @@ _SYMBOL = (
     "symbol", "alert_enabled", "buy_alert_enabled", "sell_alert_enabled", "trade_enabled", "min_trade_usd",
     "cooldown_seconds", "leverage", "protection_overrides", "trailing_overrides",
 )  # fmt: skip
+_PERFORMANCE = (
+    "account", "taken_at", "balance", "equity", "exposure", "open_positions", "realized_pnl", "unrealized_pnl", "fees",
+    "drawdown_percent",
+)  # fmt: skip
+_METRIC = ("account", "day", "metric", "value")
 _LOG = ("record_id", "recorded_at", "duration_ms", "row_count")
 
 
@@ -150,6 +155,10 @@ STATEMENTS: Mapping[str, bytes] = MappingProxyType(
             "symbols": f"INSERT INTO monitoring.symbol_settings ({', '.join(_SYMBOL)}) SELECT {', '.join(_SYMBOL)} "
             "FROM jsonb_populate_recordset(NULL::monitoring.symbol_settings, %s::jsonb) "
             f"ON CONFLICT (symbol) DO UPDATE SET {_replace(_SYMBOL[1:])}",
+            "performance": _insert("monitoring.performance", _PERFORMANCE)
+            + " ON CONFLICT (account, taken_at) DO NOTHING",
+            "metrics": f"{_insert('monitoring.performance_metrics', _METRIC)} "
+            "ON CONFLICT (account, day, metric) DO UPDATE SET value = excluded.value",
             "log": _insert("monitoring.transaction_log", _LOG),
         }.items()
     }

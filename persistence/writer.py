@@ -182,6 +182,9 @@ def _batches(records: Sequence[Record]) -> Iterator[tuple[str, list[Row]]]:
     yield "facts", [{"key": key, "value": value} for key, value in facts.items()]
     symbols = {change.symbol: dict(change.row) for record in records for change in record.symbols}
     yield "symbols", list(symbols.values())
+    yield "performance", [rows.performance_row(taken) for record in records for taken in record.performance]
+    metrics = {(m.account, m.day, m.metric): rows.metric_row(m) for record in records for m in record.metrics}
+    yield "metrics", list(metrics.values())
 
 
 def _base(record: Record) -> str | None:
@@ -217,7 +220,8 @@ def _rounds(batch: Iterable[Row], *key: str) -> list[list[Row]]:
 
 def _size(record: Record) -> int:
     parts = (record.signals, record.orders, record.trades, record.events, record.outcomes, record.alerts)
-    rows_of_parts = sum(len(part) for part in (*parts, record.deliveries, record.symbols))
+    more = (record.deliveries, record.symbols, record.performance, record.metrics)
+    rows_of_parts = sum(len(part) for part in (*parts, *more))
     return rows_of_parts + len(record.facts or {}) + (2 if record.position else 0)
 
 

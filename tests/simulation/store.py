@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from actors.guard import patience
 from actors.taking_over import LOOK_EVERY_S
 from domain.identity import Epoch, PositionId, parse_client_id
+from domain.judgement.performance import Day
 from domain.lease import LEASE_S
 from domain.position.state import Position
 from domain.records import AlertChange, Event, OrderChange, Record, SignalOutcome, StoredSignal
@@ -183,6 +185,16 @@ class StoreReader:
         """What was last written under `key`."""
         self._access.reach(ANSWER_S)
         return self._access.database.facts.get(key)
+
+    def day_of(self, account: str, day: date) -> Day:
+        """Nothing here asks how a day was."""
+        self._access.reach(ANSWER_S)
+        return Day()
+
+    def peak_equity(self, account: str) -> Decimal:
+        """Nor how much there once was."""
+        self._access.reach(ANSWER_S)
+        return Decimal(0)
 
     def symbol_settings(self) -> list[dict[str, Any]]:
         """Nobody sets anything for single symbols here."""
