@@ -16,9 +16,11 @@ from persistence.database import DatabaseAway
 from persistence.local_book import DamagedBook, LocalBook, Memory, Tenure
 from persistence.lock import AccountLock
 from persistence.spool import Spool
+from persistence.writer import Writer
 
 # A life without the database cannot take a term: its actors count on from here, above any that an earlier life reached.
 INCARNATIONS_A_LIFE = 36**3
+SPOOL_GROUP = 200
 
 
 class NothingRemembered(Exception):
@@ -88,6 +90,20 @@ def _newest(positions: tuple[Position, ...], spool: Spool) -> tuple[Position, ..
         if held is None or (p.epoch, p.version) > (held.epoch, held.version):
             newest[p.id] = p
     return tuple(p for _, p in sorted(newest.items()) if not p.phase.final)
+
+
+def replay(spool: Spool, conninfo: str) -> None:
+    """What an earlier life could only spool belongs to the book: it is written before the book is read.
+
+    A record that the database refuses stays in the spool for the journal, which puts it aside and says so.
+    Raises DatabaseAway.
+    """
+    writer, batch = Writer(conninfo), list(spool.pending())
+    while batch:
+        group, batch = batch[:SPOOL_GROUP], batch[SPOOL_GROUP:]
+        refused = {each.record.record_id for each in writer.write(group)}
+        spool.drop([record.record_id for record in group if record.record_id not in refused])
+    writer.close()
 
 
 def last_memory(book: LocalBook) -> Memory | None:

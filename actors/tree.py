@@ -62,6 +62,7 @@ from actors.foundation import Account, Ground
 from actors.guard import ActorContext, GuardedActor
 from actors.healths import Healths
 from actors.marks import Marks
+from actors.memory import replay
 from actors.messages import Write
 from actors.owners import Owners
 from actors.recording import Recorder, log, plain_event
@@ -83,7 +84,6 @@ from domain.catalogue import EventType
 from domain.position.state import Position
 from persistence.digest import read_day
 from persistence.positions import load_open
-from persistence.writer import Writer
 
 # A stop this far from the mark is a mistake whoever decided it; a trailing-less winner's first stop may lag far behind.
 FARTHEST_STOP_PCT = Decimal(60)
@@ -94,7 +94,6 @@ GATEWAY_BACKOFF_S = 2.0
 JOURNAL_BACKOFF_S = 2.0
 # One account's exchange that does not answer at the start keeps nobody from protecting the others.
 GATEWAY_AWAITED_S = 10.0
-SPOOL_GROUP = 200
 
 
 class Tree:
@@ -132,7 +131,7 @@ class Tree:
     def start(self, unless: Callable[[], bool] | None = None) -> None:
         """Load the book, then start everybody in order, `unless` says not to. Raises StartFailedError, DatabaseAway."""
         if self._ground.remembered is None:
-            self._replay_spool()  # else the journal does, once the database may be written
+            replay(self._ground.spool, self._ground.conninfo)  # else the journal does, once the database may be written
         self._load_book()
         self._switches_written = recall_all(self._ground)
         try:
@@ -184,19 +183,6 @@ class Tree:
         self.directory.tell(messages.JOURNAL, Write(record=self.recorder.record(now, events=[told], facts=facts)))
 
     # The book.
-
-    def _replay_spool(self) -> None:
-        """What an earlier life could only spool belongs to the book: it is written before the book is read.
-
-        A record that the database refuses stays in the spool for the journal, which puts it aside and says so.
-        """
-        spool, writer = self._ground.spool, Writer(self._ground.conninfo)
-        batch = list(spool.pending())
-        while batch:
-            group, batch = batch[:SPOOL_GROUP], batch[SPOOL_GROUP:]
-            refused = {each.record.record_id for each in writer.write(group)}
-            spool.drop([record.record_id for record in group if record.record_id not in refused])
-        writer.close()
 
     def _load_book(self) -> None:
         """Everything that was open when the last process ended gets its owner back (SYSTEM D4)."""

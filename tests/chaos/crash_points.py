@@ -46,7 +46,8 @@ ORDER_PATH: Sequence[tuple[str, str, tuple[str, ...]]] = (
         ("place", "cancel", "order", "_order", "_stop_on_position"))),
     ("request", "adapters/exchange/transport.py", ("_started", "_left", "_answered")),
     ("news", "actors/account_feed.py", ("AccountFeed.receive", "AccountFeed._*")),
-    ("start", "actors/tree.py", ("Tree._replay_spool", "Tree._load_book")),
+    ("start", "actors/memory.py", ("replay",)),
+    ("start", "actors/tree.py", ("Tree._load_book",)),
     ("start", "persistence/lock.py", ("AccountLock.acquire", "AccountLock._*")),
 )  # fmt: skip
 

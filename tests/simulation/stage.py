@@ -21,6 +21,7 @@ from actors import (
     journal,
     keeper,
     market_feed,
+    memory,
     signal_feed,
     supervisor,
     tree,
@@ -71,7 +72,7 @@ def set_up(
         (journal, "Spool", aside),
         (signal_feed, "SignalClient", signals),
         (tree, "load_open", load_open),
-        (tree, "Writer", writer),
+        (memory, "Writer", writer),
         (supervisor, "random", SimpleNamespace(Random=lambda: jitter)),
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in replaced]
