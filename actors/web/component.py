@@ -127,11 +127,15 @@ class Web(Answering):
         self.report(EventType.WEB_LISTENING, {"url": url, "beyond_this_machine": open_to_all}, severity=severity)
 
     def _announce(self, url: str) -> None:
-        """Written whole or not at all."""
-        file = self._own.announce
+        """Written whole or not at all. A disk that takes nothing is told of; the page is served, and trading goes on."""
+        own, file = self._own, self._own.announce
         draft = file.with_suffix(".new")
-        draft.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
-        draft.replace(file)
+        try:
+            draft.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
+            draft.replace(file)
+        except OSError as error:
+            data = {"host": own.address.host, "port": own.address.port, "again_s": 0}
+            self.report(EventType.WEB_UNAVAILABLE, data, error=f"{file.name} is not written, {url} serves: {error}")
 
     def _look(self) -> None:
         seen = {int(p.id): (self._mark(p), _stop(p)) for p in self.wiring.owners.all()}

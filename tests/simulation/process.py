@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from actors import account_feed, gateway, market_feed, signal_feed
+from actors import account_feed, archivist, gateway, market_feed, signal_feed
 from actors.attachment import Attachment
 from actors.clock import Callback, Cancellable, SteadyTime
 from actors.foundation import Account, Ground
@@ -78,6 +78,9 @@ class SimulatedTree(Tree):
             return SimulatedClient(self._network, self._host, self._ground.clock.now)
 
         return replace(super()._gateway(account), open_client=client)
+
+    def _archivist(self) -> archivist.Wiring:
+        return replace(super()._archivist(), away_because=lambda: "no months are kept in a simulation")
 
     def _market_feed(self, account: Account) -> market_feed.Wiring:
         return replace(

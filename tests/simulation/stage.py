@@ -15,6 +15,8 @@ from pykka import _threading as pykka_threading
 
 from actors import (
     account_feed,
+    dispatch,
+    errands,
     gateway,
     guard,
     inbox,
@@ -61,6 +63,8 @@ def set_up(
     replaced: list[tuple[ModuleType | type, str, object]] = [
         (guard, "threading", threading),
         (keeper, "threading", threading),
+        (errands, "threading", threading),
+        (dispatch, "threading", threading),
         (guard, "traceback", SimpleNamespace(format_exception=_trace)),
         (vitals, "threading", threading),
         (watchdog, "threading", threading_of(scheduler, host, pace.after)),

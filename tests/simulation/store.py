@@ -49,6 +49,7 @@ class Database:
     answered: list[tuple[str, str]] = field(default_factory=list)
     alerts: dict[str, AlertChange] = field(default_factory=dict)
     sent: dict[str, datetime] = field(default_factory=dict)
+    cleared: set[str] = field(default_factory=set)
     facts: dict[str, object] = field(default_factory=dict)
     term: int = 0
     beat_at: int = 0
@@ -83,6 +84,8 @@ class Database:
                 self.alerts.setdefault(alert.alert_id, alert)
             elif alert.sent_at is not None:
                 self.sent[alert.alert_id] = alert.sent_at
+            elif alert.cleared_at is not None:
+                self.cleared.add(alert.alert_id)
         self.facts.update(record.facts or {})
 
     def highest_epoch(self) -> Epoch:
@@ -301,9 +304,33 @@ class StoreReader:
                 "severity": a.severity,
                 "type": a.type,
                 "text": a.text,
+                "position_id": a.position_id,
                 "symbol": a.symbol,
+                "order_id": a.order_id,
+                "done": [],
             }
             for a in waiting[:limit]
+        ]
+
+
+    def alerts_standing(self) -> list[dict[str, Any]]:
+        """The standing alerts that are not over."""
+        self._access.reach(ANSWER_S)
+        database = self._access.database
+        standing = [a for key, a in database.alerts.items() if a.condition and key not in database.cleared]
+        return [
+            {
+                "alert_id": a.alert_id,
+                "raised_at": a.at,
+                "severity": a.severity,
+                "text": a.text,
+                "condition": a.condition,
+                "position_id": a.position_id,
+                "symbol": a.symbol,
+                "account": a.account,
+                "acknowledged_by": None,
+            }
+            for a in standing
         ]
 
 
