@@ -127,7 +127,7 @@ class Web(Answering):
         self.report(EventType.WEB_LISTENING, {"url": url, "beyond_this_machine": open_to_all}, severity=severity)
 
     def _announce(self, url: str) -> None:
-        """Written whole or not at all. A disk that takes nothing is told of; the page is served, and trading goes on."""
+        """Written whole or not at all. A disk that takes nothing is told of; the page is served all the same."""
         own, file = self._own, self._own.announce
         draft = file.with_suffix(".new")
         try:
