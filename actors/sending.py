@@ -98,7 +98,11 @@ class Sending:
             lambda: self._wiring.lease.withheld(self._admission.deed(intent)), lambda: self._against(request, intent)
         )
         with last_look(look):
+            sent_at = self._actor.clock.monotonic()
             outcome = await self._client.place(intent)
+        if look.refusal is None:
+            took_s = self._actor.clock.monotonic() - sent_at
+            self._wiring.recorder.tally.round_trip(self._wiring.account, intent.kind.name.lower(), took_s)
         if not isinstance(outcome, Rejected):
             return outcome
         if look.refusal is None:

@@ -36,6 +36,7 @@ def measure(folder: Path) -> dict[str, float]:
             "paper": {"demo_signals": True, "volatility": 1, "control": True},
             "entries": {"cooldown_s": 300},
             "protection": {},
+            "web": {"enabled": True, "port": 0},
         },
     )
     try:

@@ -70,6 +70,9 @@ def _service(known: Gathered) -> Iterable[Figure]:
     why = status["entries"]["why"] or {}
     doors = [({"account": each["name"]}, 0.0 if each["name"] in why else 1.0) for each in status["accounts"]]
     yield _gauge("entries_open", "1 while an account takes entries.", doors)
+    fired = {each["account"] for each in status["kill_switch"] or ()}
+    switches = [({"account": each["name"]}, float(each["name"] in fired)) for each in status["accounts"]]
+    yield _gauge("kill_switch", "1 while it is in force: all is closed, nothing enters until it is reset.", switches)
     if known.spooled is not None:
         yield _gauge("journal_spooled_records", "Records that wait for the database on disk.", [({}, known.spooled)])
     if known.outbox is not None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from adapters.exchange.interface import Balance, Candle, MarkPrice, WalletReport
+from adapters.exchange.resolution import resolved
 from adapters.exchange.rows import (
     ZERO,
     Row,
@@ -28,7 +29,7 @@ from adapters.exchange.rows import (
 )
 from domain.entries.situation import Quote
 from domain.instrument import Instrument, PositionSide
-from domain.orders import Fill, OrderReport, OrderStatus, PositionReport, Source, resolve_status
+from domain.orders import Fill, OrderReport, OrderStatus, PositionReport, Source
 
 # VENUES E. What is not listed is UNKNOWN, and then the executed quantity decides.
 ORDER_STATUS: Mapping[str, OrderStatus] = {
@@ -128,13 +129,14 @@ def instrument(row: Row) -> Instrument:
 def order(row: Row, source: Source) -> OrderReport:
     """An ordinary order, from any REST reply."""
     quantity, filled = money(row, "origQty"), money(row, "executedQty")
+    status = ORDER_STATUS.get(row["status"], OrderStatus.UNKNOWN)
     return OrderReport(
         symbol=row["symbol"],
         client_id=client_id(row.get("clientOrderId")),
         exchange_id=str(row["orderId"]),
         conditional=False,
         side=side(row["side"]),
-        status=resolve_status(ORDER_STATUS.get(row["status"], OrderStatus.UNKNOWN), quantity, filled),
+        status=resolved(str(row["orderId"]), row["status"], status, quantity, filled),
         quantity=quantity,
         filled=filled,
         average_price=optional_money(row, "avgPrice"),

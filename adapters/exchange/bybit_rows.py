@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal, localcontext
 
 from adapters.exchange.interface import Balance, Candle, MarkPrice
+from adapters.exchange.resolution import resolved
 from adapters.exchange.rows import (
     ZERO,
     Row,
@@ -29,7 +30,7 @@ from adapters.exchange.rows import (
 from adapters.exchange.venue import BadReply, NoSuchOrder, attached_id
 from domain.entries.situation import Quote
 from domain.instrument import MONEY, Instrument, PositionSide, Side
-from domain.orders import Fill, OrderReport, OrderStatus, PositionReport, Source, resolve_status
+from domain.orders import Fill, OrderReport, OrderStatus, PositionReport, Source
 
 # VENUES E. What is not listed is UNKNOWN, and then the executed quantity decides.
 ORDER_STATUS: Mapping[str, OrderStatus] = {
@@ -131,13 +132,14 @@ def is_conditional(row: Row) -> bool:
 def order(row: Row, source: Source) -> OrderReport:
     """What a row says of the ordinary order, for a conditional one that which its trigger made."""
     quantity, filled = money(row, "qty"), money(row, "cumExecQty")
+    status = ORDER_STATUS.get(row["orderStatus"], OrderStatus.UNKNOWN)
     return OrderReport(
         symbol=row["symbol"],
         client_id=client_id(row.get("orderLinkId")),
         exchange_id=str(row["orderId"]),
         conditional=False,
         side=side(row["side"]),
-        status=resolve_status(ORDER_STATUS.get(row["orderStatus"], OrderStatus.UNKNOWN), quantity, filled),
+        status=resolved(str(row["orderId"]), row["orderStatus"], status, quantity, filled),
         quantity=quantity,
         filled=filled,
         average_price=optional_money(row, "avgPrice"),

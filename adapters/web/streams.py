@@ -129,14 +129,14 @@ class Streams:
         try:
             picture = await self._errands.run(self._source.picture)
             picture, news = await self._with_news(picture)
+            self._spread(picture, news)
         except NotNow as why:
             self._tell("trouble", {"reason": str(why)})
-            return
         except Exception as error:  # noqa: BLE001 - one look that failed must not end the stream of all pages
             logger.opt(exception=error).error("WEB_LOOK_FAILED error={}", type(error).__name__)
+            for page in self._pages:
+                page.behind = True
             self._tell("trouble", {"reason": f"looking failed: {type(error).__name__}; the log has it whole"})
-            return
-        self._spread(picture, news)
 
     async def _with_news(self, picture: Plain) -> tuple[Plain, list[Any]]:
         """What is known from memory is shown, database or not."""

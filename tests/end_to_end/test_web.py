@@ -78,6 +78,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebService]:
         "HOLDFAST_ACCOUNTS__MAIN__SECRET": SECRET,
         "HOLDFAST_SIGNALS__TOKEN": TOKEN,
         "DEBUG_TRADING": "1",
+        "HOLDFAST_LOG__LEVEL": "DEBUG",
     }
     with running(tmp_path_factory.mktemp("web"), overrides, planted) as service:
         site = WebService(service)
@@ -220,6 +221,38 @@ def test_no_planted_key_stands_in_any_sink(web: WebService, opened: dict[str, An
     assert "the venue said: bad *** and ***" in sinks["/api/events?limit=1000"]
     found = {name: key for name, text in sinks.items() for key in PLANTED if key in text}
     assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("tag", "keys"),
+    [
+        ("RUN_START", "run_id pid host cycle"),
+        ("RUN_END", "cycle"),
+        ("GUARD cooldown_passed", "symbol"),
+        ("ORDER_PLACED", "side symbol order_id"),
+        ("ORDER_FILLED", "side symbol order_id"),
+        ("SLTP_PLACED", "symbol order_id sl_order_id"),
+        ("[UNPROTECTED_POSITION]", "symbol"),
+        ("[ALERT_CONFIG]", "symbol normalized alert_enabled source"),
+        ("[STATUS_RESOLUTION]", "order status cumulative_qty resolved"),
+        ("ACTOR_CRASHED", "name epoch error"),
+        ("ACTOR_RESTARTED", "name epoch restarts"),
+    ],
+)
+def test_the_log_has_the_lines_of_interface(
+    web: WebService, opened: dict[str, Any], tag: str, keys: str
+) -> None:
+    """In the file, one JSON object a line. Rarer ones: test_signals_answered, test_incident, test_operator."""
+    web.service.ctl("symbol.get", symbol="BTCUSDT")
+    if tag.startswith("ACTOR"):
+        web.service.ctl("actors.kill", name="reconciler/main", how="exception")
+        web.service.wait_event("actor_restarted")
+    file = web.service.state_dir / "logs" / "holdfast.jsonl"
+    said = [json.loads(line)["record"]["message"] for line in file.read_text().splitlines()]
+    lines = [line for line in said if line.startswith(f"{tag} ")]
+    assert lines, f"no {tag} in the log"
+    for key in keys.split():
+        assert f" {key}=" in lines[0], (key, lines[0])
 
 
 def test_debug_trading_repeats_the_trail(web: WebService, opened: dict[str, Any]) -> None:
