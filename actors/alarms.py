@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from loguru import logger
+
 from actors import messages
 from actors.alerting_messages import Acknowledge, Happened, ShowAlarms
 from actors.directory import Directory, Unanswered, Unavailable
@@ -258,7 +260,7 @@ class Alarms(ReportingActor):
             rows, told = answer
             self._memory.read = True
             self._memory.digest_day = told or self._first_day()
-            self._take_up([_standing(row) for row in rows])
+            self._take_up([_standing(row) for row in rows if _topic(row) is not None])
         elif done.name == DIGEST:
             self._tell_day(answer)
 
@@ -339,6 +341,16 @@ def _asked(directory: Directory, name: str, question: object) -> Any:
         return directory.ask(name, question, ANSWER_S)
     except (Unavailable, Unanswered):
         return None
+
+
+def _topic(row: Mapping[str, Any]) -> Topic | None:
+    """What the alert of a row is about; None: a newer program knows, we do not."""
+    topic = str(row["condition"]).partition(":")[0]
+    if topic in tuple(Topic):
+        return Topic(topic)
+    text = "ALERT_OF_ANOTHER_VERSION id={} condition={}: it goes on standing"
+    logger.warning(text, row["alert_id"], row["condition"])
+    return None
 
 
 def _standing(row: Mapping[str, Any]) -> Standing:

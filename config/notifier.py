@@ -7,9 +7,10 @@ A channel's address holds its key, so addresses are secrets: only from the envir
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -26,7 +27,8 @@ from config.fields import (
 )
 
 CHANNEL_NAME = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
-SHORTEST_KEY = 6
+SHORTEST_KEY, SHORTEST_PATH = 8, 16
+MAIL = ("smtp", "smtps", "mailto", "mailtos")  # where what is asked for are people
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 _TELEGRAM = re.compile(r"tgram://\d+:[\w-]{5,}/(-?\d+|@\w+)/?")
 
@@ -94,17 +96,21 @@ class Notifier(Section):
         return tuple(dict.fromkeys(part for address in addresses for part in _keys_in(address)))
 
 
-def _keys_in(address: str) -> list[str]:
-    """The address whole, its user part, and its path: what a library's error may quote of it."""
-    found = [address, address.partition("://")[2]]
+def _keys_in(address: str) -> Iterator[str]:
+    """The address whole, and what of it an error may quote: passwords, tokens, a path too long to be a word."""
+    yield address
+    yield address.partition("://")[2]
     try:
         parts = urlsplit(address)
     except ValueError:
-        return found
-    for piece in (parts.password, parts.username if parts.password else None):
-        if piece:
-            found += [piece, unquote(piece)]
-    found.append(parts.path.strip("/"))
+        return
+    pieces = [parts.password, parts.username if parts.password else None]
     if parts.scheme.lower() == "tgram":
-        found.append(parts.netloc)
-    return [piece for piece in found if len(piece) >= SHORTEST_KEY]
+        pieces.append(parts.netloc)
+    pieces += [unquote(piece) for piece in pieces if piece]
+    yield from (piece for piece in pieces if piece and len(piece) >= SHORTEST_KEY)
+    path = parts.path.strip("/")
+    if len(path) >= SHORTEST_PATH:
+        yield path
+    if parts.scheme.lower() not in MAIL:
+        yield from (value for _, value in parse_qsl(parts.query) if len(value) >= SHORTEST_KEY)

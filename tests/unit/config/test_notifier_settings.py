@@ -87,3 +87,20 @@ def test_tables_of_plain_values_are_no_sections(tmp_path: Path) -> None:
     path = file(tmp_path, '[symbols]\naliases = {BTC_USD = "BTCUSDT"}\n')
     settings = load_settings(path, {"HOLDFAST_NOTIFIER__URLS__PHONE": ADDRESS})
     assert list(settings.without_effect()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "hidden", "plain"),
+    [
+        ("slack+https://hooks.slack.com/services/T00/B00/abcdef", "services/T00/B00/abcdef", "hooks.slack.com"),
+        ("https://example.org/webhook?key=abcdefgh", "abcdefgh", "webhook"),
+        ("smtp://bot:p%40ssword@mail.example.org?from=a@example.org&to=b@example.org", "p@ssword", "a@example.org"),
+    ],
+)
+def test_of_an_address_what_may_be_a_key_is_hidden_and_no_plain_word(
+    tmp_path: Path, address: str, hidden: str, plain: str
+) -> None:
+    secrets = load_settings(file(tmp_path, ""), {"HOLDFAST_NOTIFIER__URLS__DESK": address}).secrets()
+    assert hidden in secrets
+    assert address in secrets
+    assert plain not in secrets
