@@ -15,6 +15,7 @@ from actors.control import (
     settings,
     status,
     symbols,
+    zombies,
 )
 from actors.control.answering import Answering, Wiring
 from actors.directory import Unanswered, Unavailable
@@ -83,6 +84,7 @@ METHODS: dict[str, Method] = {
     "signal.show": reading.signal,
     "signals": reading.signals,
     "reconcile": running.reconcile,
+    "zombies.scan": zombies.scan,
     "actors": reading.actors,
     "actors.kill": running.kill,
     "events": reading.events,

@@ -8,7 +8,7 @@ from actors.budget import Cost
 from actors.candle_questions import page_weight, weight_since
 from actors.messages import Perform
 from adapters.exchange.interface import Errand
-from domain.orders import Priority
+from domain.orders import OrderRef, Priority
 from domain.position.effects import AskCandles, AskFills, AskPosition, Cancel, Find, Place
 
 FUNDS = Cost(weight=5)
@@ -16,7 +16,7 @@ CHECK = Cost(weight=60, requests=7)
 UPKEEP = Cost(weight=5)
 QUOTE = Cost(weight=2)
 MARK = Cost()
-ORPHAN = Cost(Errand.CANCEL)
+SYMBOL = Cost(weight=7, requests=3)  # rows and open orders of one symbol
 _QUESTION = Cost(weight=5)
 _FILLS = Cost(weight=5, requests=2)  # executions, and on Bybit the profits of them
 _ROW = Cost()
@@ -28,6 +28,11 @@ _PAGE_OF_ORDERS = 50  # the shortest page that a venue gives
 def reading(owned: int) -> Cost:
     """A reading of the account: positions, orders of two kinds, and their further pages."""
     return Cost(weight=_READING_WEIGHT, requests=3 + owned // _PAGE_OF_ORDERS)
+
+
+def zombie(ref: OrderRef) -> Cost:
+    """The cancel of an order that is in nobody's hands."""
+    return Cost(Errand.ATTACH if ref.attached else Errand.CANCEL)
 
 
 def page(count: int) -> Cost:

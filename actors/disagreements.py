@@ -112,10 +112,6 @@ class Disagreements:
                     lasting=self._wiring.untracked == "alert" or symbol not in self._wiring.instruments,
                 )
             )
-        for orphan in found.orphans:
-            name, symbol = str(orphan.report.client_id), orphan.report.symbol
-            figures = {"order_id": name}
-            listed.append(Finding(kind=Kind.ORPHAN, key=orphan.key, symbol=symbol, shown=name, figures=figures))
         for position_id in found.unseen:
             owner = self._wiring.owners.state(position_id)
             symbol = "" if owner is None else owner.symbol

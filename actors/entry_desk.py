@@ -55,6 +55,7 @@ from actors.signal_answers import SignalAnswers
 from actors.switch_messages import CloseStranger
 from actors.volatility import Volatility
 from actors.wave_desk import Market, WaveDesk
+from actors.zombie_messages import PositionOver
 from domain.catalogue import EventType
 from domain.entries.signal import Action, Signal, UnsupportedAction
 from domain.entries.situation import Refusal
@@ -372,6 +373,9 @@ class EntryDesk(ReportingActor):
             left = position.reported.quantity * position.side.sign
             self._wiring.owners.show_foreign(place, left)
             self.tell(messages.reconciler(account), ReconcileNow(reason="a stranger's position"))
+        if position.phase in (Phase.CLOSED, Phase.ROLLED_BACK, Phase.LIQUIDATED):
+            over = PositionOver(symbol=symbol, side=place.side, reason=position.phase.value)
+            self.tell(messages.reconciler(account), over)
         self._go_on()  # a spare may move up
 
 

@@ -33,7 +33,6 @@ from actors.messages import (
     AskQuote,
     AskSnapshot,
     AskTradedCandles,
-    CancelOrphan,
     Claim,
     DatabaseIs,
     Disown,
@@ -50,13 +49,13 @@ from actors.reporting import ReportingActor
 from actors.sending import Sending
 from actors.turns import WAITING, Turns
 from actors.upkeep import Upkeep
+from actors.zombie_messages import AskSymbol, CancelZombie
+from actors.zombie_requests import ZombieRequests
 from adapters.exchange.interface import VenueFailure
-from adapters.exchange.transport import last_look
 from domain.catalogue import EventType
 from domain.entries.funds import Funds
 from domain.identity import ClientOrderId
 from domain.instrument import Instrument
-from domain.lease import Deed
 from domain.orders import (
     Answer,
     CancelOutcome,
@@ -155,6 +154,7 @@ class RequestDesk:
         )
         self._waiting = Waiting(lambda work, cost: self._queue(Priority.QUERY, work, cost))
         self._questions = Questions(wiring, self._client, actor.clock.now, self._venue_failed)
+        self._zombies = ZombieRequests(wiring, self._client, actor, self._venue_failed)
         self._candles_asked = CandleQuestions(wiring.account, self._client, actor, self._venue_failed)
 
     async def connect(self) -> dict[str, Instrument]:
@@ -209,14 +209,20 @@ class RequestDesk:
                 self._queue(Priority.ENTRY, lambda: self._quote(message), costs.QUOTE)
             case AskTradedCandles(count=count):
                 self._queue(Priority.QUERY, lambda: self._candles_asked.traded(message), costs.page(count))
-            case CancelOrphan(ref=ref):
-                self._queue(Priority.QUERY, lambda: self._cancel_orphan(ref), costs.ORPHAN)
+            case AskSymbol() | CancelZombie():
+                self._hunt(message)
             case DatabaseIs(up=up):
                 self._admission.close_entries("database", None if up else "the database cannot be reached")
             case LockIs(held=held, reason=reason):
                 self._admission.close_entries("lock", None if held else reason)
             case _:
                 logger.error("GATEWAY_UNKNOWN_MESSAGE type={}", type(message).__name__)
+
+    def _hunt(self, message: AskSymbol | CancelZombie) -> None:
+        if isinstance(message, AskSymbol):
+            self._waiting.add(("symbol", message.symbol), lambda: self._zombies.read(message), costs.SYMBOL)
+        else:
+            self._queue(Priority.QUERY, lambda: self._zombies.cancel(message), costs.zombie(message.ref))
 
     def _queue(self, priority: Priority, work: Callable[[], Coroutine[Any, Any, None]], cost: Cost) -> None:
         self._turns.queue(priority, partial(self._heeded, work), cost)
@@ -337,15 +343,6 @@ class RequestDesk:
             return
         funds = Funds(wallet=balance.wallet, equity=balance.total, free=balance.free, read_at=read_at)
         self._wiring.standing.funds_read(funds)
-
-    async def _cancel_orphan(self, ref: OrderRef) -> None:
-        lease = self._wiring.lease
-        if self._wiring.dry_run or self._actor.fenced or await lease.renewed(Deed.UPKEEP) is not None:
-            return
-        with last_look(lambda: lease.withheld(Deed.UPKEEP)):
-            outcome = await self._client.cancel(ref)
-        data = {"order_id": ref.client_id, "result": outcome.result.value, "error": outcome.text or None}
-        self._actor.report(EventType.ORPHAN_CANCELLED, data, symbol=ref.symbol)
 
     # Answers.
 

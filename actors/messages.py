@@ -19,7 +19,7 @@ from domain.entries.situation import Quote
 from domain.identity import PositionId
 from domain.instrument import PositionSide
 from domain.market.atr import Candle
-from domain.orders import AccountSnapshot, Fence, OrderRef
+from domain.orders import AccountSnapshot, Fence
 from domain.position.effects import Effect
 from domain.position.inputs import PriceRange
 from domain.position.plan import TakeProfit
@@ -216,13 +216,6 @@ class TradedCandles:
     closed_at: datetime
     candles: tuple[Bar, ...]
     error: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelOrphan:
-    """From the reconciler to a gateway: cancel an order of ours whose position is over."""
-
-    ref: OrderRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

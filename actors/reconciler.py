@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from actors import messages
+from actors import hunt, messages
 from actors.agreement_messages import Adopt, ReconcileReport, StrangerSeen
 from actors.clock import Cancellable
 from actors.disagreements import Disagreements, Told
@@ -22,7 +22,6 @@ from actors.disagreements import Wiring as Watched
 from actors.guard import ActorContext
 from actors.messages import (
     AskSnapshot,
-    CancelOrphan,
     GatewayStarted,
     Reconciled,
     ReconcileNow,
@@ -34,9 +33,10 @@ from actors.messages import (
 from actors.reporting import ReportingActor
 from actors.switch_messages import CloseStranger, CloseStrangers
 from actors.symbol_lists import Spellings, as_spelled
-from domain.agreement.reconcile import Orphan, Untracked, compare
+from actors.zombie_messages import HuntOn, PositionOver, ScanZombies, ShowScan, SymbolRead, ZombieAnswered
+from domain.agreement.reconcile import Untracked, compare
 from domain.catalogue import EventType
-from domain.orders import AccountSnapshot, OrderRef
+from domain.orders import AccountSnapshot
 
 FIRST_LOOK_S = 1.0
 FEW_OWNERS = 17  # a reading costs the venue's weight of so many questions about one position
@@ -62,10 +62,10 @@ class Wiring(Watched):
     service runs.
     """
 
-    instance: str
     interval_s: Callable[[], float]
     exclude: Callable[[], frozenset[str]]
     spellings: Spellings
+    hunt: hunt.Wiring
     leverage: Callable[[str], int] = _nothing_set
 
 
@@ -88,6 +88,7 @@ class Reconciler(ReportingActor):
         self._newest: datetime | None = None
         self._close_strangers_until = 0.0
         self._timer: Cancellable | None = None
+        self._hunt = hunt.Hunt(self, wiring.hunt, self._look)
         self._last = ReconcileReport(account=wiring.account, cycle=0, asked_at=None, positions=0, findings=())
 
     def started(self) -> None:
@@ -109,6 +110,7 @@ class Reconciler(ReportingActor):
             case StrangerSeen(symbol=symbol):
                 self._stranger(symbol)
             case GatewayStarted():
+                self._hunt.restarted()
                 self._under_way = False
                 self._look("gateway started")
             case Tick():
@@ -116,6 +118,12 @@ class Reconciler(ReportingActor):
                 self._look(self._wanted or ("interval" if self._cycle else "start"))
             case Show():
                 return self._last
+            case ScanZombies():
+                return self._scan(message)
+            case ShowScan(number=number):
+                return self._hunt.report(number)
+            case PositionOver() | SymbolRead() | ZombieAnswered() | HuntOn():
+                self._hunt.hear(message)
             case _:
                 raise TypeError(f"{self.name}: no answer to {type(message).__name__}")
         return None
@@ -161,6 +169,13 @@ class Reconciler(ReportingActor):
     def _excluded(self) -> frozenset[str]:
         return as_spelled(self._wiring.exclude(), self._wiring.spellings.of(self._wiring.account))
 
+    def _scan(self, order: ScanZombies) -> int | None:
+        """Hunt in the next reading that begins."""
+        number = self._hunt.scan(order, self._cycle + 1)
+        if number is not None:
+            self._look("zombie scan")
+        return number
+
     def _again_after(self, seconds: float) -> None:
         self._due_at = self.clock.monotonic() + seconds
         if self._timer is not None:
@@ -169,6 +184,7 @@ class Reconciler(ReportingActor):
 
     def _failed(self, text: str) -> None:
         self._under_way = False
+        self._hunt.unread(self._cycle, text)
         self.report(EventType.RECONCILE_FAILED, {"cycle": self._cycle, "error": text})
         self._last = replace(
             self._last, cycle=self._cycle, asked_at=None, positions=0, findings=(), error=text, doubtful=True
@@ -183,21 +199,20 @@ class Reconciler(ReportingActor):
         self._under_way = False
         wiring = self._wiring
         owned = wiring.owners.all(wiring.account)
-        found = compare(snapshot, owned, wiring.instance, self._excluded(), wiring.leverage)
+        found = compare(snapshot, owned, self._excluded(), wiring.leverage)
         for position_id, view in found.views.items():
             self.tell(messages.position(position_id), view)
         for (symbol, side), quantity in found.foreign.items():
             wiring.owners.show_foreign(wiring.owners.place(wiring.account, symbol, side), quantity)
         self._date(found.untracked, snapshot.asked_at)
         told = self._disagreements.take(found)
-        unowned: dict[str, Untracked | Orphan] = {each.key: each for each in found.untracked}
-        unowned |= {each.key: each for each in found.orphans}
+        unowned = {each.key: each for each in found.untracked}
         for key in told.believed:
             if key in unowned:
                 self._act(unowned[key])
         doubtful = told.doubtful | self._too_early(snapshot)
         self.tell(messages.ENTRY_DESK, Reconciled(account=wiring.account))
-        self._finished(snapshot, len(found.views), told, doubtful)
+        self._finished(snapshot, len(found.views), told, doubtful, self._hunt.read(snapshot))
         if self._wanted is not None:
             wanted, self._wanted = self._wanted, None
             self._look(wanted)
@@ -224,18 +239,8 @@ class Reconciler(ReportingActor):
         late = [p for p in owners if p.last_activity_at is not None and p.last_activity_at >= at]
         return any(p.unread_until is not None for p in late) or sum(p.verify_wanted for p in late) > FEW_OWNERS
 
-    def _act(self, finding: Untracked | Orphan) -> None:
+    def _act(self, finding: Untracked) -> None:
         wiring = self._wiring
-        if isinstance(finding, Orphan):
-            report = finding.report
-            ref = OrderRef(
-                symbol=report.symbol,
-                client_id=report.client_id,
-                exchange_id=report.exchange_id,
-                conditional=report.conditional,
-            )
-            self.tell(messages.gateway(wiring.account), CancelOrphan(ref=ref))
-            return
         instrument = wiring.instruments.get(finding.report.symbol)
         ordered = self.clock.monotonic() < self._close_strangers_until
         if instrument is None or (wiring.untracked == "alert" and not ordered):
@@ -254,7 +259,14 @@ class Reconciler(ReportingActor):
         )
         self.tell(messages.ENTRY_DESK, adopt)
 
-    def _finished(self, snapshot: AccountSnapshot, positions: int, told: Told, doubtful: bool) -> None:
+    def _finished(
+        self,
+        snapshot: AccountSnapshot,
+        positions: int,
+        told: Told,
+        doubtful: bool,
+        zombies: tuple[Mapping[str, object], ...],
+    ) -> None:
         """The end of a cycle, with its figures."""
         took = int((snapshot.answered_at - snapshot.asked_at).total_seconds() * 1000)
         self._last = ReconcileReport(
@@ -262,7 +274,7 @@ class Reconciler(ReportingActor):
             cycle=self._cycle,
             asked_at=snapshot.asked_at,
             positions=positions,
-            findings=tuple(finding.told() for finding in told.findings),
+            findings=(*(finding.told() for finding in told.findings), *zombies),
             repairs=self._disagreements.repairs(),
             doubtful=doubtful,
             totals=self._disagreements.totals(),
@@ -275,6 +287,7 @@ class Reconciler(ReportingActor):
                 "findings": len(told.findings),
                 **({"kinds": told.kinds()} if told.findings else {}),
                 "repairs": told.repaired,
+                "zombies": len(zombies),
                 "doubtful": doubtful,
                 "took_ms": took,
             },

@@ -39,6 +39,7 @@ from actors import (
     archivist,
     entry_desk,
     gateway,
+    hunt,
     journal,
     judge,
     kill_switch,
@@ -399,7 +400,6 @@ class Tree:
         settings = self._settings
         return reconciler.Wiring(
             account=account.name,
-            instance=self._ground.instance,
             interval_s=lambda: self.ruling.in_force.now.reconciler.interval_s,
             untracked=settings.untracked_policy(account.name),
             exclude=lambda: frozenset(self.ruling.in_force.now.accounts[account.name].exclude),
@@ -409,6 +409,9 @@ class Tree:
             recorder=self.recorder,
             leverage=lambda symbol: self.ruling.symbols.leverage(account.name, symbol),
             thresholds=lambda: thresholds(self.ruling.in_force.now.reconciler),
+            hunt=hunt.wired(
+                account.name, self._ground.instance, self.owners, self.ruling, self._ground.reader.fact
+            ),
         )
 
     def _entry_desk(self) -> entry_desk.Wiring:

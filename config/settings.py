@@ -30,7 +30,6 @@ from config.fields import (
     SecondsOrOff,
     Section,
     SymbolName,
-    Unfurnished,
     Whole,
     database_url,
     http_url,
@@ -219,6 +218,14 @@ class Reconciler(Section):
     alert_recoveries: Annotated[Whole, Field(ge=0, le=10_000), HOT] = 3
 
 
+class Zombies(Section):
+    """The hunt for orders that have no position to act on."""
+
+    dry_run: Annotated[Flag, HOT] = False
+    aggressive: Annotated[Flag, HOT] = False
+    alert_over: Annotated[Whole, Field(ge=0), HOT] = 10
+
+
 class Supervision(Section):
     hang_after_s: Seconds = 2.0
     base_backoff_s: Seconds = 0.1
@@ -298,7 +305,7 @@ class Settings(Section):
     trailing: Trailing = Trailing()
     strategy: Strategy = Strategy()
     reconciler: Reconciler = Reconciler()
-    zombies: Annotated[Unfurnished, Later(comes_with="the zombie hunt")] = Unfurnished()
+    zombies: Zombies = Zombies()
     health: Health = Health()
     aging: Aging = Aging()
     risk: Risk = Risk()

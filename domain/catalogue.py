@@ -38,6 +38,7 @@ _ENDED = (
     "symbol side reason entry_price exit_price quantity realized_pnl fees net_pnl unprotected_seconds stop_updates"
 )
 _DANGERS = "stop_danger age_danger drawdown_danger volatility_danger price_danger liquidation_danger"
+_ZOMBIE = "symbol kind whose order_id client_id side position_side quantity trigger_price"
 _FELL = "name supervisor epoch restarts error"
 
 
@@ -305,8 +306,24 @@ class EventType(StrEnum):
     """Too many findings within an hour, or one that nobody puts right."""
     RECONCILE_ALARM_OVER = "reconcile_alarm_over", INFO, "why findings unrepaired symbols"
     """Book and exchange agree again."""
-    ORPHAN_CANCELLED = "orphan_cancelled", WARNING, "order_id result error"
-    """An order of ours without a position was cancelled."""
+    ZOMBIE_SCAN_STARTED = "zombie_scan_started", DEBUG, "number reason dry_run aggressive uid"
+    """A hunt for orders without a position to act on begins: an operator's, one after a close, or one for suspects."""
+    ZOMBIE_FOUND = "zombie_found", INFO, f"{_ZOMBIE} seen"
+    """An order has no position to act on; cancelled when it is seen twice."""
+    ZOMBIE_CANCELLED = "zombie_cancelled", WARNING, f"{_ZOMBIE} result error"
+    """An order that had no position to act on is gone."""
+    ZOMBIE_CANCEL_FAILED = "zombie_cancel_failed", WARNING, f"{_ZOMBIE} result error"
+    """It is still there: tried again after a pause that grows."""
+    ZOMBIE_SCAN_FINISHED = (
+        "zombie_scan_finished",
+        DEBUG,
+        "number reason orders found cancelled gone refused unknown listed kinds took_ms error",
+    )
+    """The hunt is over."""
+    ZOMBIES_MANY = "zombies_many", WARNING, "within_an_hour alert_over"
+    """More such orders than zombies.alert_over within an hour: something makes them."""
+    ZOMBIES_FEW = "zombies_few", INFO, "within_an_hour alert_over"
+    """No longer too many."""
 
     STREAM_CONNECTED = "stream_connected", INFO, "stream"
     """A stream of the exchange is up."""

@@ -118,6 +118,7 @@ class OrderRef:
     """Enough to find one order at a venue.
 
     `attached`: the stop that stands on the position of `position_side` itself; it is found by reading the position.
+    `with_profit`: the take-profit that stands there is meant as well.
     """
 
     symbol: str
@@ -126,6 +127,7 @@ class OrderRef:
     conditional: bool
     attached: bool = False
     position_side: PositionSide | None = None
+    with_profit: bool = False
 
 
 class RejectReason(StrEnum):
@@ -216,6 +218,7 @@ class PositionReport:
 
     `position_side` is None in one-way mode. `liquidation_price` None means the venue gave none. `attached_stop`: the
     trigger of the stop that stands on the position itself; 0 is the venue's word that there is none, None says nothing.
+    `attached_profit` says the same of the take-profit there.
     `changed_at`: the venue's own time of the position's last change, where its row tells; an execution newer than that
     is not in the row, however fresh the answer looks.
     """
@@ -229,6 +232,7 @@ class PositionReport:
     at: datetime
     source: Source
     attached_stop: Decimal | None = None
+    attached_profit: Decimal | None = None
     leverage: Decimal | None = None
     changed_at: datetime | None = None
 
@@ -237,7 +241,8 @@ class PositionReport:
 class AccountSnapshot:
     """One complete reading of an account: flat symbols have explicit rows in `positions`.
 
-    `asked_at` is our clock before the first request left: whatever we did later may be missing in it.
+    `asked_at` is our clock before the first request left: whatever we did later may be missing in it. A reading of one
+    symbol has this form too, and says nothing of the others.
     """
 
     account: str

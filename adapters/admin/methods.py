@@ -59,6 +59,12 @@ METHODS = (
     Method(name="signals", usage="[limit=] [symbol=] [outcome=]", line="the latest signals", positional="symbol"),
     Method(name="reconcile", usage="[account=]", line="compare with the exchange now", positional="account"),
     Method(
+        name="zombies.scan",
+        usage="[account=] [dry_run=true] [aggressive=true]",
+        line="find orders that have no position to act on and cancel them: ours, in aggressive mode anybody's",
+        positional="account",
+    ),
+    Method(
         name="events",
         usage="[since=] [limit=] [symbol=] [type=] [severity=] [position=ID] [correlation=] [--follow]",
         line="what happened, in order",

@@ -37,6 +37,20 @@ POSITION_COLUMNS = (
     ("unprotected s", "unprotected_seconds"),
     ("opened", "opened_at"),
 )
+ZOMBIE_COLUMNS = (
+    ("account", "account"),
+    ("symbol", "symbol"),
+    ("what", "kind"),
+    ("whose", "whose"),
+    ("order", "order_id"),
+    ("client id", "client_id"),
+    ("side", "side"),
+    ("position side", "position_side"),
+    ("quantity", "quantity"),
+    ("trigger", "trigger_price"),
+    ("became", "result"),
+    ("why", "error"),
+)
 ACTOR_COLUMNS = (
     ("actor", "name"),
     ("state", "state"),
@@ -149,6 +163,21 @@ def _with_way(row: Any) -> Any:
         if isinstance(each, Mapping)
     ]
     return {**row, "way": ", ".join(words) or ("log" if row.get("sent_at") else "waits")}
+
+
+def _zombies(result: object, now: datetime) -> RenderableType:
+    accounts = result.get("accounts") if isinstance(result, Mapping) else None
+    found = result.get("zombies") if isinstance(result, Mapping) else None
+    if not isinstance(accounts, list) or not isinstance(found, list):
+        return _anything(result, now)
+    lines = [
+        f"{_cell(each.get('account'), now)}: {_cell(each.get('orders'), now)} orders looked at"
+        + (f", failed: {_cell(each['error'], now)}" if each.get("error") else "")
+        + f"; so far {_words(each.get('totals'), now)}"
+        for each in accounts
+    ]
+    shown = _columns(found, ZOMBIE_COLUMNS, now) if found else Text("no zombie orders")
+    return Group(*(Text(line) for line in lines), Text(), shown)
 
 
 def _actors(result: object, now: datetime) -> RenderableType:
@@ -311,5 +340,6 @@ _RENDERERS: Mapping[str, Callable[[object, datetime], RenderableType]] = {
     "alerts": _alerts,
     "actors": _actors,
     "signals": _signals,
+    "zombies.scan": _zombies,
     "events": _events,
 }

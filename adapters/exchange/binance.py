@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import ccxt.async_support
@@ -149,9 +150,10 @@ class BinanceVenue:
             return raw.read(parse.algo, await api.fapiPrivateGetAlgoOrder(_algo_id(ref)), Source.QUERY)
         return raw.read(parse.order, await api.fapiPrivateGetOrder(_order_id(ref)), Source.QUERY)
 
-    def open_orders(self) -> Sequence[Callable[[Any], Awaitable[tuple[OrderReport, ...]]]]:
-        """Two lists: ordinary orders and conditional ones, each of all symbols."""
-        return _open_ordinary, _open_conditional
+    def open_orders(self, symbol: str | None = None) -> Sequence[Callable[[Any], Awaitable[tuple[OrderReport, ...]]]]:
+        """Two lists: ordinary orders and conditional ones, of one symbol at a fortieth of the weight of all."""
+        of = {} if symbol is None else {"symbol": symbol}
+        return partial(_open_ordinary, of), partial(_open_conditional, of)
 
     async def positions(self, api: Any, at: datetime) -> tuple[PositionReport, ...]:
         """GET /fapi/v2/positionRisk. It lists every symbol, so an empty list is a lie (LAWS S11)."""
@@ -226,13 +228,13 @@ class BinanceVenue:
         await api.fapiPrivatePostLeverage({"symbol": symbol, "leverage": leverage})
 
 
-async def _open_ordinary(api: Any) -> tuple[OrderReport, ...]:
-    rows = raw.rows(await api.fapiPrivateGetOpenOrders())
+async def _open_ordinary(of: dict[str, str], api: Any) -> tuple[OrderReport, ...]:
+    rows = raw.rows(await api.fapiPrivateGetOpenOrders(of))
     return tuple(raw.read(parse.order, row, Source.SNAPSHOT) for row in rows)
 
 
-async def _open_conditional(api: Any) -> tuple[OrderReport, ...]:
-    rows = raw.rows(await api.fapiPrivateGetOpenAlgoOrders())
+async def _open_conditional(of: dict[str, str], api: Any) -> tuple[OrderReport, ...]:
+    rows = raw.rows(await api.fapiPrivateGetOpenAlgoOrders(of))
     return tuple(raw.read(parse.algo, row, Source.SNAPSHOT) for row in rows)
 
 

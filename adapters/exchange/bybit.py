@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import ccxt.async_support
@@ -128,6 +129,8 @@ class BybitVenue:
         if ref.attached:
             position = {**_LINEAR, "symbol": ref.symbol, "positionIdx": self._index(ref.position_side)}
             request = {**position, "tpslMode": "Full", "stopLoss": _NO_STOP}
+            if ref.with_profit:
+                request["takeProfit"] = _NO_STOP
             await api.privatePostV5PositionTradingStop(request)
         else:
             await api.privatePostV5OrderCancel({**_LINEAR, "symbol": ref.symbol, **_id(ref)})
@@ -151,9 +154,9 @@ class BybitVenue:
                 return report
         raise NoSuchOrder(f"no order {_id(ref)} of {ref.symbol} is open, recent or in the history")
 
-    def open_orders(self) -> Sequence[Callable[[Any], Awaitable[tuple[OrderReport, ...]]]]:
+    def open_orders(self, symbol: str | None = None) -> Sequence[Callable[[Any], Awaitable[tuple[OrderReport, ...]]]]:
         """One list of all kinds of orders, stops on positions among them."""
-        return (_open_orders,)
+        return (partial(_open_orders, symbol),)
 
     async def positions(self, api: Any, at: datetime) -> tuple[PositionReport, ...]:
         """GET /v5/position/list of all that is open; what is flat is not in it."""
@@ -311,9 +314,10 @@ def _asked(rows: list[Row], ref: OrderRef) -> OrderReport | None:
     return report
 
 
-async def _open_orders(api: Any) -> tuple[OrderReport, ...]:
+async def _open_orders(symbol: str | None, api: Any) -> tuple[OrderReport, ...]:
     """GET /v5/order/realtime."""
-    request = {**_SETTLED, "openOnly": 0, "limit": _ORDERS_PAGE}
+    of = _SETTLED if symbol is None else {**_LINEAR, "symbol": symbol}
+    request = {**of, "openOnly": 0, "limit": _ORDERS_PAGE}
     rows = await whole_list(api.privateGetV5OrderRealtime, request, parse.listed, _order_key)
     return tuple(report for row in rows for report in read(parse.orders, row, Source.SNAPSHOT))
 

@@ -257,6 +257,7 @@ def position(row: Row, at: datetime, source: Source) -> PositionReport:
         at=at,
         source=source,
         attached_stop=optional_money(row, "stopLoss") or ZERO,
+        attached_profit=optional_money(row, "takeProfit") or ZERO,
         leverage=optional_money(row, "leverage"),
         changed_at=optional_instant(row, "updatedTime"),
     )

@@ -186,6 +186,23 @@ class CcxtTradingClient:
             orders=tuple(report for part in orders for report in part.result()),
         )
 
+    async def symbol_snapshot(self, symbol: str) -> AccountSnapshot:
+        """The rows and open orders of one symbol, asked at the same time. Raises VenueFailure if any part fails."""
+        asked_at = self._now()
+        try:
+            async with asyncio.TaskGroup() as together:
+                rows = together.create_task(self._rows_of(symbol))
+                orders = [together.create_task(self._ask(question)) for question in self._venue.open_orders(symbol)]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return AccountSnapshot(
+            account=self._access.account,
+            asked_at=asked_at,
+            answered_at=self._now(),
+            positions=rows.result(),
+            orders=tuple(report for part in orders for report in part.result()),
+        )
+
     async def position(self, symbol: str, side: PositionSide | None) -> PositionReport:
         """One position, an explicit zero row when flat; `side` counts in hedge mode only. Raises VenueFailure."""
         at = self._venue_time(self._now())

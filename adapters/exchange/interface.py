@@ -212,6 +212,10 @@ class TradingClient(Protocol):
         """
         ...
 
+    async def symbol_snapshot(self, symbol: str) -> AccountSnapshot:
+        """The same of one symbol alone: explicit rows and every open order there. Raises VenueFailure."""
+        ...
+
     async def position(self, symbol: str, side: PositionSide | None) -> PositionReport:
         """One position, an explicit zero row when flat; `side` counts in hedge mode only. Raises VenueFailure."""
         ...

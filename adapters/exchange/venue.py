@@ -116,8 +116,8 @@ class Venue(Protocol):
         """One order."""
         ...
 
-    def open_orders(self) -> Sequence[Callable[[Any], Awaitable[tuple[OrderReport, ...]]]]:
-        """The requests that together list every open order of the account."""
+    def open_orders(self, symbol: str | None = None) -> Sequence[Callable[[Any], Awaitable[tuple[OrderReport, ...]]]]:
+        """The requests that together list every open order of the account, or of one symbol of it."""
         ...
 
     async def positions(self, api: Any, at: datetime) -> tuple[PositionReport, ...]:

@@ -26,12 +26,11 @@ class Kind(StrEnum):
     COVER = "cover"
     STOP_PRICE = "stop_price"
     DOUBLED_STOP = "doubled_stop"
-    ORPHAN = "orphan"
 
 
 LOOKS = {Kind.PHANTOM: 3, Kind.UNSEEN: 3, Kind.SIDE: 3}
 """How often a finding is seen before it is believed, twice unless named: three times where ours may be gone (S11)."""
-INSISTED_ON = frozenset({Kind.PHANTOM, Kind.UNSEEN, Kind.UNTRACKED, Kind.ORPHAN})
+INSISTED_ON = frozenset({Kind.PHANTOM, Kind.UNSEEN, Kind.UNTRACKED})
 """Looked at again at once for as long as it is doubtful."""
 ONCE_MORE = frozenset(Kind) - INSISTED_ON - {Kind.SIDE}
 """Looked at once more for each new figure: its owner may have dropped the reading as older than its own last order.

@@ -7,7 +7,6 @@ is to be seen again at once before anything is done about it (DESIGN 2, 'Reconci
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -40,18 +39,6 @@ class Untracked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Orphan:
-    """An order of ours whose position is over, on a symbol where it protects nobody any more."""
-
-    report: OrderReport
-
-    @property
-    def key(self) -> str:
-        """What makes two sightings the same."""
-        return f"orphan {self.report.client_id}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """What a reading means: a view for each owner, what has none, and how each owner's book differs.
 
@@ -61,7 +48,6 @@ class Comparison:
 
     views: Mapping[PositionId, View]
     untracked: tuple[Untracked, ...]
-    orphans: tuple[Orphan, ...]
     differences: tuple[Finding, ...]
     unseen: tuple[PositionId, ...]
     foreign: Mapping[tuple[str, PositionSide | None], Decimal]
@@ -74,14 +60,12 @@ def _as_it_is(_symbol: str) -> int:
 def compare(
     snapshot: AccountSnapshot,
     owned: Iterable[Position],
-    instance: str,
     exclude: frozenset[str],
     leverage: Callable[[str], int] = _as_it_is,
 ) -> Comparison:
     """Sort what the venue shows by owner. A position without an explicit row is unseen: that proves nothing (S11).
 
-    Nothing is found on the symbols of `exclude`: neither untracked positions nor orphans. An order of ours whose
-    position is over stays while somebody else holds the symbol: it may be the stop of a released position.
+    No untracked position is found on the symbols of `exclude`.
     `leverage`: what is set before an entry on a symbol; 0: nothing, so nothing differs.
     """
     owners = list(owned)
@@ -103,11 +87,9 @@ def compare(
     foreign = {(row.symbol, row.position_side): Decimal(0) for row in snapshot.positions}
     for found in unowned:
         foreign[found.report.symbol, found.report.position_side] = found.report.quantity
-    held_by_others = {found.report.symbol for found in unowned}
     return Comparison(
         views=views,
         untracked=tuple(found for found in unowned if found.report.symbol not in exclude),
-        orphans=tuple(_orphans(snapshot, {p.id for p in owners}, instance, held_by_others | exclude)),
         differences=tuple(differences),
         unseen=tuple(unseen),
         foreign=foreign,
@@ -214,13 +196,3 @@ def _has_stop(row: PositionReport, side: PositionSide, orders: tuple[OrderReport
     size = abs(row.quantity)
     cover = sum((_cover(order, size) for order in orders if _closes(order, side, row.mark_price)), Decimal(0))
     return bool(row.attached_stop) or cover >= size
-
-
-def _orphans(
-    snapshot: AccountSnapshot, owned: set[PositionId], instance: str, untouched: AbstractSet[str]
-) -> Iterable[Orphan]:
-    for report in snapshot.orders:
-        ours = parse_client_id(report.client_id)
-        over = ours is not None and ours.instance == instance and ours.position_id not in owned
-        if over and not report.status.terminal and report.symbol not in untouched:
-            yield Orphan(report=report)

@@ -434,6 +434,28 @@ class SimulatedClient:
             orders=(*ordinary.result(), *conditional.result()),
         )
 
+    async def symbol_snapshot(self, symbol: str) -> AccountSnapshot:
+        """One symbol's row and open orders, three requests at the same time. Raises VenueFailure."""
+        asked_at = self._clock()
+        at_ms = self._stamp()
+        exchange = self._network.exchange
+        try:
+            async with asyncio.TaskGroup() as together:
+                row = together.create_task(
+                    self._ask(symbol, lambda: exchange.position(symbol, at_ms, self._lag()))
+                )
+                ordinary = together.create_task(self._ask(symbol, lambda: self._orders(conditional=False, of=symbol)))
+                conditional = together.create_task(self._ask(symbol, lambda: self._orders(conditional=True, of=symbol)))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return AccountSnapshot(
+            account=self._account,
+            asked_at=asked_at,
+            answered_at=self._clock(),
+            positions=(row.result(),),
+            orders=(*ordinary.result(), *conditional.result()),
+        )
+
     def _positions(self, at_ms: int) -> tuple[PositionReport, ...]:
         rows = self._network.exchange.positions(at_ms, self._lag())
         if self._network.faults.strikes(Fault.MISSING_ROW):
@@ -443,11 +465,11 @@ class SimulatedClient:
             raise VenueCode(-1000, 503)  # the adapter takes an empty list for a failure: it lists every symbol
         return rows
 
-    def _orders(self, *, conditional: bool) -> tuple[OrderReport, ...]:
+    def _orders(self, *, conditional: bool, of: str | None = None) -> tuple[OrderReport, ...]:
         faults = self._network.faults
         if faults.strikes(Fault.FAILED_PAGE):
             raise VenueCode(-1000, 503)
-        rows = self._network.exchange.open_orders(conditional=conditional)
+        rows = self._network.exchange.open_orders(conditional=conditional, of=of)
         return () if faults.strikes(Fault.EMPTY_LIST) else rows
 
     def _lag(self) -> int:

@@ -218,13 +218,16 @@ class SimulatedExchange:
         self._question("/fapi/v2/positionRisk", {"symbol": symbol})
         return self._position(symbol, at_ms, lag_ms, Source.QUERY)
 
-    def open_orders(self, *, conditional: bool) -> tuple[OrderReport, ...]:
-        """GET /openOrders or /openAlgoOrders."""
-        self._question("/fapi/v1/openAlgoOrders" if conditional else "/fapi/v1/openOrders", {})
+    def open_orders(self, *, conditional: bool, of: str | None = None) -> tuple[OrderReport, ...]:
+        """GET /openOrders or /openAlgoOrders, of all symbols or of one."""
+        asked = {} if of is None else {"symbol": of}
+        self._question("/fapi/v1/openAlgoOrders" if conditional else "/fapi/v1/openOrders", asked)
         book = self.engine.book
         if conditional:
-            return tuple(reports.conditional(algo, Source.SNAPSHOT) for algo in book.open_algos.values())
-        return tuple(reports.order(order, Source.SNAPSHOT) for order in book.open_orders.values())
+            algos = (algo for algo in book.open_algos.values() if of in (None, algo.symbol))
+            return tuple(reports.conditional(algo, Source.SNAPSHOT) for algo in algos)
+        orders = (order for order in book.open_orders.values() if of in (None, order.symbol))
+        return tuple(reports.order(order, Source.SNAPSHOT) for order in orders)
 
     def fills(self, symbol: str, since_ms: int) -> tuple[Fill, ...]:
         """GET /userTrades."""

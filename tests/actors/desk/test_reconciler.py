@@ -11,11 +11,10 @@ from typing import Literal
 
 import pytest
 
-from actors import messages, reconciler
+from actors import hunt, messages, reconciler
 from actors.agreement_messages import Adopt, ReconcileReport, StrangerSeen
 from actors.messages import (
     AskSnapshot,
-    CancelOrphan,
     GatewayStarted,
     Reconciled,
     ReconcileNow,
@@ -27,6 +26,8 @@ from actors.messages import (
 from actors.owners import Place
 from actors.reconciler import Reconciler, Wiring
 from actors.symbol_lists import Spellings
+from actors.zombie_messages import CancelZombie
+from config.settings import Zombies
 from domain.agreement import sightings
 from domain.catalogue import EventType
 from domain.orders import AccountSnapshot, OrderReport, PositionReport
@@ -52,12 +53,12 @@ class Account:
         self.journal = stage.ear(messages.JOURNAL)
         self.owner = stage.ear(messages.position(MINE))
         self.asked = 0
+        self.zombies = Zombies()
 
     def start(self, untracked: Policy = "adopt", exclude: frozenset[str] = frozenset(), interval_s: float = 60) -> None:
         instruments = {symbol: instrument(symbol) for symbol in ("BTCUSDT", "ETHUSDT")}
         wiring = Wiring(
             account=ACCOUNT,
-            instance="ab12",
             interval_s=lambda: interval_s,
             untracked=untracked,
             exclude=lambda: exclude,
@@ -65,6 +66,15 @@ class Account:
             spellings=Spellings({ACCOUNT: instruments}, dict),
             owners=self.stage.owners,
             recorder=self.stage.recorder,
+            hunt=hunt.Wiring(
+                account=ACCOUNT,
+                instance="ab12",
+                owners=self.stage.owners,
+                exclude=lambda: frozenset({"BTCUSDT"}) if exclude else frozenset(),
+                settings=lambda: self.zombies,
+                recall=lambda _key: None,
+                dry_run=False,
+            ),
         )
         self.stage.add(messages.reconciler(ACCOUNT), lambda context: Reconciler.start(context, wiring))
         self.stage.start()
@@ -151,7 +161,7 @@ def test_untracked_is_seen_twice_a_second_apart(account: Account, policy: Policy
     account.quiet()
     if policy == "alert":
         assert none_of(account.desk, Adopt)
-        assert none_of(account.gateway, CancelOrphan)
+        assert none_of(account.gateway, CancelZombie)
     else:
         adopt = account.desk.wait(Adopt)
         assert (adopt.close, adopt.quantity, adopt.side.value) == (policy == "close", D(2), "short")
@@ -180,20 +190,6 @@ def test_what_was_gone_the_second_time_is_forgotten(account: Account) -> None:
     assert none_of(account.desk, Adopt)
 
 
-def test_an_orphan_is_cancelled_after_two_sightings_and_again_while_it_is_there(account: Account) -> None:
-    account.start(interval_s=0.1)
-    strangers = order(None, exchange_id="77")
-    for sighting in (1, 2, 3):
-        account.expect_look(seconds=3)
-        account.show([row(quantity="0")], [order(OVER), strangers])
-        if sighting > 1:
-            account.gateway.count(CancelOrphan, sighting - 1)
-        else:
-            assert none_of(account.gateway, CancelOrphan)
-    assert {cancel.ref.exchange_id for cancel in account.gateway.of(CancelOrphan)} == {"900"}
-    assert len(account.findings()) == 2
-
-
 def test_absence_is_looked_at_three_times_and_nothing_is_done(account: Account) -> None:
     account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), owned())
     account.start()
@@ -202,7 +198,7 @@ def test_absence_is_looked_at_three_times_and_nothing_is_done(account: Account) 
         account.show([])
     assert account.findings() == [(f"unseen {MINE}", f"{n}/3") for n in (1, 2, 3)]
     assert account.owner.messages == []
-    assert none_of(account.gateway, CancelOrphan)
+    assert none_of(account.gateway, CancelZombie)
     assert none_of(account.desk, Adopt)
 
 
@@ -223,7 +219,7 @@ def test_excluded_in_any_spelling(account: Account) -> None:
         account.show([row(quantity="-2")], [order(OVER)])
     account.quiet()
     assert none_of(account.desk, Adopt)
-    assert none_of(account.gateway, CancelOrphan)
+    assert none_of(account.gateway, CancelZombie)
     assert account.stage.owners.foreign(Place(ACCOUNT, "BTCUSDT")) == -2
 
 

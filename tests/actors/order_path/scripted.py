@@ -120,6 +120,14 @@ class ScriptedClient:
         taken: AccountSnapshot = await self._do("snapshot", tuple(held), whole)
         return taken
 
+    async def symbol_snapshot(self, symbol: str) -> AccountSnapshot:
+        now = datetime.now(UTC)
+        of_one = AccountSnapshot(
+            account="main", asked_at=now, answered_at=now, positions=(flat(symbol),), orders=()
+        )
+        taken: AccountSnapshot = await self._do("symbol_snapshot", symbol, of_one)
+        return taken
+
     async def position(self, symbol: str, side: PositionSide | None) -> PositionReport:
         self.sides.append(side)
         report: PositionReport = await self._do("position", symbol, flat(symbol))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,14 @@ from actors.guard import abandon
 from actors.messages import (
     AskQuote,
     AskSnapshot,
-    CancelOrphan,
     GatewayStarted,
     QuoteHeard,
     SnapshotFailed,
     SnapshotTaken,
 )
 from actors.refs import guarded
+from actors.zombie_messages import AskSymbol, CancelZombie, SymbolRead, ZombieAnswered
 from adapters.exchange.interface import VenueFailure
-from domain.catalogue import EventType
 from domain.entries.situation import Quote
 from domain.identity import OrderKind
 from domain.instrument import PositionSide
@@ -171,11 +171,36 @@ def test_a_reading_asks_for_what_we_hold_and_a_position_for_its_own_side(bench: 
     assert bench.client.sides == [PositionSide.LONG]
 
 
-def test_an_orphan_is_cancelled_and_told(bench: Bench) -> None:
+def test_a_zombie_is_cancelled_and_its_end_told(bench: Bench) -> None:
     ref = ref_of(bench.owner.intent().client_id)
-    bench.stage.tell(NAME, CancelOrphan(ref=ref))
+    bench.stage.tell(NAME, CancelZombie(key="z", ref=ref, reply_to=messages.reconciler("main")))
     assert bench.client.wait("cancel") == [ref]
-    assert until(lambda: bench.events(EventType.ORPHAN_CANCELLED))
+    answered = bench.reconciler.wait(ZombieAnswered)
+    assert (answered.key, answered.outcome.result) == ("z", CancelResult.DONE)
+
+
+def test_nothing_is_taken_off_a_place_that_has_an_owner_by_now(bench: Bench) -> None:
+    """An entry may be filling: the stop that comes with it would be taken away (LAWS S1)."""
+    ref = replace(ref_of(bench.owner.intent().client_id), client_id=None, attached=True)
+    bench.stage.tell(NAME, CancelZombie(key="z", ref=ref, reply_to=messages.reconciler("main")))
+    assert bench.reconciler.wait(ZombieAnswered).outcome.result is CancelResult.REFUSED
+    assert bench.client.called("cancel") == []
+
+
+def test_one_symbol_is_read_and_what_fails_is_told(bench: Bench) -> None:
+    ask = AskSymbol(symbol=BTC.symbol, reply_to=messages.reconciler("main"))
+    bench.stage.tell(NAME, ask)
+    assert bench.reconciler.wait(SymbolRead).snapshot is not None
+    bench.reconciler.clear()
+
+    def refuse(_: object) -> None:
+        raise VenueFailure(RejectReason.TRANSIENT, "503", "away", certain=True)
+
+    bench.client.script["symbol_snapshot"] = refuse
+    bench.stage.tell(NAME, ask)
+    heard = bench.reconciler.wait(SymbolRead)
+    assert (heard.snapshot, heard.symbol) == (None, BTC.symbol)
+    assert "away" in (heard.error or "")
 
 
 def test_no_such_order_is_no_answer_while_it_is_still_on_its_way(bench: Bench) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from actors import messages
-from actors.messages import AskSnapshot, CancelOrphan
+from actors.messages import AskSnapshot
+from actors.zombie_messages import CancelZombie
 from domain.catalogue import EventType
 from domain.identity import Epoch, OrderKind
 from domain.lease import LEASE_S
@@ -171,9 +172,10 @@ def test_what_became_untrue_while_it_waited_is_seen(bench: Bench) -> None:
     assert bench.outcome(intent).reason is RejectReason.FENCED
 
 
-def test_an_orphan_is_left_to_whoever_has_the_account(bench: Bench, standby: bool) -> None:
+def test_a_zombie_is_left_to_whoever_has_the_account(bench: Bench, standby: bool) -> None:
     lapse(bench)
-    bench.stage.tell(NAME, CancelOrphan(ref=ref_of(bench.owner.intent().client_id)))
+    ref = ref_of(bench.owner.intent().client_id)
+    bench.stage.tell(NAME, CancelZombie(key="z", ref=ref, reply_to=messages.reconciler("main")))
     bench.settle()
     assert len(bench.client.called("cancel")) == (0 if standby else 1)
 

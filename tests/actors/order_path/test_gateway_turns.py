@@ -14,11 +14,11 @@ import pytest
 from actors import messages
 from actors.messages import (
     AskSnapshot,
-    CancelOrphan,
     DatabaseIs,
     LockIs,
     SnapshotTaken,
 )
+from actors.zombie_messages import CancelZombie, ZombieAnswered
 from adapters.exchange.interface import VenueFailure
 from domain.catalogue import EventType
 from domain.identity import OrderKind
@@ -261,8 +261,8 @@ def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
         stop = bench.owner.intent()
         bench.perform(Cancel(ref=ref_of(stop.client_id), client_id=stop.client_id))
         assert bench.position.wait(CancelHeard).outcome.result is CancelResult.REFUSED
-        bench.stage.tell(NAME, CancelOrphan(ref=ref_of(stop.client_id)))
-        bench.settle()
+        bench.stage.tell(NAME, CancelZombie(key="z", ref=ref_of(stop.client_id), reply_to=messages.reconciler("main")))
+        assert bench.reconciler.wait(ZombieAnswered).outcome.result is CancelResult.REFUSED
         assert {name for name, _ in bench.client.calls} == {"connect", "facts"}
     finally:
         bench.stop()

@@ -88,7 +88,7 @@ def order(position: int | None = MINE, instance: str = "ab12", **changes: Any) -
 def read(
     book: list[Position], rows: list[PositionReport], orders: list[OrderReport], exclude: frozenset[str] = frozenset()
 ) -> Comparison:
-    return compare(_snapshot(rows, orders), book, "ab12", exclude)
+    return compare(_snapshot(rows, orders), book, exclude)
 
 
 def _snapshot(rows: list[PositionReport], orders: list[OrderReport]) -> AccountSnapshot:
@@ -121,7 +121,7 @@ def kinds(found: Comparison) -> list[object]:
 
 def test_all_agrees() -> None:
     found = read([owned()], [row(), row("ETHUSDT", "0")], [order()])
-    assert (kinds(found), found.untracked, found.orphans, found.unseen) == ([], (), (), ())
+    assert (kinds(found), found.untracked, found.unseen) == ([], (), ())
     view = found.views[MINE]
     assert (view.report, view.orders, view.asked_at) == (row(), (order(),), NOON)
     assert found.foreign == {("BTCUSDT", None): 0, ("ETHUSDT", None): 0}
@@ -205,26 +205,6 @@ def test_untracked() -> None:
     assert found.foreign == {("BTCUSDT", None): 0, ("ETHUSDT", None): -3, ("XRPUSDT", None): 0, ("DOGEUSDT", None): 5}
 
 
-def test_orphans_are_ours_alone() -> None:
-    orders = [order(OVER, exchange_id="1"), order(None, exchange_id="2"), order(OVER, FOREIGN, exchange_id="3")]
-    found = read([], [row(quantity="0")], orders)
-    assert [orphan.report.exchange_id for orphan in found.orphans] == ["1"]
-
-
-def test_an_orphan_is_none_while_it_may_protect_somebody() -> None:
-    """A released position keeps its stop; what belonged to one that closed must not touch the next one of ours."""
-    left = order(OVER)
-    assert read([], [row()], [left]).orphans == ()
-    assert [o.report for o in read([owned()], [row()], [left]).orphans] == [left]
-    assert [o.report for o in read([], [row(quantity="0")], [left]).orphans] == [left]
-
-
-def test_excluded_symbols_and_orders_that_are_over_are_left_alone() -> None:
-    flat = [row(quantity="0")]
-    assert read([], flat, [order(OVER)], frozenset({"BTCUSDT"})).orphans == ()
-    assert read([], flat, [order(OVER, status=OrderStatus.CANCELED)]).orphans == ()
-
-
 @given(
     st.lists(st.tuples(st.sampled_from(["A", "B", "C"]), st.sampled_from(["-2", "0", "2"])), unique_by=lambda r: r[0]),
     st.sets(st.sampled_from(["A", "B", "C"])),
@@ -270,15 +250,10 @@ def test_what_strangers_hold_on_both_sides_is_kept_apart() -> None:
     assert [u.side for u in found.untracked] == [LONG, SHORT]
 
 
-def test_two_sightings_of_an_orphan_are_the_same_by_its_id() -> None:
-    (orphan,) = read([], [row(quantity="0")], [order(OVER)]).orphans
-    assert orphan.key == f"orphan {order(OVER).client_id}"
-
-
 def test_leverage_is_told_and_never_a_matter_for_repair() -> None:
     shown = replace(row(), leverage=D(20))
     (finding,) = compare(
-        _snapshot([shown], [order()]), [owned()], "ab12", frozenset(), {"BTCUSDT": 10}.__getitem__
+        _snapshot([shown], [order()]), [owned()], frozenset(), {"BTCUSDT": 10}.__getitem__
     ).differences
     assert (finding.kind.value, finding.lasting) == ("leverage", True)
     assert finding.figures == {"book": "10", "exchange": "20"}
@@ -287,7 +262,7 @@ def test_leverage_is_told_and_never_a_matter_for_repair() -> None:
 @pytest.mark.parametrize(("set_to", "shown"), [(0, D(20)), (20, D(20)), (20, None)])
 def test_leverage_that_is_not_set_or_not_shown_differs_from_nothing(set_to: int, shown: Decimal | None) -> None:
     snapshot = _snapshot([replace(row(), leverage=shown)], [order()])
-    assert compare(snapshot, [owned()], "ab12", frozenset(), lambda _: set_to).differences == ()
+    assert compare(snapshot, [owned()], frozenset(), lambda _: set_to).differences == ()
 
 
 @pytest.mark.parametrize(
