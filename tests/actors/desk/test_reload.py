@@ -140,7 +140,14 @@ def rows() -> Iterator[Row]:
         timedelta(seconds=4),
     )
     yield Row("reconciler.alert_recoveries", 4, lambda h: h.reconciler.thresholds().recoveries, 3, 4)
+    for key in ("dry_run", "aggressive"):
+        yield Row(f"zombies.{key}", True, partial(_hunt, key), False, True)
+    yield Row("zombies.alert_over", 3, partial(_hunt, "alert_over"), 10, 3)
     yield Row("log.level", "DEBUG", lambda h: _is_logged("DEBUG"), False, True)
+
+
+def _hunt(key: str, house: House) -> Any:
+    return getattr(house.reconciler.hunt.settings(), key)
 
 
 ROWS = {row.key: row for row in rows()}
