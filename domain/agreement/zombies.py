@@ -133,7 +133,8 @@ class _Symbol:
         """An order with the id of a living position that is not where that position is."""
         elsewhere = order.symbol != owner.symbol or order.position_side not in (None, owner.side)
         wrong = ours.kind is not OrderKind.ENTRY and order.side is not owner.side.closing
-        return Kind.WRONG_SIDE if elsewhere or wrong else None
+        unproved = self._proved and not self._facing(order)
+        return Kind.WRONG_SIDE if (elsewhere or wrong) and not unproved else None
 
     def _loose(self, order: OrderReport, mine: bool) -> Kind | None:
         """What an order is that no living position of ours sent."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.agreement.zombies import Kind, Rules, Zombie, find
@@ -267,6 +267,7 @@ def _cover(orders: Sequence[OrderReport], held: PositionReport) -> Decimal:
     return size if held.attached_stop else min(total, size)
 
 
+@settings(deadline=None)
 @given(
     orders=st.lists(_orders(), max_size=7, unique_by=lambda o: o.exchange_id),
     rows=_rows(),
