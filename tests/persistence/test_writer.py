@@ -304,3 +304,19 @@ def test_what_is_set_for_a_symbol_takes_the_place_of_what_was(writer: Writer, ro
     found = rows.one("SELECT * FROM monitoring.symbol_settings")
     assert (found["trade_enabled"], str(found["min_trade_usd"])) == (None, "12.50")
     assert found["trailing_overrides"] == {"callback_pct": "0.3"}
+
+
+def test_a_risk_level_has_a_row_of_its_own_beside_its_event_once(writer: Writer, rows: Any) -> None:
+    told = {"risk_level": "high", "old_level": "low", "score": "63.5", "action": "tighten", "stop_danger": "88.1"}
+    event = replace(samples.event(EventType.POSITION_RISK_CHANGED), data=told, position_id=PositionId(7))
+    whole = record("r-risk", position=samples.protected(), events=(event, samples.event(EventType.FILL)))
+    assert writer.write([whole]) == []
+    assert writer.write([whole]) == []
+    row = rows.one("SELECT * FROM monitoring.risk_events")
+    assert (row["risk_type"], row["risk_level"], row["score"], row["action"]) == (
+        "health", "high", Decimal("63.5"), "tighten",
+    )  # fmt: skip
+    assert row["details"] == {"old_level": "low", "stop_danger": "88.1"}
+    assert (row["position_id"], row["created_at"]) == (event.position_id, event.at)
+    (count,) = rows("SELECT count(*) FROM monitoring.events")
+    assert count["count"] == 2

@@ -45,7 +45,7 @@ def drawn_day(seed: int, tapes: Mapping[str, Sequence[Bar]] | None = None, hours
         at += episodes[-1].after_s + episodes[-1].trouble_s + SETTLED_S
     return Plan(
         seed=seed,
-        settings=settings(chance.choice((0, 1, 2, 3))),
+        settings=settings(chance.choice((0, 1, 2, 3)), judged=bool(seed % 2)),
         markets={symbol: _market(chance, symbol, tapes or {}, hours) for symbol in symbols},
         faults=Swarm({}, random.Random(f"faults of day {seed}")),
         wishes=(),

@@ -100,8 +100,19 @@ SLIPPAGE_PCT = ("0.02", "0.5", "0", "0.05")
 """Half the spread is 0.01 %: the narrow bounds are passed by a mark that moves while the entry is on its way."""
 
 
+JUDGED: dict[str, Any] = {
+    "health": {
+        "stop_weight": 100, "drawdown_weight": 0, "settle_s": 5, "cooldown_s": 30,
+        "on_medium": "tighten", "on_high": "reduce", "on_critical": "close",
+    },
+    "aging": {"max_age_hours": 0.5, "step_hours": 0.25, "step_pct": "0.2", "max_loss_pct": "0.5", "adopted": True},
+}  # fmt: skip
+"""Everything that is done about a risk level or an age."""
+JUDGED_SEEDS = 5
+
+
 @cache
-def settings(variant: int) -> Settings:
+def settings(variant: int, *, judged: bool = False) -> Settings:
     """Some ways to be set up: early and tight trailing so that stops move often, and the defaults."""
     trailing: list[dict[str, Any]] = [
         {"activation_pct": "0.3", "callback_pct": "0.2", "breakeven_pct": "0.2", "min_interval_s": 1.0},
@@ -118,6 +129,7 @@ def settings(variant: int) -> Settings:
             "protection": {"stop_pct": Decimal("0.6" if variant < 3 else "2")},
             "entries": {"cooldown_s": 1.0, "slippage_pct": SLIPPAGE_PCT[variant], **WAVES[variant]},
             "reconciler": {"interval_s": RECONCILE_S},
+            **(JUDGED if judged else {}),
         }
     )
 
@@ -135,7 +147,7 @@ def drawn(seed: int, tapes: Mapping[str, Sequence[Bar]] | None = None, most_faul
     volatility = chance.choice((0.02, 0.05, 0.1, 0.1, 0.2))
     return Plan(
         seed=seed,
-        settings=settings(chance.choice((0, 0, 1, 2, 3))),
+        settings=settings(chance.choice((0, 0, 1, 2, 3)), judged=seed % 8 == JUDGED_SEEDS),
         markets={symbol: _market(seed, symbol, volatility, tapes) for symbol in symbols},
         faults=faults,
         wishes=[(0.2, Wish.OPEN, symbols[0]), *wishes],
