@@ -17,7 +17,7 @@ from domain.position.inputs import AgingChanged
 from domain.position.state import CloseReason, Phase, Position
 from domain.position.turn import Turn
 
-AGAIN_S = 5
+AGAIN_S = 1  # a mark price comes each second or so
 
 
 def hear_rules(turn: Turn, heard: AgingChanged) -> None:
