@@ -30,7 +30,7 @@ from persistence.reader import Reader
 
 NAME = "web"
 LOOK_S = 1.0
-TRY_AGAIN_S = 10.0
+TRY_AGAIN_S = 5.0
 QUICKLY_S = 1.0
 HANGS_AFTER = 8
 """Looks in a row between which the server's loop has not turned once."""

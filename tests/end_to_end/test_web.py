@@ -14,8 +14,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from persistence.inspection import running_embedded
 from tests.end_to_end.command import ROOT
 from tests.end_to_end.service import Sections, ServiceProcess, running
 
@@ -184,10 +186,10 @@ def test_metrics_tell_what_happened(web: WebService, opened: dict[str, Any]) -> 
     assert found['holdfast_trailing_stops{account="main",state="trailing"}'] == 1
 
 
-def test_a_dead_web_actor_is_restarted_and_serves_again(web: WebService) -> None:
+@pytest.mark.parametrize("how", ["exception", "hang"])
+def test_a_dead_or_hung_web_actor_is_replaced_and_serves_again(web: WebService, how: str) -> None:
     before = web.url
-    web.service.ctl("actors.kill", name="web", how="exception")
-    web.service.wait_event("actor_restarted", 15)
+    web.service.ctl("actors.kill", name="web", how=how)
     web.service.wait_for(lambda: _answers(web) and web.url != before, 15, "a new server")
 
 
@@ -218,6 +220,12 @@ def test_no_planted_key_stands_in_any_sink(web: WebService, opened: dict[str, An
         if file.is_file():
             sinks[f"spool {file.name}"] = file.read_text(errors="replace")
     sinks["local book"] = (web.service.state_dir / "local.json").read_text()
+    conninfo = running_embedded(web.service.state_dir / "pg")
+    assert conninfo is not None
+    with psycopg.connect(conninfo) as conn:
+        for table in ("monitoring.events", "monitoring.alerts"):
+            sinks[table] = str(conn.execute(f"SELECT * FROM {table}").fetchall())
+    assert "the venue said: bad *** and ***" in sinks["monitoring.events"]
     assert "the venue said: bad *** and ***" in sinks["/api/events?limit=1000"]
     found = {name: key for name, text in sinks.items() for key in PLANTED if key in text}
     assert found == {}
