@@ -14,7 +14,7 @@ from domain.instrument import MONEY
 from domain.judgement.levels import Acted, Risk, RiskAction, RiskLevel
 from domain.position import ledger, trailing
 from domain.position.inputs import RiskHeard
-from domain.position.state import CloseReason, Phase, Position
+from domain.position.state import CloseReason, Phase, Position, Purpose
 from domain.position.turn import Turn
 
 _SEVERITIES = {RiskLevel.CRITICAL: Severity.ERROR, RiskLevel.EMERGENCY: Severity.CRITICAL}
@@ -84,8 +84,8 @@ def _tighten(turn: Turn, heard: RiskHeard) -> None:
     """Bring the stop nearer by a part of its distance, as if it had trailed there; never nearer than is set."""
     p = turn.position
     stop, mark = trailing.stop_in_force(p), p.mark_price
-    if stop is None or mark is None:
-        return
+    if stop is None or mark is None or stop.purpose is Purpose.FOREIGN:
+        return  # a stranger's stop stays where it is
     with localcontext(MONEY):
         nearer = stop.trigger + (mark - stop.trigger) * heard.tighten_pct / 100
     nearest = trailing.offset(p.side, mark, -p.plan.protection.nearest_stop_pct)

@@ -13,7 +13,7 @@ from domain.instrument import PositionSide
 from domain.judgement.levels import RiskAction, RiskLevel
 from domain.position.effects import Place
 from domain.position.inputs import RiskHeard, StopWanted
-from domain.position.state import CloseReason
+from domain.position.state import CloseReason, Purpose
 from persistence.codec import position_from_json, position_to_json
 from tests.unit.domain.conversation import Conversation, protected, resting
 from tests.unit.domain.samples import D
@@ -106,6 +106,14 @@ def test_tightening_loosens_nothing(talk: Conversation) -> None:
     talk.accept(talk.placed(OrderKind.STOP))
     talk.hear(risk(action=RiskAction.TIGHTEN))
     assert talk.wants(Place) == []
+    assert EventType.RISK_STOP_TIGHTENED not in talk.said()
+
+
+def test_a_strangers_stop_is_left_where_it_is(talk: Conversation) -> None:
+    (stop,) = talk.position.stops
+    talk.position = talk.position.changed(stops=(replace(stop, purpose=Purpose.FOREIGN),))
+    talk.hear(risk(action=RiskAction.TIGHTEN))
+    assert talk.position.trail.wanted is None
     assert EventType.RISK_STOP_TIGHTENED not in talk.said()
 
 
