@@ -59,6 +59,7 @@ class Round:
     log_days: int
     archived: tuple[tuple[Archive, float], ...]
     failed: tuple[str, str] | None
+    again_s: float = EVERY_S
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -108,7 +109,7 @@ class Archivist(ReportingActor):
         if done.error is not None or not isinstance(done.answer, Round):
             raise RuntimeError(f"{done.name}: {done.error or done.answer!r}") from done.error
         self._tell(done.answer)
-        self.remind_after(EVERY_S, Tick())
+        self.remind_after(done.answer.again_s, Tick())
 
     def _tell(self, seen: Round) -> None:
         if seen.made:
@@ -136,11 +137,15 @@ def look(conninfo: str, rules: Rules, now: datetime) -> Round:
     made = tuple(ensure_partitions(conninfo, now))
     forgotten = prune_log(conninfo, now, rules.log_days) if rules.log_days else 0
     archived: list[tuple[Archive, float]] = []
-    failed = None
+    failed, again_s = None, EVERY_S
     for month in due_months(conninfo, now, rules.events_months) if rules.events_months else ():
         began = time.monotonic()
         try:
             archive = archive_month(conninfo, month, rules.folder)
+        except DatabaseAway as away:  # or somebody reads for so long that the table cannot be dropped now
+            logger.info("ARCHIVIST_WAITS month={} error={!r}", month, str(away))
+            again_s = AGAIN_S
+            break
         except (NotArchived, ArchiveDamaged, OSError) as error:
             failed = (month, f"{type(error).__name__}: {error}")
             break
@@ -148,5 +153,10 @@ def look(conninfo: str, rules: Rules, now: datetime) -> Round:
             break  # another process is at it
         archived.append((archive, time.monotonic() - began))
     return Round(
-        made=made, forgotten=forgotten, log_days=rules.log_days, archived=tuple(archived), failed=failed
+        made=made,
+        forgotten=forgotten,
+        log_days=rules.log_days,
+        archived=tuple(archived),
+        failed=failed,
+        again_s=again_s,
     )

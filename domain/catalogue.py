@@ -339,7 +339,7 @@ class EventType(StrEnum):
     """An old month of events went to a file and left the database."""
     ARCHIVE_FAILED = "archive_failed", WARNING, "month error"
     """A month of events could not be archived; it stays in the database and is tried again."""
-    RECORDS_FORGOTTEN = "records_forgotten", INFO, "rows older_than_days"
+    RECORDS_FORGOTTEN = "records_forgotten", DEBUG, "rows older_than_days"
     """It is known no longer which records were written so long ago (`monitoring.transaction_log`)."""
     RECORD_POISONED = "record_poisoned", CRITICAL, "record error waiting lost unkept"
     """A record cannot be written at all."""
