@@ -92,10 +92,6 @@ class SimulatedTree(Tree):
             super()._account_feed(account), open_stream=lambda: SimulatedAccount(self._network, self._host)
         )
 
-    def _archivist(self) -> archivist.Wiring:
-        # Its looks are errands on real threads at a real database: here it only waits.
-        return replace(super()._archivist(), away_because=lambda: "no months are kept here")
-
     def _signal_feed(self) -> signal_feed.Wiring | None:
         return super()._signal_feed()
 

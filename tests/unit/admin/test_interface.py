@@ -11,9 +11,9 @@ from adapters.admin.methods import method_of
 NAMES = (
     "status", "positions", "position.show", "position.close", "position.set_stop", "position.set_trailing",
     "position.release", "position.open", "close_all", "entries.pause", "entries.resume", "kill_switch.arm",
-    "kill_switch.confirm", "kill_switch.reset", "signal.show", "signals", "reconcile", "actors", "actors.kill",
-    "events", "events.follow", "alerts", "alerts.ack", "notify.test", "symbol.get", "symbol.set", "alerts_audit",
-    "settings.reload", "log.level", "report", "shutdown",
+    "kill_switch.confirm", "kill_switch.reset", "signal.show", "signals", "reconcile", "zombies.scan", "actors",
+    "actors.kill", "events", "events.follow", "alerts", "alerts.ack", "notify.test", "symbol.get", "symbol.set",
+    "alerts_audit", "settings.reload", "log.level", "report", "shutdown",
 )  # fmt: skip
 PARAMETERS = {
     "positions": ("account", "symbol", "all"),
@@ -24,6 +24,7 @@ PARAMETERS = {
     "entries.pause": ("account", "reason"),
     "entries.resume": ("account", "reason"),
     "reconcile": ("account",),
+    "zombies.scan": ("dry_run", "aggressive"),
     "actors.kill": ("how",),
     "events": ("since", "limit", "symbol", "type", "severity", "position", "correlation"),
     "events.follow": ("since", "limit", "symbol", "type", "severity", "position", "correlation"),
