@@ -2,7 +2,7 @@
 
 On the gateway's event loop. Rules of this file: a price is as old as the older of two ages, since we heard it and since
 the venue said it, so that a backlog of frames after a pause counts as old; an answer is as old as its question. Only
-one question a symbol is under way; nobody waits for it longer than `WITHIN_S`.
+one question a symbol is under way; nobody waits for it longer than `WITHIN_S`, an entry than `ENTRY_WITHIN_S`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from actors.marks import Mark, Marks
 from adapters.exchange.interface import TradingClient, VenueFailure
 
 WITHIN_S = 0.5
-FRESH_S = 1.5
-"""Both venues repeat a price each second. With the order's way this is less than the two seconds of S13's judge."""
+FRESH_S = ENTRY_WITHIN_S = 1.5
+"""Both venues repeat a price each second. With the order's way this is less than the two seconds of S13's judge.
+An entry waits that long for an answer: nothing is open yet, and an older answer is of no use.
+"""
 
 
 class MarkQuestions:
@@ -50,18 +52,18 @@ class MarkQuestions:
         known = (self._marks.get(self._account, symbol), self._answers.get(symbol))
         return self.fresh(symbol) or max((m for m in known if m is not None), key=lambda m: m.at, default=None)
 
-    async def ask(self, symbol: str) -> None:
+    async def ask(self, symbol: str, within_s: float = WITHIN_S) -> None:
         """Have a price asked for, for a moment only; an answer that comes later is taken for as old as it is."""
         question = self._asking.get(symbol)
         if question is None:
             question = self._asking[symbol] = asyncio.get_running_loop().create_task(self._question(symbol))
-        await asyncio.wait((question,), timeout=WITHIN_S)
+        await asyncio.wait((question,), timeout=within_s)
         if self._asking.get(symbol) is question:
             del self._asking[symbol]
         if question.done():
             question.result()  # an error of ours is its asker's
         else:
-            late = f"no answer within {WITHIN_S} s"
+            late = f"no answer within {within_s} s"
             logger.warning("MARK_UNKNOWN account={} symbol={} error={!r}", self._account, symbol, late)
 
     async def _question(self, symbol: str) -> None:

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable
 
 from actors.admission import Admission, Wiring
-from actors.mark_questions import MarkQuestions
+from actors.mark_questions import ENTRY_WITHIN_S, WITHIN_S, MarkQuestions
 from actors.messages import Perform
 from actors.reporting import ReportingActor
 from actors.ticket import Ticket
@@ -75,7 +75,7 @@ class Sending:
         refusal = admission.barred(request, intent)
         if refusal is None:
             if admission.mark_wanted(request, intent):
-                await self._marks.ask(intent.symbol)
+                await self._marks.ask(intent.symbol, ENTRY_WITHIN_S if entry else WITHIN_S)
             refusal = self._against(request, intent)
         if refusal is None and entry:
             refusal = await admission.held_back(request, intent) or await self._prepared(intent)

@@ -6,6 +6,7 @@ wrong side of the market (LAWS S13); or a first stop waits for a question (S1).
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -133,6 +134,17 @@ def test_an_entry_with_its_stop_is_judged_by_a_new_price(bench: Bench) -> None:
     assert isinstance(refused, Rejected)
     assert "wrong side of the mark price" in refused.text
     assert bench.sent() == []
+
+
+def test_an_entry_waits_longer_for_a_price(bench: Bench) -> None:
+    """A venue that is slow for a moment costs no entry, as long as nothing of it is open."""
+
+    async def slow(_: object) -> None:
+        await asyncio.sleep(2 * WITHIN_S)
+
+    aged(bench, MARK, heard_s=OLD_S, said_s=OLD_S)
+    bench.client.script["mark"] = slow
+    assert isinstance(bench.outcome(bench.place(OrderKind.ENTRY, attached_stop=MARK - 1_000)), Accepted)
 
 
 class Late:
