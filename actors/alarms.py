@@ -28,6 +28,7 @@ from actors.owners import Owners
 from actors.recording import Recorder, log, plain_event
 from actors.reporting import ReportingActor
 from config.in_force import SettingsInForce
+from config.notifier import Notifier as NotifierSettings
 from domain.alerting.digest import Day, due, words
 from domain.alerting.evidence import URGENT, AccountSight, Evidence, Feed, Limits, Sight
 from domain.alerting.standing import Board, Condition, News, Standing, Topic, What, step
@@ -131,14 +132,7 @@ class Alarms(ReportingActor):
     def _look(self) -> None:
         now = self.clock.now()
         settings = self._wiring.in_force.now.notifier
-        limits = Limits(
-            unprotected_s=settings.unprotected_s,
-            opening_success_pct=settings.opening_success_pct,
-            signal_feed_s=settings.signal_feed_minutes * 60,
-            stream_down_s=settings.stream_down_s,
-            database_down_s=settings.database_down_s,
-            balance_low=settings.balance_low_usd,
-        )
+        limits = limits_of(settings)
         sight, evidence = self._sight(), self._memory.evidence
         board, news = step(
             self._memory.board,
@@ -297,6 +291,18 @@ class Alarms(ReportingActor):
         over = tuple(AlertChange(alert_id=each.alert_id, at=now, cleared_at=now) for each in superseded)
         if over:
             self.tell(messages.JOURNAL, Write(record=self.recorder.record(now, alerts=over)))
+
+
+def limits_of(settings: NotifierSettings) -> Limits:
+    """From where on something is worth an alert, as set now."""
+    return Limits(
+        unprotected_s=settings.unprotected_s,
+        opening_success_pct=settings.opening_success_pct,
+        signal_feed_s=settings.signal_feed_minutes * 60,
+        stream_down_s=settings.stream_down_s,
+        database_down_s=settings.database_down_s,
+        balance_low=settings.balance_low_usd,
+    )
 
 
 def _key(standing: Standing) -> str:

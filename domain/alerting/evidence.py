@@ -30,6 +30,8 @@ HEARD = frozenset(
         EventType.ACTOR_STEADY,
         EventType.GROUP_ESCALATED,
         EventType.GROUP_STEADY,
+        EventType.ZOMBIES_MANY,
+        EventType.ZOMBIES_FEW,
     }
 )
 """The events that this file goes by: rare ones, so that moves of stops do not pass here."""
@@ -48,7 +50,7 @@ FEWEST_OPENINGS = 6
 CALMER_PCT = 10
 BALANCE_CALM_PCT = 110
 _MARGIN = Decimal(BALANCE_CALM_PCT) / 100
-_FROM_EVENTS = frozenset({Topic.STOPS_REFUSED, Topic.CRASH_LOOP})
+_FROM_EVENTS = frozenset({Topic.STOPS_REFUSED, Topic.CRASH_LOOP, Topic.ZOMBIES})
 _FINDINGS = {"key_refused": Topic.CREDENTIALS, "clock_skew": Topic.CLOCK}
 
 
@@ -114,6 +116,7 @@ class Evidence:
         self._why_refused: dict[tuple[str, str], str] = {}
         self._openings: dict[int, Opening] = {}
         self._looping: dict[str, str] = {}
+        self._zombies: dict[str, str] = {}
         self._poor: set[str] = set()
         self._failing_openings = False
 
@@ -139,6 +142,12 @@ class Evidence:
             case EventType.ACTOR_STEADY | EventType.GROUP_STEADY:
                 self._looping.pop(str(event.data.get("name")), None)
                 self._ended.add(str(event.data.get("name")))
+            case EventType.ZOMBIES_MANY:
+                self._ended.discard(event.account or "")
+                self._zombies[event.account or ""] = str(event.data.get("within_an_hour"))
+            case EventType.ZOMBIES_FEW:
+                self._ended.add(event.account or "")
+                self._zombies.pop(event.account or "", None)
 
     def _opened(self, event: Event, *, good: bool) -> None:
         if event.position_id is not None:
@@ -182,6 +191,16 @@ class Evidence:
                 severity=Severity.CRITICAL,
                 text=f"{name} falls again and again: {error}",
                 told=True,
+            )
+
+        for account, number in self._zombies.items():
+            yield Condition(
+                topic=Topic.ZOMBIES,
+                subject=account,
+                severity=Severity.WARNING,
+                text=f"account {account}: {number} orders without a position within an hour",
+                told=True,
+                account=account,
             )
 
     def unknown(self, condition: Condition, sight: Sight, now: datetime) -> bool:

@@ -36,6 +36,7 @@ class Topic(StrEnum):
     CLOCK = "clock_skew"
     MAINTENANCE = "exchange_maintenance"
     KILL_SWITCH = "kill_switch"
+    ZOMBIES = "zombies"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

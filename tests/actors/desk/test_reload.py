@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ import pytest
 from loguru import logger
 
 from actors import messages
+from actors.alarms import limits_of
 from actors.foundation import Account, Ground
 from actors.messages import ReconcileNow
 from actors.strategy import wiring_of
@@ -30,6 +31,7 @@ from config.changes import changes, is_hot
 from config.fields import Section
 from config.settings import Settings
 from config.sources import Problem, SettingsError
+from domain.alerting.digest import due
 from domain.catalogue import EventType
 from domain.entries.sizing import Method
 from domain.notices import AlertFlags
@@ -144,7 +146,26 @@ def rows() -> Iterator[Row]:
     for key in ("dry_run", "aggressive"):
         yield Row(f"zombies.{key}", True, partial(_hunt, key), False, True)
     yield Row("zombies.alert_over", 3, partial(_hunt, "alert_over"), 10, 3)
+    for key, of_limits, value, before, after in (
+        ("unprotected_s", "unprotected_s", 3, 5.0, 3.0),
+        ("opening_success_pct", "opening_success_pct", 60, D(50), D(60)),
+        ("signal_feed_minutes", "signal_feed_s", 1, 3600.0, 60.0),
+        ("stream_down_s", "stream_down_s", 9, 30.0, 9.0),
+        ("database_down_s", "database_down_s", 9, 10.0, 9.0),
+        ("balance_low_usd", "balance_low", 9, D(50), D(9)),
+    ):
+        yield Row(f"notifier.{key}", value, partial(_limit, of_limits), before, after)
+    yield Row("notifier.repeat_minutes", 1, lambda h: h.tree.ruling.in_force.now.notifier.repeat_minutes, 30.0, 1.0)
+    yield Row("notifier.digest_hour", -1, _digest, date(2026, 11, 29), None)
     yield Row("log.level", "DEBUG", lambda h: _is_logged("DEBUG"), False, True)
+
+
+def _limit(name: str, house: House) -> Any:
+    return getattr(limits_of(house.tree.ruling.in_force.now.notifier), name)
+
+
+def _digest(house: House) -> date | None:
+    return due(datetime(2026, 11, 30, 12, tzinfo=UTC), house.tree.ruling.in_force.now.notifier.digest_hour, None)
 
 
 def _hunt(key: str, house: House) -> Any:

@@ -209,6 +209,18 @@ def test_a_crash_loop_is_over_when_it_is_steady_and_unknown_after_a_start(eviden
     assert not later.unknown(condition, Sight(), at(60))
 
 
+def test_zombies_over_their_threshold(evidence: Evidence) -> None:
+    evidence.hear(event(EventType.ZOMBIES_MANY, within_an_hour=11, alert_over=10))
+    (condition,) = seen(evidence)
+    assert (condition.topic, condition.subject, condition.told) == (Topic.ZOMBIES, "main", True)
+    assert "11 orders without a position" in condition.text
+    later = Evidence(NOON)
+    assert later.unknown(condition, Sight(), at(1))
+    evidence.hear(event(EventType.ZOMBIES_FEW))
+    assert topics(evidence) == []
+    assert not evidence.unknown(condition, Sight(), at(1))
+
+
 def test_switched_off(evidence: Evidence) -> None:
     off = replace(LIMITS, opening_success_pct=Decimal(0), signal_feed_s=0, balance_low=Decimal(0))
     for number in range(9):
