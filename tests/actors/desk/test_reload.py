@@ -222,7 +222,9 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         lease=cast("Any", SimpleNamespace(term=1)),
         instruments={symbol: instrument(symbol) for symbol in PRICES},
     )
-    anything: Any = SimpleNamespace(now=lambda: datetime.now(UTC), monotonic=time.monotonic, symbol_settings=list)
+    anything: Any = SimpleNamespace(
+        now=lambda: datetime.now(UTC), monotonic=time.monotonic, symbol_settings=list, fact=lambda _key: None
+    )
     ground = Ground(
         settings=settings,
         version="0",
