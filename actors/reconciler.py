@@ -81,6 +81,7 @@ class Reconciler(ReportingActor):
         self._wanted: str | None = None
         self._give_up_at = 0.0
         self._quick_looks = 0
+        self._quick_at = -SLOW_LOOK_S
         self._stranger_at = -SLOW_LOOK_S
         self._due_at = 0.0
         self._disagreements = Disagreements(self, wiring)
@@ -224,9 +225,12 @@ class Reconciler(ReportingActor):
         self._bare_since = {each.key: self._bare_since.get(each.key, at) for each in untracked if not each.covered}
 
     def _until_next(self, doubtful: bool) -> float:
-        self._quick_looks = self._quick_looks + 1 if doubtful else 0
         if not doubtful:
+            self._quick_looks = 0
             return self._wiring.interval_s()
+        now = self.clock.monotonic()
+        if now - self._quick_at >= LOOK_AGAIN_S / 2:  # several readings for other reasons in one moment are one
+            self._quick_looks, self._quick_at = self._quick_looks + 1, now
         return LOOK_AGAIN_S if self._quick_looks <= QUICK_LOOKS else SLOW_LOOK_S
 
     def _too_early(self, snapshot: AccountSnapshot) -> bool:

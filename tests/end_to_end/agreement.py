@@ -38,16 +38,20 @@ def differences(
     """Every difference between the closed positions (and all executions) of both sides, in words.
 
     `same_ids`: the timeline names executions as the wire does (Bybit's dialect makes ids of its own). `over_only`: an
-    open position may lack executions that nobody heard of; they are asked for when it is over.
+    open position may lack executions that nobody heard of; they are asked for when it is over. An adopted position is
+    left out: what its human did before is in no book of ours.
     """
     with psycopg.connect(conninfo(state_dir), row_factory=dict_row) as connection:
         found_rows = connection.execute("SELECT * FROM monitoring.positions WHERE account = %s", (account,))
         rows = {row["id"]: row for row in found_rows}
         trades = connection.execute("SELECT * FROM monitoring.trades WHERE account = %s", (account,)).fetchall()
+    adopted = {owner for owner, row in rows.items() if row["adopted"]}
+    rows = {owner: row for owner, row in rows.items() if owner not in adopted}
+    trades = [row for row in trades if row["position_id"] not in adopted]
     found: list[str] = []
     lives: dict[int, list[Life]] = {}
     for life in (*verdict.lives, *verdict.open_lives):
-        if life.owner is not None:
+        if life.owner is not None and life.owner not in adopted:
             lives.setdefault(life.owner, []).append(life)
     whole = lives
     if over_only:
