@@ -64,7 +64,9 @@ def adopted_with_his_stop(stage: Stage) -> None:
     """A human's position with a stop of his over all of it: that stays the stop, and none is placed beside it."""
     stage.service.wait_price(stage.symbol)
     mark = stage.service.mark(stage.symbol)
-    trigger = stage.service.on_tick(stage.symbol, mark * (100 - 4 * stage.sign) / 100)
+    # On the position itself there is one stop, and a looser one than ours is tightened (DESIGN 3, 'Ours is').
+    away = 1 if stage.venue.attaches else 4
+    trigger = stage.service.on_tick(stage.symbol, mark * (100 - away * stage.sign) / 100)
     quantity = by_hand(stage)
     if stage.venue.attaches:
         stage.hand("position_stop", stop_loss=str(trigger))
@@ -74,11 +76,12 @@ def adopted_with_his_stop(stage: Stage) -> None:
     owner_comes(stage, stage.side)
     shown = stage.state("ACTIVE")
     assert Decimal(shown["stop_price"]) == trigger
-    if not stage.venue.attaches:
-        stage.no_event("stop_loss_sent")
-        # It is his: it stays when the position is over, and is not ours to be cancelled.
-        stage.ask_close()
-        stage.state("CLOSED")
+    stage.no_event("stop_loss_sent")
+    # No order of ours has told the oracle that the position was adopted.
+    stage.service.operator_acts(stage.symbol)
+    stage.ask_close()
+    stage.state("CLOSED")
+    if not stage.venue.attaches:  # it is his: it stays when the position is over, and is not ours to be cancelled
         stage.service.control("cancel_all", symbol=stage.symbol)
 
 
@@ -125,7 +128,7 @@ def reduced_unheard(stage: Stage) -> None:
     opened = stage.open()
     whole = Decimal(opened["quantity"])
     part = part_of(stage, whole, Decimal("0.4"))
-    for act in (Act.ORDERS, Act.POSITIONS):
+    for act in (Act.ORDERS, Act.POSITIONS, Act.STOPS):
         stage.fault("lose", act, for_ms=6_000)
     time.sleep(0.3)  # the last frames about the entry are on their way
     stage.hand_order(opens=False, quantity=part)
@@ -202,7 +205,7 @@ def lie(command: str, *lists: str, **body: object) -> Story:
         before = stage.protected()
         sent = len(stage.service.events(type="stop_loss_sent", position=stage.id))
         for path in lists:
-            ordered = {"method": "GET", "path": path, "for_ms": 12_000, **body}
+            ordered = {"method": "GET", "path": path, "next": 4, **body}
             stage.expects(int(stage.service.exchange("POST", f"/control/{command}", ordered)["fault"]))
         stage.service.ctl("reconcile", account="main")  # waits for as many looks as a doubt takes
         stage.calm()
