@@ -111,6 +111,7 @@ def reopened_between_two_looks(stage: Stage) -> None:
     told = [*report["findings"], *report["repairs"]]
     assert any(each["symbol"] == stage.symbol for each in told), told
     stage.service.wait_for(lambda: covered(stage, less), 20, f"{stage.symbol}: {less} covered")
+    stage.calm()  # with that, the close is heard of
 
 
 def covered(stage: Stage, quantity: Decimal) -> bool:
@@ -137,6 +138,7 @@ def reduced_unheard(stage: Stage) -> None:
     assert "quantity" in kinds, report
     stage.sized(whole - part)
     stage.protected()
+    stage.calm()
 
 
 def leverage_changed(stage: Stage) -> None:
