@@ -47,6 +47,7 @@ from actors.moves import StopMove
 from actors.questions import Questions, Waiting, failed, key_of
 from actors.reporting import ReportingActor
 from actors.sending import Sending
+from actors.switch_messages import AskFunds
 from actors.turns import WAITING, Turns
 from actors.upkeep import Upkeep
 from actors.zombie_messages import AskSymbol, CancelZombie
@@ -196,11 +197,9 @@ class RequestDesk:
                         return
                 self._queue(costs.priority(message), lambda: self._perform(message), costs.of(message))
             case AskSnapshot(reply_to=reply_to):
-                cost = costs.reading(len(self._wiring.owners.all(self._wiring.account)))
-                self._waiting.add(("account", reply_to), lambda: self._snapshot(reply_to), cost)
-                if self._funds_read_at is None or self._actor.clock.monotonic() > self._funds_read_at + FUNDS_APART_S:
-                    self._funds_read_at = self._actor.clock.monotonic()
-                    self._queue(Priority.QUERY, self._read_funds, costs.FUNDS)
+                self._queue_reading(reply_to)
+            case AskFunds():
+                self._queue(Priority.QUERY, self._read_funds, costs.FUNDS)
             case AskMarkCandles(since=since):
                 cost = costs.candles_since(since, self._actor.clock.now())
                 self._queue(Priority.QUERY, lambda: self._candles_asked.mark(message), cost)
@@ -223,6 +222,14 @@ class RequestDesk:
             self._waiting.add(("symbol", message.symbol), lambda: self._zombies.read(message), costs.SYMBOL)
         else:
             self._queue(Priority.QUERY, lambda: self._zombies.cancel(message), costs.zombie(message.ref))
+
+    def _queue_reading(self, reply_to: str) -> None:
+        """The account, and now and then its money beside it."""
+        cost = costs.reading(len(self._wiring.owners.all(self._wiring.account)))
+        self._waiting.add(("account", reply_to), lambda: self._snapshot(reply_to), cost)
+        if self._funds_read_at is None or self._actor.clock.monotonic() > self._funds_read_at + FUNDS_APART_S:
+            self._funds_read_at = self._actor.clock.monotonic()
+            self._queue(Priority.QUERY, self._read_funds, costs.FUNDS)
 
     def _queue(self, priority: Priority, work: Callable[[], Coroutine[Any, Any, None]], cost: Cost) -> None:
         self._turns.queue(priority, partial(self._heeded, work), cost)

@@ -11,7 +11,7 @@ this machine's disk, written in the journal, owners told. Rules of this file:
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ from actors.clock import Cancellable
 from actors.closings import Closings
 from actors.foundation import Ground
 from actors.guard import ActorContext, patience
+from actors.loss_watch import Book as LossBook
+from actors.loss_watch import LossWatch
+from actors.marks import Marks
 from actors.messages import Show, Tick, Write
 from actors.owners import Owners
 from actors.recording import Recorder, log, plain_event
@@ -36,6 +39,7 @@ from actors.switch_messages import (
     ResetSwitch,
     SwitchRefused,
 )
+from config.in_force import SettingsInForce
 from domain.catalogue import EventType
 from domain.identity import PositionId
 from domain.judgement.kill_switch import (
@@ -49,6 +53,7 @@ from domain.judgement.kill_switch import (
     to_row,
     wrong_confirmation,
 )
+from domain.judgement.losses import Limits
 from domain.position.state import CloseReason
 
 LOOK_EVERY_S = 1.0
@@ -72,9 +77,19 @@ class Wiring:
     written: dict[str, int]
     recorder: Recorder
     dry_run: bool
+    marks: Marks
+    reader: LossBook
+    limits: Callable[[], Limits]
 
 
-def wiring_of(ground: Ground, owners: Owners, written: dict[str, int], recorder: Recorder) -> Wiring:
+def wiring_of(
+    ground: Ground,
+    owners: Owners,
+    marks: Marks,
+    in_force: SettingsInForce,
+    written: dict[str, int],
+    recorder: Recorder,
+) -> Wiring:
     """What it is given in a tree on this ground."""
     return Wiring(
         standings={account.name: account.standing for account in ground.accounts},
@@ -83,6 +98,12 @@ def wiring_of(ground: Ground, owners: Owners, written: dict[str, int], recorder:
         written=written,
         recorder=recorder,
         dry_run=ground.settings.service.dry_run,
+        marks=marks,
+        reader=ground.reader,
+        limits=lambda: Limits(
+            daily_loss_usd=in_force.now.risk.kill_switch_daily_loss_usd,
+            drawdown_pct=in_force.now.risk.kill_switch_drawdown_pct,
+        ),
     )
 
 
@@ -95,6 +116,9 @@ class KillSwitch(ReportingActor):
         self._wiring = wiring
         self._armed: Armed | None = None
         self._closings = Closings(self, wiring.owners)
+        self._losses = LossWatch(
+            self, wiring.standings, wiring.owners, wiring.marks, wiring.reader, wiring.limits
+        )
         self._flat: set[str] = set()
         self._timer: Cancellable | None = None
 
@@ -118,6 +142,7 @@ class KillSwitch(ReportingActor):
             case CloseAll():
                 return self._close_all(message)
             case Tick():
+                self._judge()
                 self._look()
             case Show():
                 return self._shown()
@@ -156,6 +181,7 @@ class KillSwitch(ReportingActor):
         for account in accounts:
             standing = self._standing(account)
             standing.kill_switch = reset(standing.kill_switch, f"uid {wanted.uid}")
+            self._losses.anew(account)
             self._tell_of(account)
         return self._shown()
 
@@ -201,6 +227,20 @@ class KillSwitch(ReportingActor):
         self._flat.discard(account)
         self._tell_of(account)
         self._look()
+
+    def _judge(self) -> None:
+        """Fire by itself where two sources agree that a limit is passed; say so where they go on to differ."""
+        for account, verdict in self._losses.look():
+            if self._standing(account).kill_switch.in_force:
+                continue
+            if verdict.doubt:
+                data = {"account": account, "cause": verdict.cause.value, **verdict.figures}
+                self.report(EventType.KILL_SWITCH_DOUBTFUL, data, account=account)
+            else:
+                self.fire(account, verdict.cause, "itself", verdict.figures)
+        fact = self._losses.to_keep()
+        if fact is not None:
+            self.tell(messages.JOURNAL, Write(record=self.recorder.record(self.clock.now(), facts=fact)))
 
     def _tell_of(self, account: str) -> None:
         """The last change: on this machine's disk first, from where it holds after a kill and without the database."""

@@ -52,6 +52,11 @@ class CloseAll:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskFunds:
+    """To a gateway: read the account's balance now; what it says is in the account's standing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloseStrangers:
     """To a reconciler: have what nobody owns adopted and closed, as the readings of the next moment find it."""
 

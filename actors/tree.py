@@ -243,7 +243,9 @@ class Tree:
         yield self._spec(messages.ENTRY_DESK, entry_desk.EntryDesk, self._entry_desk())
         for account in self._ground.accounts:
             yield from self._account_specs(account)
-        switch = kill_switch.wiring_of(self._ground, self.owners, self._switches_written, self.recorder)
+        switch = kill_switch.wiring_of(
+            self._ground, self.owners, self.marks, self.ruling.in_force, self._switches_written, self.recorder
+        )
         yield self._spec(KILL_SWITCH, kill_switch.KillSwitch, switch)
         judging = judge.Wiring(
             in_force=self.ruling.in_force, owners=self.owners, marks=self.marks, healths=self.healths

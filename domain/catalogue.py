@@ -364,6 +364,8 @@ class EventType(StrEnum):
     """Entries are closed and everything owned is being closed, until a reset."""
     KILL_SWITCH_FLAT = "kill_switch_flat", WARNING, "account after_s"
     """Nothing is left of what the kill switch had to close."""
+    KILL_SWITCH_DOUBTFUL = "kill_switch_doubtful", WARNING, "account cause ..."
+    """One of two sources alone says that a limit of the kill switch is passed: it does not fire."""
     KILL_SWITCH_RESET = "kill_switch_reset", WARNING, "account by positions"
     """An operator opened entries again."""
     OPERATOR_COMMAND = "operator_command", INFO, "method uid ..."

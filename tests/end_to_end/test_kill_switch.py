@@ -157,3 +157,27 @@ def test_close_all_leaves_strangers_alone_unless_told(service: ServiceProcess) -
         return not Decimal(service.control("state")["positions"].get("LTCUSDT", 0)) or None
 
     service.wait_for(gone, 20, "the stranger's is closed")
+
+
+def test_it_fires_by_itself_where_book_and_account_agree(tmp_path: Path) -> None:
+    """Half of the limit is lost for good, the rest stands open; before the kill -9 in between as after it."""
+    with running(tmp_path, {"risk": {"kill_switch_daily_loss_usd": 60}, "reconciler": {"interval_s": 3}}) as service:
+        first = service.open("BTCUSDT", usd="4000")
+        service.move_mark("BTCUSDT", "-1")
+        service.ctl("position.close", id=first["id"])
+        service.wait_state(first["id"], "CLOSED")
+        service.open("ETHUSDT", usd="4000")
+        assert service.ctl("status")["kill_switch"] is None
+        service.kill9()
+        service.restart()
+        service.move_mark("ETHUSDT", "-1")
+        fired = service.wait_event("kill_switch_fired", 40, severity="critical")
+        assert (fired["data"]["cause"], fired["data"]["by"]) == ("daily_loss", "itself")
+        assert all(Decimal(fired["data"][f"lost_by_{source}"]) >= 60 for source in ("book", "account"))
+        wait_flat(service)
+        assert_closed(service)
+        service.ctl("kill_switch.reset")
+        service.open("ETHUSDT", usd="500")
+        time.sleep(8)  # what was lost before the reset does not count again: nothing tells that nothing happens
+        assert len(service.events(type="kill_switch_fired")) == 1
+        judge(service)

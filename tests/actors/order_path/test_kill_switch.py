@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from actors import messages
 from actors.kill_switch import KillSwitch, Wiring
+from actors.marks import Marks
 from actors.messages import Show, Write
 from actors.standing import Standing
 from actors.switch_memory import SWITCH_FACT, recall
@@ -23,6 +26,7 @@ from actors.switch_messages import (
 )
 from domain.catalogue import EventType
 from domain.judgement.kill_switch import OFF, Cause, fired, to_row
+from domain.judgement.losses import Limits
 from domain.position.inputs import CloseWanted
 from domain.position.state import CloseReason, Position
 from tests.actors.order_path.stage import Heard, Stage, until
@@ -46,6 +50,16 @@ class Memory:
 
     def fact(self, key: str) -> Any:
         return self.facts.get(key)
+
+
+class NoReader:
+    """A database that knows nothing."""
+
+    def fact(self, key: str) -> Any:
+        return None
+
+    def realized_before(self, account: str, at: datetime, besides: list[int]) -> Decimal:
+        return Decimal(0)
 
 
 class Scene:
@@ -73,7 +87,9 @@ class Scene:
             book=self.memory,
             written=self.written,
             recorder=self.stage.recorder,
-            **{"dry_run": False, **changes},
+            marks=Marks(),
+            reader=NoReader(),
+            **{"dry_run": False, "limits": Limits, **changes},
         )
         self.stage.add(KILL_SWITCH, lambda context: KillSwitch.start(context, wiring))
         self.stage.start()
