@@ -7,7 +7,7 @@ peak or a beginning of the day that is not known hides a loss. Off by the settin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -117,6 +117,7 @@ class LossWatch:
         self._asked_at: dict[str, float] = {}
         self._kept_at = 0.0
         self._kept: Mapping[str, Any] | None = None
+        self._starts: Mapping[tuple[str, Source], tuple[date, Decimal]] = {}
 
     def look(self) -> list[tuple[str, Verdict]]:
         """Hear both sources of each account; what follows from it."""
@@ -136,11 +137,18 @@ class LossWatch:
             self._kept_at = 0.0
 
     def to_keep(self) -> Mapping[str, Any] | None:
-        """The fact, when it is time to write it and it has changed."""
+        """The fact, when it has changed and it is time to write it: at once where a day begins anew."""
         moment = self._actor.clock.monotonic()
-        if self._watches is None or moment - self._kept_at < KEEP_EVERY_S:
+        if self._watches is None:
             return None
-        self._kept_at = moment
+        starts = {
+            (name, source): (curve.day, curve.day_start)
+            for name, watch in self._watches.items()
+            for source, curve in watch.curves.items()
+        }
+        if starts == self._starts and moment - self._kept_at < KEEP_EVERY_S:
+            return None
+        self._kept_at, self._starts = moment, starts
         fact = {name: to_row(watch) for name, watch in self._watches.items()}
         if fact == self._kept:
             return None
