@@ -129,7 +129,8 @@ def reduced_unheard(stage: Stage) -> None:
     opened = stage.open()
     whole = Decimal(opened["quantity"])
     part = part_of(stage, whole, Decimal("0.4"))
-    for act in (Act.ORDERS, Act.POSITIONS, Act.STOPS):
+    told = (Act.ORDERS, Act.POSITIONS, *((Act.STOPS,) if stage.venue.attaches else ()))
+    for act in told:
         stage.fault("lose", act, for_ms=6_000)
     time.sleep(0.3)  # the last frames about the entry are on their way
     stage.hand_order(opens=False, quantity=part)
@@ -164,6 +165,7 @@ def stop_taken_again_and_again(stage: Stage) -> None:
         stage.lose_stop_by_hand()
         stage.service.wait_position(stage.id, lambda p: p["recoveries"] >= times, 20, f"{times} recoveries")  # noqa: B023
     stage.protected()
+    stage.event("stop_loss_recovered", "warning")  # the third is in the book
     said = stage.service.events(type="stop_loss_recovered", position=stage.id)
     assert [(e["data"]["what"], e["data"]["recoveries"], e["severity"]) for e in said] == [
         ("missing", 1, "info"), ("missing", 2, "info"), ("missing", 3, "warning"),
