@@ -19,7 +19,7 @@ from tests.oracle.court import GRACE_MS, Breach
 from tests.oracle.cover import MOST_UNPROTECTED_MS, SEEN_WITHIN_MS
 from tests.oracle.facts import By
 from tests.oracle.ours import identify
-from tests.oracle.reader import AlgoLine, FillLine
+from tests.oracle.reader import AlgoLine, FillLine, RequestLine
 from tests.simulation import reports
 from tests.simulation.plan import RECONCILE_S
 from tests.simulation.venue import START_MS
@@ -30,6 +30,7 @@ ACT_MS = 2_500
 ORPHAN_MS = 15_000
 CROSSING_MS = 300
 OFTEN = 4
+_MOVED_FOR = frozenset({Purpose.TRAIL, Purpose.BREAKEVEN})
 _LEFT = re.compile(
     r"cover (?P<cover>[\d.]+) of (?P<size>[\d.]+) is left"
     r"|uncovered a covered position: position (?P<s>[\d.]+), cover (?P<c>[\d.]+)"
@@ -129,10 +130,16 @@ def _absent(world: World, since: int, until: int) -> bool:
 
 
 def _blind(world: World, breach: Breach) -> bool:
+    """Without a stream a move asks for the mark first: only what protects goes out without one."""
     court = world.exchange.judge.court
     dark = ("the streams are dead", "a stream was cut")
     cut = any(0 <= breach.at - at <= GRACE_MS and why.startswith(dark) for at, _, why in court._disturbances)
-    return cut or any(since <= breach.at <= until for since, until, _ in court._absences)
+    asked = {line.params.get("clientAlgoId") for line in breach.lines if isinstance(line, RequestLine)}
+    moved = any(
+        event.type is EventType.STOP_LOSS_SENT and event.order_id in asked and event.data["purpose"] in _MOVED_FOR
+        for event in world.database.events
+    )
+    return (cut and not moved) or any(since <= breach.at <= until for since, until, _ in court._absences)
 
 
 def _unread(world: World, breach: Breach) -> bool:
