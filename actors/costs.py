@@ -17,6 +17,7 @@ UPKEEP = Cost(weight=5)
 QUOTE = Cost(weight=2)
 MARK = Cost()
 SYMBOL = Cost(weight=7, requests=3)  # rows and open orders of one symbol
+SYMBOL_ORDERS = Cost(weight=2, requests=2)
 _QUESTION = Cost(weight=5)
 _FILLS = Cost(weight=5, requests=2)  # executions, and on Bybit the profits of them
 _ROW = Cost()

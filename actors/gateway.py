@@ -219,7 +219,8 @@ class RequestDesk:
 
     def _hunt(self, message: AskSymbol | CancelZombie) -> None:
         if isinstance(message, AskSymbol):
-            self._waiting.add(("symbol", message.symbol), lambda: self._zombies.read(message), costs.SYMBOL)
+            cost = costs.SYMBOL if message.rows else costs.SYMBOL_ORDERS
+            self._waiting.add(("symbol", message.symbol, message.rows), lambda: self._zombies.read(message), cost)
         else:
             self._queue(Priority.QUERY, lambda: self._zombies.cancel(message), costs.zombie(message.ref))
 

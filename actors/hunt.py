@@ -3,8 +3,8 @@
 Every reading of the account is searched for suspects, at no cost. Rules of this file:
 - A suspicion is looked at again a second later, by a reading of its symbol alone that shows explicit rows; only what
   is there both times is cancelled. Whoever is gone by then is forgotten; what a cancel did not end is found again.
-- After each end of a position of ours its symbol is read at once. One such reading is under way at a time; where many
-  end together one of the whole account serves them all.
+- After each end of a position of ours the orders of its symbol are read at once, its rows if something is suspect. One
+  such reading is under way at a time; where many end together one of the whole account serves them all.
 - Strangers' orders are touched where the settings or the operator of this very scan say so, never else (LAWS S9).
 - Whatever is asked for gets an end: a reading or a cancel that nobody answers is given up.
 """
@@ -112,11 +112,14 @@ class _Cancel:
 
 @dataclass(slots=True, kw_only=True)
 class _Look:
-    """A reading of one symbol: due, or `asked_at` under way. `round`: the end of a position that wants it."""
+    """A reading of one symbol: due, or `asked_at` under way. `round`: the end of a position that wants it; then it is a
+    first look, at the orders alone, unless there are suspects already.
+    """
 
     due_at: float
     asked_at: float | None = None
     asked_from: datetime | None = None
+    rows: bool = True
     round: Round | None = None
 
 
@@ -242,16 +245,20 @@ class Hunt:
             look.round.asked_at, look.round.orders = snapshot.asked_at, len(snapshot.orders)
         suspects = {key: each for key, each in self._suspects.items() if each.zombie.ref.symbol == symbol}
         aggressive = self._wiring.settings().aggressive
-        found = self._find(snapshot, aggressive or any(s.round.aggressive for s in suspects.values()), proved=True)
+        found = self._find(snapshot, aggressive or any(s.round.aggressive for s in suspects.values()), proved=look.rows)
         for zombie in found:
-            suspect = suspects.pop(zombie.key, None)
-            if suspect is not None:
+            suspect = suspects.pop(zombie.key, None) if look.rows else suspects.get(zombie.key)
+            if suspect is not None and look.rows:
                 self._seen_again(suspect, zombie)
+            elif suspect is not None:
+                continue  # without rows there is no proof: the look that follows has them
             elif self._is_new(zombie.key) and (zombie.ours or aggressive):
                 self._suspect(zombie, look.round or self._begin("reading"))
-        for key, suspect in suspects.items():
+        for key, suspect in suspects.items() if look.rows else ():
             del self._suspects[key]
             suspect.round.became(key, VANISHED)
+        if suspects and not look.rows:
+            self._looks.setdefault(symbol, _Look(due_at=self._now() + LOOK_AGAIN_S))
 
     def _unread(self, symbol: str, text: str) -> None:
         """Nothing is known: what is there is found again by the next reading."""
@@ -265,6 +272,9 @@ class Hunt:
         """Whether nobody has it in hand; what is only to be listed is listed once."""
         listed = key in self._listed and self._only_lists()
         return not (key in self._suspects or key in self._cancels or listed or self._failures.pauses(key, self._now()))
+
+    def _has_suspects(self, symbol: str) -> bool:
+        return any(each.zombie.ref.symbol == symbol for each in self._suspects.values())
 
     def _only_lists(self) -> bool:
         return self._wiring.dry_run or self._wiring.settings().dry_run
@@ -390,7 +400,8 @@ class Hunt:
             _due_at, symbol = waiting.pop(0)
             self._looks[symbol].asked_at, self._looks[symbol].asked_from = now, self._actor.clock.now()
             gateway = messages.gateway(self._wiring.account)
-            self._actor.tell(gateway, AskSymbol(symbol=symbol, reply_to=self._actor.name))
+            rows = self._looks[symbol].rows = self._looks[symbol].round is None or self._has_suspects(symbol)
+            self._actor.tell(gateway, AskSymbol(symbol=symbol, reply_to=self._actor.name, rows=rows))
             under_way = True
         self._finish_rounds()
         wake = [each + ANSWER_LIMIT_S for each in self._under_way()]

@@ -13,10 +13,11 @@ from domain.orders import AccountSnapshot, CancelOutcome, OrderRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskSymbol:
-    """To a gateway: read one symbol, its rows and its open orders, for `reply_to`."""
+    """To a gateway: read one symbol, its open orders and (`rows`) its rows, for `reply_to`."""
 
     symbol: str
     reply_to: str
+    rows: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

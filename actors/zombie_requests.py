@@ -33,7 +33,8 @@ class ZombieRequests:
         """The rows and open orders of one symbol."""
         answer = SymbolRead(symbol=ask.symbol, snapshot=None)
         try:
-            answer = SymbolRead(symbol=ask.symbol, snapshot=await self._client.symbol_snapshot(ask.symbol))
+            snapshot = await self._client.symbol_snapshot(ask.symbol, rows=ask.rows)
+            answer = SymbolRead(symbol=ask.symbol, snapshot=snapshot)
         except VenueFailure as failure:
             self._note_failure(failure)
             answer = SymbolRead(symbol=ask.symbol, snapshot=None, error=str(failure))

@@ -186,12 +186,12 @@ class CcxtTradingClient:
             orders=tuple(report for part in orders for report in part.result()),
         )
 
-    async def symbol_snapshot(self, symbol: str) -> AccountSnapshot:
+    async def symbol_snapshot(self, symbol: str, *, rows: bool = True) -> AccountSnapshot:
         """The rows and open orders of one symbol, asked at the same time. Raises VenueFailure if any part fails."""
         asked_at = self._now()
         try:
             async with asyncio.TaskGroup() as together:
-                rows = together.create_task(self._rows_of(symbol))
+                shown = [together.create_task(self._rows_of(symbol))] if rows else []
                 orders = [together.create_task(self._ask(question)) for question in self._venue.open_orders(symbol)]
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
@@ -199,7 +199,7 @@ class CcxtTradingClient:
             account=self._access.account,
             asked_at=asked_at,
             answered_at=self._now(),
-            positions=rows.result(),
+            positions=tuple(row for part in shown for row in part.result()),
             orders=tuple(report for part in orders for report in part.result()),
         )
 

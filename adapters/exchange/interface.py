@@ -212,8 +212,8 @@ class TradingClient(Protocol):
         """
         ...
 
-    async def symbol_snapshot(self, symbol: str) -> AccountSnapshot:
-        """The same of one symbol alone: explicit rows and every open order there. Raises VenueFailure."""
+    async def symbol_snapshot(self, symbol: str, *, rows: bool = True) -> AccountSnapshot:
+        """The same of one symbol alone: explicit rows, if wanted, and every open order there. Raises VenueFailure."""
         ...
 
     async def position(self, symbol: str, side: PositionSide | None) -> PositionReport:

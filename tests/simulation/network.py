@@ -434,15 +434,17 @@ class SimulatedClient:
             orders=(*ordinary.result(), *conditional.result()),
         )
 
-    async def symbol_snapshot(self, symbol: str) -> AccountSnapshot:
-        """One symbol's row and open orders, three requests at the same time. Raises VenueFailure."""
+    async def symbol_snapshot(self, symbol: str, *, rows: bool = True) -> AccountSnapshot:
+        """One symbol's open orders and, if wanted, its row, asked at the same time. Raises VenueFailure."""
         asked_at = self._clock()
         at_ms = self._stamp()
         exchange = self._network.exchange
         try:
             async with asyncio.TaskGroup() as together:
-                row = together.create_task(
-                    self._ask(symbol, lambda: exchange.position(symbol, at_ms, self._lag()))
+                row = (
+                    together.create_task(self._ask(symbol, lambda: exchange.position(symbol, at_ms, self._lag())))
+                    if rows
+                    else None
                 )
                 ordinary = together.create_task(self._ask(symbol, lambda: self._orders(conditional=False, of=symbol)))
                 conditional = together.create_task(self._ask(symbol, lambda: self._orders(conditional=True, of=symbol)))
@@ -452,7 +454,7 @@ class SimulatedClient:
             account=self._account,
             asked_at=asked_at,
             answered_at=self._clock(),
-            positions=(row.result(),),
+            positions=() if row is None else (row.result(),),
             orders=(*ordinary.result(), *conditional.result()),
         )
 

@@ -179,10 +179,12 @@ def test_each_end_of_a_position_has_its_symbol_read_at_once(ground: Ground) -> N
     ground.expect_symbol()
     ground.show_symbol([])
     assert ground.finished("closed BTCUSDT")["found"] == 0
+    assert not ground.gateway.of(AskSymbol)[-1].rows, "the orders alone tell whether there is anything to prove"
     ground.tell(PositionOver(symbol="BTCUSDT", side=None, reason="rolled_back"))
     for _ in range(2):
         ground.expect_symbol()
         ground.show_symbol([order(OVER)])
+    assert [ask.rows for ask in ground.gateway.of(AskSymbol)] == [False, False, True]
     ground.answer(ground.expect_cancel(), CancelResult.GONE)
     figures = ground.finished("rolled_back BTCUSDT")
     assert (figures["found"], figures["gone"]) == (1, 1)

@@ -120,10 +120,10 @@ class ScriptedClient:
         taken: AccountSnapshot = await self._do("snapshot", tuple(held), whole)
         return taken
 
-    async def symbol_snapshot(self, symbol: str) -> AccountSnapshot:
+    async def symbol_snapshot(self, symbol: str, *, rows: bool = True) -> AccountSnapshot:
         now = datetime.now(UTC)
         of_one = AccountSnapshot(
-            account="main", asked_at=now, answered_at=now, positions=(flat(symbol),), orders=()
+            account="main", asked_at=now, answered_at=now, positions=(flat(symbol),) if rows else (), orders=()
         )
         taken: AccountSnapshot = await self._do("symbol_snapshot", symbol, of_one)
         return taken
