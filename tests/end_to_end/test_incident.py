@@ -4,12 +4,14 @@ looks is told, nothing is said twice, a killed service does not say it again, an
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -46,12 +48,13 @@ def service(tmp_path: Path, telegram: Telegram, slack: Slack) -> Iterator[Servic
         "HOLDFAST_NOTIFIER__URLS__PHONE": f"tgram://{TOKEN}/{CHAT}",
         "HOLDFAST_NOTIFIER__URLS__DESK": f"slack+{slack.url}/services/T00/B00/secretpart",
     }
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "notifier": {
             "telegram_url": telegram.url,
             "group_window_s": 2,
             "routes": [{"channel": "desk", "severity": "critical"}],
-        }
+        },
+        "web": {"enabled": True, "port": 0},
     }
     with running(tmp_path, settings, environ) as service:
         yield service
@@ -67,6 +70,13 @@ def heard(service: ServiceProcess, telegram: Telegram, words: str, limit_s: floa
 def standing(service: ServiceProcess) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = service.ctl("alerts")["standing"]
     return found
+
+
+def page_says(service: ServiceProcess) -> list[str]:
+    """What `/health` finds wrong with the alarms."""
+    url = json.loads((service.state_dir / "web.json").read_text())["url"]
+    answer = httpx.get(f"{url}/health", timeout=10)
+    return [reason for reason in answer.json()["reasons"] if reason.startswith("alarms")]
 
 
 def attempt(service: ServiceProcess) -> int:
@@ -91,6 +101,7 @@ def test_an_incident_is_told_shown_and_called_over(service: ServiceProcess, tele
     assert (alert["severity"], alert["symbol"]) == ("critical", SICK)
     parts = {part["name"]: part for part in service.ctl("status")["components"]}
     assert "refuses stops for SOLUSDT" in parts["alarms"]["reason"]
+    service.wait_for(lambda: "refuses stops for SOLUSDT" in str(page_says(service)), 10, "the page to say so")
     story = [event["type"] for event in service.events(symbol=SICK)]
     assert {"stop_loss_refused", "rollback_started", "alert_raised"} <= set(story)
     service.ctl("alerts.ack", id=alert["id"])
@@ -111,6 +122,7 @@ def test_an_incident_is_told_shown_and_called_over(service: ServiceProcess, tele
     service.wait_event("alert_cleared", symbol=SICK)
     healthy = {part["name"]: part["state"] for part in service.ctl("status")["components"]}
     assert healthy["alarms"] == "healthy"
+    assert page_says(service) == []
     judge(service)
 
     log = service.output.read_text()
