@@ -252,7 +252,7 @@ class Book:
                 # What covers the whole is one with the position, whoever set it; a part of a stranger's stays his.
                 order.life = self.lives.get(key)
         elif order.ident is not None and order.ident.kind != ENTRY:
-            self._adopt(key, order.ident)
+            self._adopt(order, order.ident)
         return order
 
     def _amended(self, order: Order, line: AlgoLine, before: AlgoLine) -> Iterator[Fact]:
@@ -279,10 +279,13 @@ class Book:
         elif life.owner < 0 and asked.ident is not None:
             life.owner = asked.ident.position
 
-    def _adopt(self, key: Key, ident: Ident) -> None:
-        """The first protective order of ours on a stranger's position makes it ours; any names what we had adopted."""
-        life = self.lives.get(key)
-        if life is None:
+    def _adopt(self, order: Order, ident: Ident) -> None:
+        """The first protective order of ours on a stranger's position makes it ours; any names what we had adopted.
+
+        One that was on its way when a human turned a position of ours over protects nothing of what is there now.
+        """
+        life = self.lives.get(order.key)
+        if life is None or not order.closes(life.side):
             return
         if (life.owner is None and ident.kind != EXIT) or (life.owner is not None and life.owner < 0):
             life.owner = ident.position
