@@ -14,7 +14,7 @@ from adapters.admin.protocol import AdminError
 from tests.chaos.act import Act, Group
 from tests.chaos.house import House, send
 
-ACTORS = ("journal", "notifier", "warden", "entry_desk", "signal_feed", "admin")
+ACTORS = ("journal", "notifier", "alarms", "warden", "entry_desk", "signal_feed", "admin")
 """One in the house."""
 ACTORS_OF_AN_ACCOUNT = ("gateway", "market_feed", "positions", "reconciler", "account_feed")
 OWNER = "position"

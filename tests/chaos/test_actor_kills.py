@@ -32,7 +32,7 @@ OWNED = "ETHUSDT"
 OWNER = "position"
 KINDS = (
     "journal", "notifier", "warden", "gateway/main", "entry_desk", "market_feed/main", "positions/main",
-    "reconciler/main", "account_feed/main", "signal_feed", "admin", OWNER,
+    "reconciler/main", "account_feed/main", "signal_feed", "admin", OWNER, "alarms",
 )  # fmt: skip
 # Each death is died on one of the two dialects: a service with more than eight abandoned threads ends itself, and one
 # in which everybody dies within a minute has used up its budget of questions (LAWS S15) and waits with the rest.
@@ -40,7 +40,9 @@ SENDERS = ("gateway/main", OWNER)  # through whose hands an order goes on its wa
 MARKETS = ("SOLUSDT", "BNBUSDT", "XRPUSDT", "LTCUSDT")
 QUICK = {"binanceusdm": ("exception", "exit"), "bybit": ("exit", "exception")}
 HANGS = {
-    "binanceusdm": (("journal", "gateway/main"), ("entry_desk", "market_feed/main", OWNER), ("positions/main",)),
+    "binanceusdm": (
+        ("journal", "gateway/main"), ("entry_desk", "market_feed/main", OWNER), ("positions/main", "alarms"),
+    ),
     "bybit": (("warden", "account_feed/main"), ("notifier", "reconciler/main"), ("signal_feed", OWNER), ("admin",)),
 }
 NOTICED_S = 2.0  # LAWS L4

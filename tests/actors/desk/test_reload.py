@@ -18,9 +18,10 @@ from typing import Any, cast
 import pytest
 from loguru import logger
 
-from actors import messages
+from actors import judge, kill_switch, messages, performance
 from actors.alarms import limits_of
 from actors.foundation import Account, Ground
+from actors.judgement_values import aging_rules_of, health_rules_of
 from actors.messages import ReconcileNow
 from actors.strategy import wiring_of
 from actors.tree import Tree
@@ -56,6 +57,14 @@ class House:
         self.desk = self.tree._entry_desk()
         self.reconciler = self.tree._reconciler(account)
         self.gateway = self.tree._gateway(account)
+        self.archivist = self.tree._archivist()
+        ground, in_force = self.tree._ground, self.tree.ruling.in_force
+        heard = (ground, self.tree.owners, self.tree.marks, in_force)
+        self.judge = judge.Wiring(
+            in_force=in_force, owners=self.tree.owners, marks=self.tree.marks, healths=self.tree.healths
+        )
+        self.performance = performance.wiring_of(*heard, self.tree.recorder)
+        self.kill_switch = kill_switch.wiring_of(*heard, {}, self.tree.recorder)
 
     @property
     def terms(self) -> Any:
@@ -157,6 +166,57 @@ def rows() -> Iterator[Row]:
         yield Row(f"notifier.{key}", value, partial(_limit, of_limits), before, after)
     yield Row("notifier.repeat_minutes", 1, lambda h: h.tree.ruling.in_force.now.notifier.repeat_minutes, 30.0, 1.0)
     yield Row("notifier.digest_hour", -1, _digest, date(2026, 11, 29), None)
+    for key, of_rules, value, before, after in (
+        ("stop_weight", lambda r: r.weights.stop, 7, D(40), D(7)),
+        ("age_weight", lambda r: r.weights.age, 7, D(10), D(7)),
+        ("drawdown_weight", lambda r: r.weights.drawdown, 7, D(25), D(7)),
+        ("volatility_weight", lambda r: r.weights.volatility, 7, D(20), D(7)),
+        ("price_weight", lambda r: r.weights.price, 7, D(50), D(7)),
+        ("liquidation_weight", lambda r: r.weights.liquidation, 7, D(100), D(7)),
+        ("age_hours", lambda r: r.age_s, 2, 259_200, 7_200),
+        ("drawdown_pct", lambda r: r.drawdown_pct, 7, D(3), D(7)),
+        ("volatility_pct", lambda r: r.volatility_pct, 7, D(1), D(7)),
+        ("price_age_s", lambda r: r.price_age_s, 7, 60, 7),
+        ("liquidation_pct", lambda r: r.liquidation_pct, 7, D(10), D(7)),
+        ("medium", lambda r: r.bounds[0], 31, D(30), D(31)),
+        ("high", lambda r: r.bounds[1], 61, D(60), D(61)),
+        ("critical", lambda r: r.bounds[2], 76, D(75), D(76)),
+        ("emergency", lambda r: r.bounds[3], 91, D(90), D(91)),
+        ("hysteresis", lambda r: r.hysteresis, 7, D(10), D(7)),
+        ("settle_s", lambda r: r.settle_s, 7, 60, 7),
+        ("on_medium", lambda r: str(r.actions[0]), "close", "none", "close"),
+        ("on_high", lambda r: str(r.actions[1]), "close", "alert", "close"),
+        ("on_critical", lambda r: str(r.actions[2]), "close", "alert", "close"),
+        ("on_emergency", lambda r: str(r.actions[3]), "close", "alert", "close"),
+    ):
+        yield Row(f"health.{key}", value, partial(_health, of_rules), before, after)
+    yield Row("health.enabled", False, lambda h: _health(bool, h), True, False)
+    for key, value, before, after in (
+        ("health.interval_s", 7, 5.0, 7.0),
+        ("health.cooldown_s", 7, 600.0, 7.0),
+        ("health.tighten_pct", 7, D(50), D(7)),
+        ("health.reduce_fraction", "0.7", D("0.5"), D("0.7")),
+        ("aging.step_hours", 7, 1.0, 7.0),
+        ("aging.step_pct", 7, D("0.5"), D(7)),
+        ("aging.max_loss_pct", 7, D(2), D(7)),
+        ("aging.fee_pct", 7, D("0.05"), D(7)),
+        ("aging.adopted", True, False, True),
+    ):
+        yield Row(key, value, partial(_judged_by, key), before, after)
+    yield Row("aging.max_age_hours", 2, _max_age_s, None, 7_200)
+    limit = {"kill_switch_daily_loss_usd": "daily_loss_usd", "kill_switch_drawdown_pct": "drawdown_pct"}
+    for key, of_limits in limit.items():
+        yield Row(f"risk.{key}", 9, partial(_switch, of_limits), D(0), D(9))
+    yield Row("risk.performance_interval_s", 9, _performance_s, 60.0, 9.0)
+    yield Row("retention.events_months", 3, lambda h: h.archivist.rules().events_months, 12, 3)
+    yield Row("retention.transaction_log_days", 40, lambda h: h.archivist.rules().log_days, 30, 40)
+    yield Row(
+        "retention.archive_dir",
+        Path("/archive"),
+        lambda h: h.archivist.rules().folder == Path("/archive"),
+        False,
+        True,
+    )
     yield Row("log.level", "DEBUG", lambda h: _is_logged("DEBUG"), False, True)
 
 
@@ -166,6 +226,29 @@ def _limit(name: str, house: House) -> Any:
 
 def _digest(house: House) -> date | None:
     return due(datetime(2026, 11, 30, 12, tzinfo=UTC), house.tree.ruling.in_force.now.notifier.digest_hour, None)
+
+
+def _health(of_rules: Callable[[Any], Any], house: House) -> Any:
+    rules = health_rules_of(house.judge.in_force.now.health)
+    return False if rules is None else of_rules(rules)
+
+
+def _judged_by(key: str, house: House) -> Any:
+    section, _, name = key.partition(".")
+    return getattr(getattr(house.judge.in_force.now, section), name)
+
+
+def _max_age_s(house: House) -> int | None:
+    rules = aging_rules_of(house.judge.in_force.now.aging)
+    return None if rules is None else rules.max_age_s
+
+
+def _switch(name: str, house: House) -> Any:
+    return getattr(house.kill_switch.limits(), name)
+
+
+def _performance_s(house: House) -> float:
+    return house.performance.interval_s()
 
 
 def _hunt(key: str, house: House) -> Any:
