@@ -166,7 +166,7 @@ def rows() -> Iterator[Row]:
         yield Row(f"notifier.{key}", value, partial(_limit, of_limits), before, after)
     yield Row("notifier.repeat_minutes", 1, lambda h: h.tree.ruling.in_force.now.notifier.repeat_minutes, 30.0, 1.0)
     yield Row("notifier.digest_hour", -1, _digest, date(2026, 11, 29), None)
-    for key, of_rules, value, before, after in (
+    of_health: list[tuple[str, Callable[[Any], Any], Any, Any, Any]] = [
         ("stop_weight", lambda r: r.weights.stop, 7, D(40), D(7)),
         ("age_weight", lambda r: r.weights.age, 7, D(10), D(7)),
         ("drawdown_weight", lambda r: r.weights.drawdown, 7, D(25), D(7)),
@@ -188,10 +188,11 @@ def rows() -> Iterator[Row]:
         ("on_high", lambda r: str(r.actions[1]), "close", "alert", "close"),
         ("on_critical", lambda r: str(r.actions[2]), "close", "alert", "close"),
         ("on_emergency", lambda r: str(r.actions[3]), "close", "alert", "close"),
-    ):
-        yield Row(f"health.{key}", value, partial(_health, of_rules), before, after)
+    ]
+    for name, of_rules, new, was, comes in of_health:
+        yield Row(f"health.{name}", new, partial(_health, of_rules), was, comes)
     yield Row("health.enabled", False, lambda h: _health(bool, h), True, False)
-    for key, value, before, after in (
+    plain: list[tuple[str, Any, Any, Any]] = [
         ("health.interval_s", 7, 5.0, 7.0),
         ("health.cooldown_s", 7, 600.0, 7.0),
         ("health.tighten_pct", 7, D(50), D(7)),
@@ -201,12 +202,13 @@ def rows() -> Iterator[Row]:
         ("aging.max_loss_pct", 7, D(2), D(7)),
         ("aging.fee_pct", 7, D("0.05"), D(7)),
         ("aging.adopted", True, False, True),
-    ):
-        yield Row(key, value, partial(_judged_by, key), before, after)
+    ]
+    for name, new, was, comes in plain:
+        yield Row(name, new, partial(_judged_by, name), was, comes)
     yield Row("aging.max_age_hours", 2, _max_age_s, None, 7_200)
     limit = {"kill_switch_daily_loss_usd": "daily_loss_usd", "kill_switch_drawdown_pct": "drawdown_pct"}
-    for key, of_limits in limit.items():
-        yield Row(f"risk.{key}", 9, partial(_switch, of_limits), D(0), D(9))
+    for name, of_switch in limit.items():
+        yield Row(f"risk.{name}", 9, partial(_switch, of_switch), D(0), D(9))
     yield Row("risk.performance_interval_s", 9, _performance_s, 60.0, 9.0)
     yield Row("retention.events_months", 3, lambda h: h.archivist.rules().events_months, 12, 3)
     yield Row("retention.transaction_log_days", 40, lambda h: h.archivist.rules().log_days, 30, 40)
