@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 from typing import Any
 
 import psycopg
@@ -41,6 +43,7 @@ def counts(conninfo: str) -> dict[str, int]:
     return {name: row[0] for name, row in found.items() if row is not None}
 
 
+@pytest.mark.chaos
 def test_old_months_leave_and_come_back(tmp_path: Path) -> None:
     with running(tmp_path, OVERRIDES) as service:
         conninfo = running_embedded(service.state_dir / "pg")
@@ -76,6 +79,7 @@ def test_old_months_leave_and_come_back(tmp_path: Path) -> None:
         assert len(service.events(correlation="old")) == 50
 
 
+@pytest.mark.chaos
 def test_a_backup_of_a_running_service_starts_another_one(tmp_path: Path) -> None:
     copy = tmp_path / "book.backup"
     with running(tmp_path) as service:

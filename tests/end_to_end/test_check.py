@@ -153,6 +153,7 @@ def test_beside_a_running_service_its_exchange_and_database_are_asked(shared: Se
     assert " symbols, balance " in done.stdout
 
 
+@pytest.mark.chaos
 def test_a_refused_account_opens_nothing_goes_on_protecting_and_is_mended_without_a_restart(tmp_path: Path) -> None:
     """The operator turns the account to hedge mode between two runs, and back while the service runs."""
     overrides: Sections = {"paper": {"stop_exchange_on_exit": False}}
