@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-
-import pytest
 from typing import Any
 
 import psycopg
+import pytest
 
 from persistence.at_hand import at_hand
 from persistence.backup import TERMS_RAISED_BY
