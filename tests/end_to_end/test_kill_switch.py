@@ -99,6 +99,28 @@ def test_in_the_middle_of_a_wave_and_of_moves(service: ServiceProcess, signals: 
     judge(service)
 
 
+def test_in_the_middle_of_a_roll_back(service: ServiceProcess) -> None:
+    """The stop of an entry is refused, and so is for now what would close it: it is undone once, and not entered again."""
+    other = service.open("BTCUSDT")
+    service.wait_price("SOLUSDT")
+    service.disturb("stops and closes of SOLUSDT are refused", "SOLUSDT")
+    stops = {"method": "POST", "path": "/fapi/v1/algoOrder", "symbol": "SOLUSDT", "code": -4045, "for_ms": 60_000}
+    closes = {"method": "POST", "path": "/fapi/v1/order", "where": {"symbol": "SOLUSDT", "reduceOnly": "true"}}
+    service.exchange("POST", "/control/reject", {**stops, "msg": "no"})
+    service.exchange("POST", "/control/reject", {**closes, "code": -2019, "msg": "no", "for_ms": 60_000})
+    undone = service.ctl("position.open", account="main", symbol="SOLUSDT", side="long", usd="500")
+    service.wait_event("exit_refused", position=undone["id"])
+    fire(service)
+    service.wait_state(other["id"], "CLOSED")
+    service.control("clear")
+    wait_flat(service)
+    assert_closed(service)
+    service.wait_state(undone["id"], "ROLLED_BACK", "CLOSED")
+    assert len(service.events(type="rollback_started", position=undone["id"])) == 1
+    assert len([life for life in service.verdict().lives if life.owner == undone["id"]]) == 1
+    judge(service)
+
+
 def test_killed_between_firing_and_closing(service: ServiceProcess, signals: SignalSource) -> None:
     """The exchange refuses for a moment, so that nothing can be closed before the kill."""
     for symbol in ("BTCUSDT", "SOLUSDT"):
