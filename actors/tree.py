@@ -95,6 +95,8 @@ GATEWAY_BACKOFF_S = 2.0
 JOURNAL_BACKOFF_S = 2.0
 # One account's exchange that does not answer at the start keeps nobody from protecting the others.
 GATEWAY_AWAITED_S = 10.0
+# Who only looks, tells or keeps never decides whether positions are protected: the start goes on without it.
+ONLOOKER_AWAITED_S = 5.0
 
 
 class Tree:
@@ -226,7 +228,7 @@ class Tree:
             messages.JOURNAL, journal.Journal, self._journal(), shutdown_s=10, max_backoff_s=JOURNAL_BACKOFF_S
         )
         yield self._spec(messages.NOTIFIER, notifier.Notifier, self._notifier())
-        yield self._spec(ALARMS, alarms.Alarms, self._alarms())
+        yield self._onlooker(ALARMS, alarms.Alarms, self._alarms())
         yield self._spec(messages.WARDEN, warden.Warden, self._warden())
         for account in self._ground.accounts:
             yield self._spec(
@@ -243,16 +245,14 @@ class Tree:
         yield self._spec(messages.ENTRY_DESK, entry_desk.EntryDesk, self._entry_desk())
         for account in self._ground.accounts:
             yield from self._account_specs(account)
-        switch = kill_switch.wiring_of(
-            self._ground, self.owners, self.marks, self.ruling.in_force, self._switches_written, self.recorder
-        )
+        heard = (self._ground, self.owners, self.marks, self.ruling.in_force)
+        switch = kill_switch.wiring_of(*heard, self._switches_written, self.recorder)
         yield self._spec(KILL_SWITCH, kill_switch.KillSwitch, switch)
-        judging = judge.Wiring(
-            in_force=self.ruling.in_force, owners=self.owners, marks=self.marks, healths=self.healths
-        )
-        yield self._spec(judge.JUDGE, judge.Judge, judging)
-        kept = performance.wiring_of(self._ground, self.owners, self.marks, self.ruling.in_force, self.recorder)
-        yield self._spec(performance.PERFORMANCE, performance.PerformanceKeeper, kept)
+        in_force, owners, marks = self.ruling.in_force, self.owners, self.marks
+        judging = judge.Wiring(in_force=in_force, owners=owners, marks=marks, healths=self.healths)
+        yield self._onlooker(judge.JUDGE, judge.Judge, judging)
+        kept = performance.wiring_of(*heard, self.recorder)
+        yield self._onlooker(performance.PERFORMANCE, performance.PerformanceKeeper, kept)
         feed = self._signal_feed()
         if feed is not None:
             yield self._spec(messages.SIGNAL_FEED, signal_feed.SignalFeed, feed)
@@ -261,11 +261,11 @@ class Tree:
             if self._settings.runs_strategy(name):
                 wiring = strategy.wiring_of(self.ruling, name, exchange, account.instruments, self.recorder)
                 yield self._spec(messages.strategy(name), strategy.Strategy, wiring)
-        yield self._spec(archivist.ARCHIVIST, archivist.Archivist, self._archivist())
+        yield self._onlooker(archivist.ARCHIVIST, archivist.Archivist, self._archivist())
         if self._settings.admin.enabled:
             yield self._spec(messages.ADMIN, admin.Admin, self._admin())
         if self._settings.web.enabled:
-            yield self._spec(web.NAME, web.Web, web.wiring_of(self._ground, self._admin()))
+            yield self._onlooker(web.NAME, web.Web, web.wiring_of(self._ground, self._admin()))
 
     def _account_specs(self, account: Account) -> Iterable[ChildSpec]:
         name = account.name
@@ -306,6 +306,9 @@ class Tree:
             essential=awaited_s is None,
             awaited_s=awaited_s,
         )
+
+    def _onlooker(self, name: str, actor: type[GuardedActor], wiring: object) -> ChildSpec:
+        return self._spec(name, actor, wiring, awaited_s=ONLOOKER_AWAITED_S)
 
     def _positions(self, account: str) -> Callable[[ActorContext], Any]:
         roster = self._rosters[account]

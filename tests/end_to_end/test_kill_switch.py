@@ -100,7 +100,7 @@ def test_in_the_middle_of_a_wave_and_of_moves(service: ServiceProcess, signals: 
 
 
 def test_in_the_middle_of_a_roll_back(service: ServiceProcess) -> None:
-    """The stop of an entry is refused, and so is for now what would close it: it is undone once, and not entered again."""
+    """The stop of an entry is refused, and for now what would close it: undone once, not entered again."""
     other = service.open("BTCUSDT")
     service.wait_price("SOLUSDT")
     service.disturb("stops and closes of SOLUSDT are refused", "SOLUSDT")

@@ -308,7 +308,14 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         instruments={symbol: instrument(symbol) for symbol in PRICES},
     )
     anything: Any = SimpleNamespace(
-        now=lambda: datetime.now(UTC), monotonic=time.monotonic, symbol_settings=list, fact=lambda _key: None
+        now=lambda: datetime.now(UTC),
+        monotonic=time.monotonic,
+        symbol_settings=list,
+        fact=lambda _key: None,
+        note=lambda _record: None,
+        alerts_standing=list,
+        last_signal_id=lambda: None,
+        closed_because=None,
     )
     ground = Ground(
         settings=settings,
