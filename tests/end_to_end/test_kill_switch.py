@@ -12,9 +12,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from adapters.admin.protocol import REFUSED, AdminError
+from tests.end_to_end.agreement import conninfo
 from tests.end_to_end.conftest import judge
 from tests.end_to_end.service import ServiceProcess, running
 from tests.end_to_end.signal_source import SignalSource, signal_row
@@ -68,6 +70,11 @@ def assert_closed(service: ServiceProcess) -> None:
 
 def entries_of(service: ServiceProcess) -> int:
     return len(service.verdict().lives) + len(service.verdict().open_lives)
+
+
+def day_begun(service: ServiceProcess) -> bool | None:
+    with psycopg.connect(conninfo(service.state_dir)) as database:
+        return database.execute("SELECT 1 FROM monitoring.service_facts WHERE key = 'loss_watch'").fetchone() and True
 
 
 def wave(*symbols: str) -> list[dict[str, Any]]:
@@ -184,6 +191,7 @@ def test_close_all_leaves_strangers_alone_unless_told(service: ServiceProcess) -
 def test_it_fires_by_itself_where_book_and_account_agree(tmp_path: Path) -> None:
     """Half of the limit is lost for good, the rest stands open; before the kill -9 in between as after it."""
     with running(tmp_path, {"risk": {"kill_switch_daily_loss_usd": 60}, "reconciler": {"interval_s": 3}}) as service:
+        service.wait_for(lambda: day_begun(service), 30, "what the account had when the day began is written down")
         first = service.open("BTCUSDT", usd="4000")
         service.move_mark("BTCUSDT", "-1")
         service.ctl("position.close", id=first["id"])
