@@ -74,7 +74,8 @@ def entries_of(service: ServiceProcess) -> int:
 
 def day_begun(service: ServiceProcess) -> bool | None:
     with psycopg.connect(conninfo(service.state_dir)) as database:
-        return database.execute("SELECT 1 FROM monitoring.service_facts WHERE key = 'loss_watch'").fetchone() and True
+        found = database.execute("SELECT 1 FROM monitoring.service_facts WHERE key = 'loss_watch'").fetchone()
+    return found is not None or None
 
 
 def wave(*symbols: str) -> list[dict[str, Any]]:
