@@ -46,6 +46,8 @@ def test_a_level_is_shown_told_and_stored(shared: ServiceProcess) -> None:
     assert Decimal(shown["risk"]["dangers"]["stop"]) > 90
     assert shared.wait_for(lambda: rows(shared, opened["id"]), 10, "a row")[0][:2] == ("medium", "none")
     assert shown["stop_price"] == opened["stop_price"], "nothing is set to be done"
+    shared.ctl("position.close", id=opened["id"])  # the next test on the symbol finds it free
+    shared.wait_state(opened["id"], "CLOSED")
 
 
 class Venue:

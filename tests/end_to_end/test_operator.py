@@ -102,6 +102,8 @@ def test_pause_and_resume(shared: ServiceProcess) -> None:
         shared.ctl("entries.resume")
     opened = shared.open("AVAXUSDT")
     assert opened["state"] == "ACTIVE"
+    shared.ctl("position.close", id=opened["id"])  # the next test on the symbol finds it free
+    shared.wait_state(opened["id"], "CLOSED")
 
 
 def test_second_service_on_the_same_state(shared: ServiceProcess) -> None:
