@@ -297,7 +297,7 @@ class EventType(StrEnum):
     """A finding is no more."""
     RECONCILE_FINISHED = (
         "reconcile_finished", DEBUG,
-        "cycle positions findings kinds repairs doubtful took_ms", "RUN_END",
+        "cycle positions findings kinds repairs zombies doubtful took_ms", "RUN_END",
     )  # fmt: skip
     """The look is over."""
     RECONCILE_FAILED = "reconcile_failed", WARNING, "cycle error"
