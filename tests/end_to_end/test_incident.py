@@ -18,7 +18,9 @@ import pytest
 from persistence.inspection import running_embedded
 from tests.end_to_end.conftest import judge
 from tests.end_to_end.service import ServiceProcess, running
-from tests.unit.channels.servers import CHAT, TOKEN, Answer, Site, Slack, Telegram, serving
+from tests.unit.channels.servers import CHAT, TOKEN, Answer, Site, Slack, Telegram, serving, slack, telegram
+
+__all__ = ["slack", "telegram"]
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
@@ -26,20 +28,6 @@ SICK, WELL = "SOLUSDT", "ETHUSDT"
 HEARD_WITHIN_S = 5.0
 STOP = {"method": "POST", "path": "/fapi/v1/algoOrder", "symbol": SICK}
 REFUSED = "STOPS_REFUSED the exchange of account main refuses stops for SOLUSDT"
-
-
-@pytest.fixture
-def telegram() -> Iterator[Telegram]:
-    with serving(Telegram()) as site:
-        assert isinstance(site, Telegram)
-        yield site
-
-
-@pytest.fixture
-def slack() -> Iterator[Slack]:
-    with serving(Slack()) as site:
-        assert isinstance(site, Slack)
-        yield site
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
+
 TOKEN = "123456:" + "a-Token_of_thirty_five_characters__"
 CHAT = "-100200300"
 
@@ -132,3 +134,17 @@ def serving(site: Site) -> Iterator[Site]:
         site.over.set()
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def telegram() -> Iterator[Telegram]:
+    with serving(Telegram()) as site:
+        assert isinstance(site, Telegram)
+        yield site
+
+
+@pytest.fixture
+def slack() -> Iterator[Slack]:
+    with serving(Slack()) as site:
+        assert isinstance(site, Slack)
+        yield site

@@ -17,7 +17,9 @@ from adapters.channels.factory import open_channel
 from adapters.channels.interface import Message, NotDelivered
 from domain.catalogue import Severity
 from tests.persistence.samples import alert
-from tests.unit.channels.servers import CHAT, TOKEN, Answer, Site, Slack, Telegram, refusal, serving
+from tests.unit.channels.servers import CHAT, TOKEN, Answer, Site, Slack, Telegram, refusal, serving, slack, telegram
+
+__all__ = ["slack", "telegram"]
 
 TEXT = "BTCUSDT long 0.003 has no stop: <5 s> & counting"
 
@@ -32,20 +34,6 @@ def failure(address: str, base: str = "http://127.0.0.1:1", text: str = TEXT) ->
     for secret in (TOKEN, "secretpart", "hunter22"):
         assert secret not in str(caught.value)
     return caught.value
-
-
-@pytest.fixture
-def telegram() -> Iterator[Telegram]:
-    with serving(Telegram()) as site:
-        assert isinstance(site, Telegram)
-        yield site
-
-
-@pytest.fixture
-def slack() -> Iterator[Slack]:
-    with serving(Slack()) as site:
-        assert isinstance(site, Slack)
-        yield site
 
 
 GOOD = f"tgram://{TOKEN}/{CHAT}"
