@@ -17,6 +17,7 @@ from actors.recording import Recorder
 from actors.standing import Standing, slots_needed
 from actors.symbol_lists import Spellings, as_spelled
 from adapters.exchange.symbols import SymbolNames
+from domain.days import day_of, midnight
 from domain.entries import margin
 from domain.entries.checks import CHECKS, judge, wide
 from domain.entries.signal import Signal
@@ -240,8 +241,7 @@ class Judgement:
         """After fees, since midnight UTC; not asked for while nothing depends on it. Raises DatabaseAway."""
         if rules.daily_loss_usd <= 0:
             return ZERO
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return self._wiring.reader.realized_since(account, midnight)
+        return self._wiring.reader.realized_since(account, midnight(day_of(now)))
 
 
 def _value(position: Position) -> Decimal:

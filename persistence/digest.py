@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from domain.alerting.digest import Day
+from domain.days import midnight
 from persistence.reader import Reader
 
 _CLOSED = """
@@ -24,7 +25,7 @@ GROUP BY severity"""
 
 def read_day(reader: Reader, day: date) -> Day:
     """The figures of a day (UTC). Raises DatabaseAway."""
-    begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    begin = midnight(day)
     wanted = {"begin": begin, "end": begin + timedelta(days=1)}
     ended = reader.pool.row(_CLOSED, wanted) or {}
     refused = reader.pool.rows(_REFUSED, wanted)

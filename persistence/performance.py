@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from domain.days import midnight
 from domain.judgement.performance import Day
 from persistence.pool import ReadPool
 
 
 def day_of(pool: ReadPool, account: str, day: date) -> Day:
     """A day (UTC) of an account as far as it is written. Raises DatabaseAway."""
-    since = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    since = midnight(day)
     span = {"account": account, "since": since, "until": since + timedelta(days=1)}
     traded = pool.row(
         "SELECT coalesce(sum(realized_pnl), 0) AS realized, coalesce(sum(fee), 0) AS fees, "

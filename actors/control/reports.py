@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from actors.control.answering import Answering
 from adapters.admin.parameters import Parameters, refused
 from adapters.admin.protocol import Caller
+from domain.days import day_of, midnight
 from persistence.report import report as summed_up
 
 WORDS = {"today": 0, "yesterday": 1}
@@ -32,7 +33,7 @@ def span(now: datetime, day: str | None, first: str | None, last: str | None) ->
         raise refused("day", day, "stands alone: give a day, or from and to")
     if first is None and last is None:
         chosen = _day(day or "today", now)
-        return _midnight(chosen), _midnight(chosen + timedelta(days=1))
+        return midnight(chosen), midnight(chosen + timedelta(days=1))
     if first is None:
         raise refused("to", last, "needs a from")
     begin = _moment("from", first)
@@ -44,7 +45,7 @@ def span(now: datetime, day: str | None, first: str | None, last: str | None) ->
 
 def _day(text: str, now: datetime) -> date:
     if text.lower() in WORDS:
-        return now.astimezone(UTC).date() - timedelta(days=WORDS[text.lower()])
+        return day_of(now) - timedelta(days=WORDS[text.lower()])
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -57,11 +58,7 @@ def _moment(name: str, text: str) -> datetime:
     except ValueError:
         raise refused(name, text, _MOMENT) from None
     if len(text) == len("2026-01-31"):
-        return _midnight(moment.date())
+        return midnight(moment.date())
     if moment.tzinfo is None:
         raise refused(name, text, _MOMENT)
     return moment.astimezone(UTC)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=UTC)

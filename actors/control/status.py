@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ from actors.switch_messages import KILL_SWITCH
 from actors.views import database_health, outbox_health
 from adapters.admin.parameters import Parameters
 from adapters.admin.protocol import Caller
+from domain.days import day_of
 from persistence.database import DatabaseAway
 
 
@@ -88,6 +89,6 @@ def _component(
 def _unprotected_today(house: Answering, now: datetime) -> Decimal | None:
     """None while the database, which alone knows the whole day, is away."""
     try:
-        return house.wiring.reader.unprotected_seconds(now.astimezone(UTC).date())
+        return house.wiring.reader.unprotected_seconds(day_of(now))
     except DatabaseAway:
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +28,7 @@ from actors.web.traces import Traces
 from adapters.admin.parameters import Parameters
 from adapters.admin.protocol import INVALID_PARAMS, NOT_NOW, UNKNOWN_ID, AdminError, Caller
 from adapters.web.source import BadQuestion, EventFilter, Figure, NotNow, Plain, Spread, UnknownThing
+from domain.days import day_of, midnight
 from domain.identity import PositionId
 from domain.position import ledger
 from domain.position.state import Position
@@ -228,7 +229,7 @@ class Showing:
     def _ask_today(self) -> Today | None:
         """None while the database is away."""
         now = self._house.clock.now()
-        since = datetime.combine(now.astimezone(UTC).date(), datetime.min.time(), UTC)
+        since = midnight(day_of(now))
         pool = self._reader.pool
         try:
             seconds = Decimal(day.owned_seconds(pool, since, now))
@@ -238,9 +239,9 @@ class Showing:
 
     def _ask_trend(self) -> Plain:
         width = timedelta(minutes=TREND_MINUTES)
-        now = self._house.clock.now().astimezone(UTC)
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        newest = midnight + (now - midnight) // width * width
+        now = self._house.clock.now()
+        begun = midnight(day_of(now))
+        newest = begun + (now - begun) // width * width
         first = newest - TREND + width
         rows = self._book(lambda: day.grave_events(self._reader.pool, first, TREND_MINUTES))
         found = {(row["at"], row["severity"]): row["number"] for row in rows}
