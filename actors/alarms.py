@@ -23,9 +23,9 @@ from actors.errands import ErrandDone, Errands
 from actors.foundation import Account
 from actors.guard import ActorContext
 from actors.journal import JournalState
-from actors.messages import FeedState, Health, Show, Tick, Write
+from actors.messages import FeedState, Health, Show, Tick
 from actors.owners import Owners
-from actors.recording import Recorder, log, plain_event
+from actors.recording import Recorder, plain_event
 from actors.reporting import ReportingActor
 from config.in_force import SettingsInForce
 from config.notifier import Notifier as NotifierSettings
@@ -33,6 +33,7 @@ from domain.alerting.digest import Day, due, words
 from domain.alerting.evidence import URGENT, AccountSight, Evidence, Feed, Limits, Sight
 from domain.alerting.standing import Board, Condition, News, Standing, Topic, What, step
 from domain.catalogue import EventType, Severity
+from domain.days import day_of
 from domain.identity import PositionId
 from domain.records import AlertChange
 from persistence.database import DatabaseAway
@@ -197,9 +198,7 @@ class Alarms(ReportingActor):
             account=condition.account,
             symbol=condition.symbol,
         )
-        log([event])
-        record = self.recorder.record(news.at, events=[event], alerts=tuple(rows))
-        self.tell(messages.JOURNAL, Write(record=record))
+        self.write(event, alerts=tuple(rows))
 
     def _acknowledge(self, alert_id: str, uid: int) -> bool:
         found = [each for each in self._memory.board.standing.values() if alert_id in (each.alert_id, _key(each))]
@@ -214,11 +213,8 @@ class Alarms(ReportingActor):
                 account=each.condition.account,
                 symbol=each.condition.symbol,
             )
-            log([event])
             known = AlertChange(alert_id=each.alert_id, at=now, acknowledged_at=now, acknowledged_by=by)
-            self.tell(
-                messages.JOURNAL, Write(record=self.recorder.record(now, events=[event], alerts=(known,)))
-            )
+            self.write(event, alerts=(known,))
         return bool(found)
 
     # Errands.
@@ -261,14 +257,13 @@ class Alarms(ReportingActor):
     def _first_day(self) -> str:
         """A service that has never told any does not begin with a day that it has not seen; remembered over starts."""
         now = self.clock.now()
-        yesterday = (now.astimezone(UTC).date() - timedelta(days=1)).isoformat()
-        self.tell(messages.JOURNAL, Write(record=self.recorder.record(now, facts={DIGEST_DAY: yesterday})))
+        yesterday = (day_of(now) - timedelta(days=1)).isoformat()
+        self.write(facts={DIGEST_DAY: yesterday})
         return yesterday
 
     def _tell_day(self, day: Day) -> None:
         """The digest and that it was told, in one record."""
         self._memory.digest_day = day.day.isoformat()
-        now = self.clock.now()
         data: dict[str, object] = {
             "day": day.day.isoformat(),
             "text": words(day),
@@ -277,10 +272,8 @@ class Alarms(ReportingActor):
             "closed": day.closed,
             "refused": dict(day.refused),
         }
-        event = plain_event(EventType.DAILY_DIGEST, now, data)
-        log([event])
-        facts = {DIGEST_DAY: self._memory.digest_day}
-        self.tell(messages.JOURNAL, Write(record=self.recorder.record(now, events=[event], facts=facts)))
+        event = plain_event(EventType.DAILY_DIGEST, self.clock.now(), data)
+        self.write(event, facts={DIGEST_DAY: self._memory.digest_day})
 
     def _take_up(self, earlier: Sequence[Standing]) -> None:
         """What stood when the last life ended goes on standing, until it is seen to be over."""
@@ -290,7 +283,7 @@ class Alarms(ReportingActor):
         now = self.clock.now()
         over = tuple(AlertChange(alert_id=each.alert_id, at=now, cleared_at=now) for each in superseded)
         if over:
-            self.tell(messages.JOURNAL, Write(record=self.recorder.record(now, alerts=over)))
+            self.write(alerts=over)
 
 
 def limits_of(settings: NotifierSettings) -> Limits:

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from actors import messages
-from actors.messages import Write
 from actors.owners import Owners
-from actors.recording import Recorder, log, position_event
+from actors.recording import Recorder, position_event
 from actors.reporting import ReportingActor
 from config.settings import Reconciler
 from domain.agreement.alarms import WITHIN, Alarms, Thresholds
@@ -179,7 +177,4 @@ class Disagreements:
         return timedelta(seconds=self._actor.clock.monotonic())
 
     def _write(self, happening: Happening, position: Position) -> None:
-        now = self._actor.clock.now()
-        told = position_event(happening, position, now)
-        log([told])
-        self._actor.tell(messages.JOURNAL, Write(record=self._actor.recorder.record(now, events=[told])))
+        self._actor.write(position_event(happening, position, self._actor.clock.now()))

@@ -11,7 +11,6 @@ waits for nobody: the owner that it starts sends the entry itself. Rules of this
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -45,11 +44,10 @@ from actors.messages import (
     Show,
     SignalsStored,
     Tick,
-    Write,
 )
 from actors.openings import Openings
 from actors.quotes import Quotes
-from actors.recording import log, plain_event
+from actors.recording import plain_event
 from actors.reporting import ReportingActor
 from actors.signal_answers import SignalAnswers
 from actors.switch_messages import CloseStranger
@@ -62,7 +60,6 @@ from domain.entries.situation import Refusal
 from domain.identity import POSITION_EPOCH, PositionId
 from domain.position import ledger
 from domain.position.state import CloseReason, Phase, Position
-from domain.records import Event
 from persistence.database import DatabaseAway
 
 __all__ = ["NOT_YET", "AccountDesk", "EntryDesk", "Wiring"]
@@ -259,7 +256,7 @@ class EntryDesk(ReportingActor):
         """The account was read whole: signals that waited for it are taken up at once."""
         facts = self._gate.forget_flat(account, self._wiring.owners, self.clock.now())
         if facts is not None:
-            self._keep(facts)
+            self.write(facts=facts)
         if self._gate.account_read(account):
             self._look_at = self.clock.monotonic()
             self._waves.soon()
@@ -268,17 +265,12 @@ class EntryDesk(ReportingActor):
     def _pause(self, order: PauseEntries) -> None:
         facts = self._gate.pause(order.account, order.reason)
         data = {"reason": order.reason, "uid": order.uid}
-        self._keep(facts, plain_event(EventType.ENTRIES_PAUSED, self.clock.now(), data, account=order.account))
+        self.write(plain_event(EventType.ENTRIES_PAUSED, self.clock.now(), data, account=order.account), facts=facts)
 
     def _resume(self, order: ResumeEntries) -> None:
         facts = self._gate.resume(order.account)
         data = {"uid": order.uid}
-        self._keep(facts, plain_event(EventType.ENTRIES_RESUMED, self.clock.now(), data, account=order.account))
-
-    def _keep(self, facts: Mapping[str, object], *events: Event) -> None:
-        log(events)
-        record = self.recorder.record(self.clock.now(), events=events, facts=facts)
-        self.tell(messages.JOURNAL, Write(record=record))
+        self.write(plain_event(EventType.ENTRIES_RESUMED, self.clock.now(), data, account=order.account), facts=facts)
 
     # Signals.
 
@@ -367,7 +359,7 @@ class EntryDesk(ReportingActor):
         self._gate.ordered(account, position.instrument.base, position.closed_at or now)
         if position.phase is Phase.RELEASED:
             self._wiring.owners.show_foreign(place, ledger.exposure(position) * position.side.sign)
-            self._keep(self._gate.release(account, symbol, now))
+            self.write(facts=self._gate.release(account, symbol, now))
         elif position.reported is not None and position.reported.quantity:
             # A human turned it over: ours is closed, what is there now is a stranger's.
             left = position.reported.quantity * position.side.sign

@@ -66,3 +66,8 @@ class Ground:
     remembered: tuple[Position, ...] | None
     request_stop: Callable[[str, int], None]
     load_settings: Callable[[], Settings]
+
+    @property
+    def standings(self) -> dict[str, Standing]:
+        """How each account stands, by its name."""
+        return {account.name: account.standing for account in self.accounts}

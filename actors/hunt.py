@@ -31,9 +31,8 @@ from actors.hunt_rounds import (
     Totals,
     shown,
 )
-from actors.messages import Write
 from actors.owners import Owners
-from actors.recording import log, plain_event
+from actors.recording import plain_event
 from actors.reporting import ReportingActor
 from actors.ruling import Ruling
 from actors.symbol_lists import as_spelled
@@ -377,9 +376,7 @@ class Hunt:
             told = plain_event(
                 EventType.ZOMBIE_SCAN_FINISHED, now, figures, severity=_severity(each), account=self._wiring.account
             )
-            log([told])
-            record = self._actor.recorder.record(now, events=[told], facts=kept)
-            self._actor.tell(messages.JOURNAL, Write(record=record))
+            self._actor.write(told, facts=kept)
 
     def _judge_alert(self) -> None:
         """See `Alarm`."""

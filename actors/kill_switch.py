@@ -25,9 +25,9 @@ from actors.guard import ActorContext, patience
 from actors.loss_watch import Book as LossBook
 from actors.loss_watch import LossWatch
 from actors.marks import Marks
-from actors.messages import Show, Tick, Write
+from actors.messages import Show, Tick
 from actors.owners import Owners
-from actors.recording import Recorder, log, plain_event
+from actors.recording import Recorder, plain_event
 from actors.reporting import ReportingActor
 from actors.standing import Standing
 from actors.switch_memory import SWITCH_FACT, Book, as_fact
@@ -92,7 +92,7 @@ def wiring_of(
 ) -> Wiring:
     """What it is given in a tree on this ground."""
     return Wiring(
-        standings={account.name: account.standing for account in ground.accounts},
+        standings=ground.standings,
         owners=owners,
         book=ground.book,
         written=written,
@@ -240,7 +240,7 @@ class KillSwitch(ReportingActor):
                 self.fire(account, verdict.cause, "itself", verdict.figures)
         fact = self._losses.to_keep()
         if fact is not None:
-            self.tell(messages.JOURNAL, Write(record=self.recorder.record(self.clock.now(), facts=fact)))
+            self.write(facts=fact)
 
     def _tell_of(self, account: str) -> None:
         """The last change: on this machine's disk first, from where it holds after a kill and without the database."""
@@ -251,10 +251,7 @@ class KillSwitch(ReportingActor):
             data |= {"cause": switch.cause.value, "fired_at": switch.fired_at.isoformat(), **switch.figures}
         kind = EventType.KILL_SWITCH_FIRED if switch.in_force else EventType.KILL_SWITCH_RESET
         event = plain_event(kind, self.clock.now(), data, account=account)
-        log([event])
-        facts = {SWITCH_FACT: as_fact(self._wiring.standings)}
-        record = self.recorder.record(self.clock.now(), events=[event], facts=facts)
-        if self.tell(messages.JOURNAL, Write(record=record)):
+        if self.write(event, facts={SWITCH_FACT: as_fact(self._wiring.standings)}):
             self._wiring.written[account] = switch.number
 
     def _remember(self) -> None:

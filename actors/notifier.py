@@ -18,11 +18,10 @@ from typing import Any, NamedTuple
 
 from loguru import logger
 
-from actors import messages
 from actors.alerting_messages import Handed, Inherited, ShowTrial, Tried, TryChannels
 from actors.dispatch import DEADLINE_S, Dispatch
 from actors.guard import ActorContext
-from actors.messages import AlertsRaised, Show, Tick, Write
+from actors.messages import AlertsRaised, Show, Tick
 from actors.recording import Recorder
 from actors.reporting import ReportingActor
 from adapters.channels.factory import open_channel
@@ -203,7 +202,7 @@ class Notifier(ReportingActor):
         if not wanted:
             now = self.clock.now()
             self._closed(alert)
-            self._write(alerts=(AlertChange(alert_id=alert.alert_id, at=now, sent_at=now),))
+            self.write(alerts=(AlertChange(alert_id=alert.alert_id, at=now, sent_at=now),))
 
     def _look(self) -> None:
         due = self._read_again_at is not None and self.clock.monotonic() >= self._read_again_at
@@ -250,7 +249,7 @@ class Notifier(ReportingActor):
         text = "{}_SENT type={} symbol={} order_id={} channel={} count={}"
         logger.info(text, line.channel.tag, kind(first.type), first.symbol, first.order_id, name, len(alerts))
         self._counts["sent"] += 1
-        self._write(
+        self.write(
             alerts=self._all_done(name, alerts),
             deliveries=tuple(Delivery(alert_id=each.alert_id, channel=name, at=now, sent_at=now) for each in alerts),
         )
@@ -278,7 +277,7 @@ class Notifier(ReportingActor):
             news = tuple(
                 AlertChange(alert_id=each.alert_id, at=now, error=f"{name}: {failure.reason}") for each in batch.alerts
             )
-            self._write(alerts=news, deliveries=tried)
+            self.write(alerts=news, deliveries=tried)
         if aside:
             self._put_aside(line, aside, failure)
         elif line.outbox.failures == TOLD_AFTER and not line.told:
@@ -294,7 +293,7 @@ class Notifier(ReportingActor):
             Delivery(alert_id=each.alert_id, channel=name, at=now, refused_at=now, error=failure.reason)
             for each in alerts
         )
-        self._write(alerts=self._all_done(name, alerts), deliveries=refused)
+        self.write(alerts=self._all_done(name, alerts), deliveries=refused)
         told = EventType.ALERT_UNDELIVERED
         grave = Severity.INFO if all(each.type == told.value for each in alerts) else None  # or it would never end
         data = {"channel": name, "error": failure.reason, "alerts": ",".join(each.alert_id for each in alerts)}
@@ -319,10 +318,6 @@ class Notifier(ReportingActor):
         self._done[alert.alert_id] = None
         while len(self._done) > KNOWN:
             del self._done[next(iter(self._done))]
-
-    def _write(self, *, alerts: tuple[AlertChange, ...] = (), deliveries: tuple[Delivery, ...] = ()) -> None:
-        record = self.recorder.record(self.clock.now(), alerts=alerts, deliveries=deliveries)
-        self.tell(messages.JOURNAL, Write(record=record))
 
     # For the operator.
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
 from loguru import logger
 
-from actors import messages
 from actors.foundation import Ground
 from actors.guard import ActorContext
 from actors.marks import Marks
-from actors.messages import Tick, Write
+from actors.messages import Tick
 from actors.owners import Owners
 from actors.recording import Recorder
 from actors.reporting import ReportingActor
 from actors.standing import Standing
 from config.in_force import SettingsInForce
+from domain.days import day_of
 from domain.judgement.performance import Day, day_metrics, snapshot
 from domain.position.state import Position
 from domain.records import DayMetric, Performance
@@ -61,7 +61,7 @@ def wiring_of(
 ) -> Wiring:
     """What it is given in a tree on this ground."""
     return Wiring(
-        standings={account.name: account.standing for account in ground.accounts},
+        standings=ground.standings,
         owners=owners,
         marks=marks,
         figures=ground.reader,
@@ -106,8 +106,7 @@ class PerformanceKeeper(ReportingActor):
             return
         self._unread = False
         if taken or metrics:
-            record = self.recorder.record(self.clock.now(), performance=taken, metrics=metrics)
-            self.tell(messages.JOURNAL, Write(record=record))
+            self.write(performance=taken, metrics=metrics)
 
     def _measured(self, account: str) -> tuple[tuple[Performance, ...], tuple[DayMetric, ...]]:
         """Raises DatabaseAway."""
@@ -115,7 +114,7 @@ class PerformanceKeeper(ReportingActor):
         funds = self._wiring.standings[account].funds_as_read
         if funds is None or now - funds.read_at > BALANCE_GOOD:
             return (), ()
-        figures, today = self._wiring.figures, now.astimezone(UTC).date()
+        figures, today = self._wiring.figures, day_of(now)
         if account not in self._peaks:
             self._peaks[account] = figures.peak_equity(account)
         peak = self._peaks[account] = max(self._peaks[account], funds.equity)

@@ -9,6 +9,7 @@ from actors.guard import ActorContext, GuardedActor
 from actors.messages import Write
 from actors.recording import Recorder, log, plain_event
 from domain.catalogue import EventType, Severity
+from domain.records import AlertChange, DayMetric, Delivery, Event, Performance
 
 
 class ReportingActor(GuardedActor):
@@ -45,5 +46,29 @@ class ReportingActor(GuardedActor):
             error=error,
             stack_trace=stack_trace,
         )
-        log([told])
-        self.tell(messages.JOURNAL, Write(record=self.recorder.record(now, events=[told])))
+        self.write(told)
+
+    def write(
+        self,
+        *events: Event,
+        facts: Mapping[str, object] | None = None,
+        alerts: tuple[AlertChange, ...] = (),
+        deliveries: tuple[Delivery, ...] = (),
+        performance: tuple[Performance, ...] = (),
+        metrics: tuple[DayMetric, ...] = (),
+    ) -> bool:
+        """Say events in the log, and write them in the journal in one transaction with what belongs to them.
+
+        False: there is no journal at the moment, and it is a dead letter.
+        """
+        log(events)
+        record = self.recorder.record(
+            events[0].at if events else self.clock.now(),
+            events=events,
+            facts=facts,
+            alerts=alerts,
+            deliveries=deliveries,
+            performance=performance,
+            metrics=metrics,
+        )
+        return self.tell(messages.JOURNAL, Write(record=record))

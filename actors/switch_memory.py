@@ -32,8 +32,7 @@ class Book(Protocol):
 def recall_all(ground: Ground) -> dict[str, int]:
     """What a start knows of it: see `recall`. Raises DatabaseAway."""
     written = [ground.reader.fact(SWITCH_FACT)] if ground.remembered is None else spooled(ground.spool.pending())
-    standings = {account.name: account.standing for account in ground.accounts}
-    return recall(standings, written, ground.book.fact(SWITCH_FACT))
+    return recall(ground.standings, written, ground.book.fact(SWITCH_FACT))
 
 
 def recall(standings: Mapping[str, Standing], written: Iterable[object], kept: object) -> dict[str, int]:

@@ -59,7 +59,7 @@ def wiring_of(ground: Ground, house: answering.Wiring) -> Wiring:
         ),
         audit_key=chosen.diagnostics_api_key.get_secret_value(),
         announce=ground.settings.service.state_dir / "web.json",
-        standings={account.name: account.standing for account in ground.accounts},
+        standings=ground.standings,
         conninfo=ground.conninfo,
         away_because=lambda: attachment.closed_because,
     )
