@@ -36,6 +36,11 @@ STOP_LIMIT_S = 30.0
 POLL_S = 0.05
 LOG_TAIL = 60
 
+# By which event the journal tells that a life is over.
+ENDS = {
+    phase: f"position_{phase.lower()}" for phase in ("CLOSED", "FAILED", "ROLLED_BACK", "LIQUIDATED", "RELEASED")
+}
+
 Sections = Mapping[str, Mapping[str, Any]]
 
 # A market that hardly moves by itself, no cooldown, quick moves: what tests want unless they say otherwise.
@@ -250,8 +255,15 @@ class ServiceProcess:
         return found
 
     def wait_state(self, position_id: int, *states: str, limit_s: float = 20) -> dict[str, Any]:
-        """The position once it is in one of these states."""
-        return self.wait_position(position_id, lambda p: p["state"] in states, limit_s, " or ".join(states))
+        """The position once it is in one of these states; the end of a life counts once the journal has written it.
+
+        Its owner shows the end a moment earlier: who read events, rows or the position right then would miss it.
+        """
+        found = self.wait_position(position_id, lambda p: p["state"] in states, limit_s, " or ".join(states))
+        if found["state"] in ENDS:
+            self.wait_event(ENDS[found["state"]], position=position_id)
+            found = self.position(position_id)
+        return found
 
     def log_tail(self) -> str:
         """The end of what the service printed."""

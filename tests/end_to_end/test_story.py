@@ -26,22 +26,30 @@ OVER = "position_closed"
 
 
 class Follower:
-    """What `events.follow` tells of one correlation id, heard on a thread of its own."""
+    """What `events.follow` tells of one correlation id from now on, heard on a thread of its own."""
 
     def __init__(self, service: ServiceProcess, correlation: str) -> None:
         self.heard: list[dict[str, Any]] = []
         self.over = threading.Event()
         self._client = AdminClient(service.state_dir / "admin.sock", timeout_s=20)
-        self._correlation = correlation
+        # A stream begins when its thread does: what is written before that is after this number all the same.
+        newest = service.ctl("events", limit=1)["next_since"]
+        self._wanted = {"correlation": correlation, "since": newest}
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         with self._client as client:
-            for event in client.follow("events.follow", {"correlation": self._correlation, "limit": 0}):
+            for event in client.follow("events.follow", self._wanted):
                 self.heard.append(event)
                 if event["type"] == OVER:
                     break
         self.over.set()
+
+
+def stands_within(position: dict[str, Any], mark: Decimal, share: str) -> bool:
+    """Whether a stop rests at the exchange, no further below the mark price than this share of it."""
+    stop = position["stop_price"]
+    return stop is not None and Decimal(stop) > mark * Decimal(share)
 
 
 def test_a_life_from_the_signal_to_the_close(shared: ServiceProcess, source: SignalSource) -> None:
@@ -51,8 +59,9 @@ def test_a_life_from_the_signal_to_the_close(shared: ServiceProcess, source: Sig
     source.signals(signal_row(name, SYMBOL))
     opened = shared.wait_for(lambda: shared.positions(symbol=SYMBOL), 20, "a position")[0]
     shared.wait_event("entry_filled", position=opened["id"])
-    shared.move_mark(SYMBOL, "2.5", steps=4, pause_s=0.3)
-    shared.wait_event("trailing_moved", position=opened["id"])
+    top = shared.move_mark(SYMBOL, "2.5", steps=4, pause_s=0.3)
+    # Once the stop rests where the fall will pass it: a fall that comes before is answered with an exit at market.
+    shared.wait_position(opened["id"], lambda p: stands_within(p, top, "0.99"), 20, "a stop within 1 % of the top")
     shared.move_mark(SYMBOL, "-2")
     shared.wait_state(opened["id"], "CLOSED")
 
@@ -68,7 +77,7 @@ def test_a_life_from_the_signal_to_the_close(shared: ServiceProcess, source: Sig
     by_position = [event["seq"] for event in shared.events(position=opened["id"])]
     assert set(by_position) <= {event["seq"] for event in told}
 
-    assert follower.over.wait(10)
+    assert follower.over.wait(20)
     assert [event["seq"] for event in follower.heard] == [event["seq"] for event in told]
 
     report = shared.ctl("report")

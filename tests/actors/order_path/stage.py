@@ -23,6 +23,10 @@ WAIT_S = 15.0
 M = TypeVar("M")
 
 
+class Everything:
+    """To an ear: answer once all that came before has been heard. Ordinary, so that nothing waits behind it."""
+
+
 class Heard:
     """What an ear heard, in order, with a bell."""
 
@@ -72,7 +76,8 @@ class Ear(GuardedActor):
         self._heard = heard
 
     def receive(self, message: Any) -> object:
-        self._heard.add(message)
+        if not isinstance(message, Everything):
+            self._heard.add(message)
         return None
 
 
@@ -132,6 +137,11 @@ class Stage:
 
     def ask(self, name: str, message: object) -> Any:
         return self.directory.ask(name, message, WAIT_S)
+
+    def heard_all(self, *ears: str) -> None:
+        """Wait until these ears have heard all that they were told before this call: then what came can be counted."""
+        for name in ears:
+            self.ask(name, Everything())
 
     def kill(self, name: str, how: Literal["exception", "exit", "hang"] = "exception", hang_s: float = 60) -> None:
         """Kill an actor and wait until its successor runs."""
