@@ -7,12 +7,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-dev-shm-usage",
 )  # fmt: skip
+SOON_MS = 30_000
+"""How long `expect` looks for a fact: costs nothing where it comes at once, and a loaded machine is slow."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -27,6 +29,7 @@ needs_chromium = pytest.mark.skipif(chromium() is None, reason="no Chromium is i
 @contextlib.contextmanager
 def browsing() -> Iterator[Browser]:
     """A started browser."""
+    expect.set_options(timeout=SOON_MS)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium(), args=list(FLAGS))
         try:

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,6 @@ from tests.end_to_end.conftest import judge
 from tests.end_to_end.service import Sections, ServiceProcess, running
 
 pytestmark = needs_chromium
-SOON_MS = 10_000
 SCRIPT = "<img src=x onerror=document.title='hacked'>"
 PAIRS = (
     "ink paper", "ink card", "soft paper", "soft card", "good good-bg", "bad bad-bg", "warn warn-bg", "good card",
@@ -38,6 +38,25 @@ CONTRAST = """(pairs) => {
   const found = Object.fromEntries(pairs.map((names) => [names, ratio(names)]));
   probe.remove();
   return found;
+}"""
+
+CLOSED_AND = """async ([selector, act]) => {
+  const dialog = document.querySelector('#detail');
+  const told = new Promise((resolve) => dialog.addEventListener('close', resolve, { once: true }));
+  const fetched = window.fetch;
+  window.fetch = (...what) => told.then(() => fetched(...what));
+  document.querySelector('.card').click();
+  dialog.close();
+  document.querySelector(selector)[act]();
+  await told;
+  window.fetch = fetched;
+  return document.activeElement.name;
+}"""
+WATCHED = """() => {
+  window.said = [];
+  const parts = ['#link', '#bare-now'].map((id) => document.querySelector(id));
+  const note = () => window.said.push(parts.map((part) => part.textContent).join(': '));
+  for (const part of parts) new MutationObserver(note).observe(part, { childList: true });
 }"""
 
 
@@ -91,7 +110,8 @@ def test_a_taken_port_is_told_trading_goes_on_and_it_is_served_once_it_is_free(
     told = service.wait_event("web_unavailable")
     port = taken.getsockname()[1]
     assert (told["severity"], told["data"]["port"]) == ("warning", port)
-    assert f"WEB_UNAVAILABLE host=127.0.0.1 port={port}" in service.output.read_text()
+    line = f"WEB_UNAVAILABLE host=127.0.0.1 port={port}"
+    service.wait_for(lambda: line in service.output.read_text(), 20, line)
     taken.close()
     position = service.open("ETHUSDT")
     service.ctl("position.close", id=position["id"])
@@ -101,7 +121,7 @@ def test_a_taken_port_is_told_trading_goes_on_and_it_is_served_once_it_is_free(
 
 
 def test_an_empty_page_explains_itself(page: Page) -> None:
-    expect(page.locator("#link")).to_have_text("live", timeout=SOON_MS)
+    expect(page.locator("#link")).to_have_text("live")
     expect(page.locator("#empty")).to_be_visible()
     expect(page.locator("#empty-why")).to_contain_text("no source of signals")
     expect(page.locator("#bare-now")).to_have_text("Nothing is open, so nothing is bare")
@@ -114,17 +134,19 @@ def test_a_position_appears_and_its_stop_climbs(
     page: Page, service: ServiceProcess, opened: dict[str, Any]
 ) -> None:
     card = page.locator(".card")
-    expect(card).to_have_count(1, timeout=SOON_MS)
+    expect(card).to_have_count(1)
     expect(page.locator("#empty")).to_be_hidden()
     expect(card.locator(".symbol")).to_have_text("BTCUSDT")
     expect(page.locator("#bare-now")).to_have_text("Every open position is covered now")
-    expect(page.locator("#bare")).to_have_text(re.compile(r"^0\.\d{3}$"))
+    expect(page.locator("#bare")).to_have_text(re.compile(r"^\d+(\.\d+)?$"))
     service.move_mark("BTCUSDT", "2", steps=3, pause_s=0.5)
     moved = service.wait_event("trailing_moved", position=opened["id"])
-    stop = service.position(opened["id"])["stop_price"]
-    assert stop >= moved["data"]["new_stop"]
-    expect(card.locator("dd").nth(2)).to_have_text(stop, timeout=SOON_MS)
-    expect(card.locator("path.stop")).to_have_attribute("d", re.compile(r"H.*V"), timeout=SOON_MS)
+    shown = card.locator("dd").nth(2)
+    service.wait_for(  # it may move once more between two looks
+        lambda: shown.text_content() == service.position(opened["id"])["stop_price"], 30, "the page to show the stop"
+    )
+    assert Decimal(shown.text_content() or "") >= Decimal(moved["data"]["new_stop"])
+    expect(card.locator("path.stop")).to_have_attribute("d", re.compile(r"H.*V"))
     expect(card.locator("path.mark")).to_have_attribute("d", re.compile(r"L.*L"))
     expect(card.locator("circle.fill")).to_have_count(1)
     expect(card.locator("title")).to_have_text(re.compile("BTCUSDT long: mark .*, stop "))
@@ -135,17 +157,18 @@ def test_a_killed_actor_shows_in_the_list_the_events_and_the_trend(
 ) -> None:
     service.ctl("actors.kill", name="reconciler/main", how="exception")
     row = page.locator("#actor-table tr", has_text="reconciler/main")
-    expect(row.locator("td").nth(2)).to_have_text("1", timeout=SOON_MS)
+    expect(row.locator("td").nth(2)).to_have_text(re.compile("[1-9]"))
     expect(row).to_contain_text("ChaosCrash")
     page.locator("select[name=severity]").select_option("error")
     listed = page.locator("#event-list .event")
-    expect(listed.first).to_contain_text("actor_crashed", timeout=SOON_MS)
+    expect(listed.first).to_contain_text("actor_crashed")
     assert set(listed.evaluate_all("rows => rows.map(row => row.dataset.severity)")) <= {"error", "critical"}
-    expect(page.locator("#trend-note")).to_contain_text("1 errors", timeout=SOON_MS)
-    expect(page.locator("#trend rect.error")).to_have_count(1)
+    expect(page.locator("#trend-note")).to_contain_text(re.compile(r"[1-9]\d* errors"))
+    expect(page.locator("#trend rect.error").first).to_be_attached()
     page.locator("select[name=severity]").select_option("info")
     page.fill("input[name=type]", "trailing")
     page.fill("input[name=symbol]", "btc")
+    expect(listed.first).to_contain_text("trailing")
     for text in listed.all_text_contents():
         assert "trailing" in text
     page.fill("input[name=symbol]", "nosuch")
@@ -156,14 +179,14 @@ def test_a_killed_actor_shows_in_the_list_the_events_and_the_trend(
 
 def test_text_of_others_stays_text(page: Page, service: ServiceProcess) -> None:
     service.ctl("entries.pause", reason=SCRIPT)
-    expect(page.locator("#entries")).to_have_text("closed", timeout=SOON_MS)
+    expect(page.locator("#entries")).to_have_text("closed")
     expect(page.locator("#entries-why")).to_contain_text(SCRIPT)
-    expect(page.locator("#health")).to_have_attribute("data-state", "degraded", timeout=SOON_MS)
-    expect(page.locator("#event-list")).to_contain_text(SCRIPT, timeout=SOON_MS)
+    expect(page.locator("#health")).to_have_attribute("data-state", "degraded")
+    expect(page.locator("#event-list")).to_contain_text(SCRIPT)
     assert page.locator("main img").count() == 0
     assert "hacked" not in page.title()
     service.ctl("entries.resume")
-    expect(page.locator("#health-word")).to_have_text("All is well", timeout=SOON_MS)
+    expect(page.locator("#health-word")).to_have_text("All is well")
 
 
 def test_hands_on_the_keyboard_reach_everything(page: Page, opened: dict[str, Any]) -> None:
@@ -173,7 +196,7 @@ def test_hands_on_the_keyboard_reach_everything(page: Page, opened: dict[str, An
     page.keyboard.press("Enter")
     expect(page.locator("#detail")).to_be_visible()
     expect(page.locator("#detail-title")).to_contain_text("BTCUSDT")
-    expect(page.locator("#detail-events")).to_contain_text("stop_loss_placed", timeout=SOON_MS)
+    expect(page.locator("#detail-events")).to_contain_text("stop_loss_placed")
     page.keyboard.press("Escape")
     expect(page.locator("#detail")).to_be_hidden()
     expect(page.locator(".card")).to_be_focused()
@@ -186,15 +209,29 @@ def test_hands_on_the_keyboard_reach_everything(page: Page, opened: dict[str, An
     page.keyboard.press("p")
     expect(page.locator("#pause")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("p")
+    expect(page.locator("#pause")).to_have_attribute("aria-pressed", "false")
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+
+
+def test_a_dialog_that_is_told_late_of_its_end_takes_nothing(page: Page, opened: dict[str, Any]) -> None:
+    """The browser tells of a close in a task of its own: by then hands may be in the filter, or in the next life."""
+    expect(page.locator(".card")).to_have_count(1)
+    assert page.evaluate(CLOSED_AND, ["input[name=type]", "focus"]) == "type"
+    page.evaluate(CLOSED_AND, [".card", "click"])
+    expect(page.locator("#detail")).to_be_visible()
+    expect(page.locator("#detail-events")).to_contain_text("stop_loss_placed")
+    page.locator("#detail .close").click()
+    expect(page.locator("#detail")).to_be_hidden()
+    page.locator("#events-title").click()
 
 
 def test_light_and_dark_are_legible(page: Page) -> None:
     for theme in ("dark", "light"):
         page.keyboard.press("t")
-        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
         found = page.evaluate(CONTRAST, list(PAIRS))
         assert {pair: ratio for pair, ratio in found.items() if ratio < 4.5} == {}, theme
 
@@ -211,10 +248,10 @@ def test_everything_has_a_name(page: Page) -> None:
 def test_it_fits_a_phone(browser: Browser, page: Page, opened: dict[str, Any]) -> None:
     phone = browser.new_page(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     phone.goto(page.url)
-    expect(phone.locator(".card .chart path.mark")).to_have_count(1, timeout=SOON_MS)
+    expect(phone.locator(".card .chart path.mark")).to_have_count(1)
     assert phone.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
     phone.locator(".card").tap()
-    expect(phone.locator("#detail-events")).to_contain_text("stop_loss_placed", timeout=SOON_MS)
+    expect(phone.locator("#detail-events")).to_contain_text("stop_loss_placed")
     assert phone.evaluate("document.querySelector('#detail').getBoundingClientRect().right <= innerWidth")
     phone.close()
 
@@ -222,9 +259,10 @@ def test_it_fits_a_phone(browser: Browser, page: Page, opened: dict[str, Any]) -
 def test_a_page_says_when_the_service_has_gone(browser: Browser, page: Page, service: ServiceProcess) -> None:
     other = browser.new_page()
     other.goto(page.url)
-    expect(other.locator("#link")).to_have_text("live", timeout=SOON_MS)
+    expect(other.locator("#link")).to_have_text("live")
+    page.goto("about:blank")  # it has no complaint so far, and is not to hear what comes now
+    other.evaluate(WATCHED)
     service.ctl("actors.kill", name="web", how="exception")
-    expect(other.locator("#link")).to_have_text("no connection", timeout=SOON_MS)
-    expect(other.locator("#bare-now")).to_contain_text("what you see is old")
-    expect(other.locator("#link")).to_have_text("live", timeout=2 * SOON_MS)
+    other.wait_for_function("said.some((each) => /^no connection: .*what you see is old/.test(each))")
+    expect(other.locator("#link")).to_have_text("live")
     other.close()

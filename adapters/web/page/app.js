@@ -506,6 +506,7 @@ function listen() {
     take(fresh);
     showEvents();
     if (fresh.some((each) => SEVERITIES.indexOf(each.severity) >= 2)) trendSoon();
+    if (fresh.some((each) => each.type === "position_closed")) showClosed();
     for (const each of fresh) if (each.type === "fill" || each.type.includes("moved") || each.type === "stop_loss_placed") relearn(each.position_id);
   });
   hear("trouble", (message) => link(`waiting: ${JSON.parse(message.data).reason}`.slice(0, 60), "lost"));
@@ -560,6 +561,13 @@ function help() {
   if (!byId("help").open) byId("help").showModal();
 }
 
+// Told some time after the dialog has gone: by then the hands may be elsewhere, or another position may be open.
+function closed() {
+  if (byId("detail").open) return;
+  if (document.activeElement === document.body) state.cards.get(state.open)?.root.focus();
+  state.open = null;
+}
+
 const KEYS = { j: () => walk(1), k: () => walk(-1), t: theme, p: pause, "?": help, "/": () => byId("filters").elements.type.focus() };
 
 function main() {
@@ -579,10 +587,7 @@ function main() {
     dialog.querySelector(".close").addEventListener("click", () => dialog.close());
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   }
-  byId("detail").addEventListener("close", () => {
-    state.cards.get(state.open)?.root.focus();
-    state.open = null;
-  });
+  byId("detail").addEventListener("close", closed);
   const form = byId("filters");
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", showEvents);
