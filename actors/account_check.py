@@ -14,6 +14,7 @@ from adapters.exchange.interface import TradingClient
 from domain import accounts
 from domain.accounts import AccountFacts, Expected, Finding
 from domain.catalogue import EventType, Severity
+from domain.identity import PositionId
 from domain.orders import RejectReason
 
 EVERY_S = 3_600.0
@@ -33,7 +34,13 @@ class Reporter(Protocol):
         """Whether it was replaced."""
 
     def report(
-        self, event: EventType, data: Mapping[str, object] | None = None, *, symbol: str | None = None
+        self,
+        event: EventType,
+        data: Mapping[str, object] | None = None,
+        *,
+        symbol: str | None = None,
+        position_id: PositionId | None = None,
+        correlation_id: str | None = None,
     ) -> None:
         """Log and journal."""
 

@@ -163,8 +163,14 @@ class Admission:
             return None
         instrument = self._wiring.instruments[intent.symbol]
         if not self._overtaken(request, intent, instrument, objection):
-            data = {"order_id": intent.client_id, "rule": objection.text}
-            self._actor.report(EventType.ORDER_REFUSED_UNSAFE, data, symbol=intent.symbol)
+            state = self._wiring.owners.state(intent.position_id)
+            self._actor.report(
+                EventType.ORDER_REFUSED_UNSAFE,
+                {"order_id": intent.client_id, "rule": objection.text},
+                symbol=intent.symbol,
+                position_id=intent.position_id,
+                correlation_id=None if state is None else state.correlation_id,
+            )
         return self.rejected(intent, refusal_of(intent, objection), objection.text)
 
     async def held_back(self, request: Perform, intent: OrderIntent) -> Rejected | None:

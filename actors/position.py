@@ -39,7 +39,7 @@ from actors.ticket import Ticket
 from domain.catalogue import EventType, Happening
 from domain.identity import Epoch, PositionId
 from domain.orders import Fence
-from domain.position import machine, trailing
+from domain.position import machine, places, trailing
 from domain.position.effects import Transition
 from domain.position.inputs import Begin, Input, PriceRange, Recovered, StopWanted, Wake
 from domain.position.state import Position
@@ -275,6 +275,12 @@ class PositionActor(GuardedActor):
         if p.mark_price is not None and not p.side.better(p.mark_price, price):
             raise RefusedByPosition(
                 f"price={price}: a {p.side.value}'s stop must be on the losing side of the mark price {p.mark_price}"
+            )
+        distance = None if p.mark_price is None else places.distance_pct(price, p.mark_price)
+        if distance is not None and distance > places.FARTHEST_PCT:
+            raise RefusedByPosition(
+                f"price={price}: {distance:.2f} % away from the mark price {p.mark_price}, "
+                f"at most {places.FARTHEST_PCT} % are allowed"
             )
         beyond = p.liquidation_price
         if beyond is not None and beyond > 0 and not p.side.better(price, beyond):

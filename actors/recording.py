@@ -14,6 +14,7 @@ from loguru import logger
 from actors.tally import Tally
 from config.secrets import Secrets
 from domain.catalogue import EventType, Happening, Severity
+from domain.identity import PositionId
 from domain.notices import ROUTINE, AlertFlags, notice, told
 from domain.position.state import Position
 from domain.records import (
@@ -128,11 +129,12 @@ def plain_event(
     severity: Severity | None = None,
     account: str | None = None,
     symbol: str | None = None,
+    position_id: PositionId | None = None,
     correlation_id: str | None = None,
     error: str | None = None,
     stack_trace: str | None = None,
 ) -> Event:
-    """An event that belongs to no position."""
+    """An event that belongs to no position, or is about one (`position_id`) and not told by its owner."""
     return Event(
         type=event,
         severity=severity or event.severity,
@@ -140,6 +142,7 @@ def plain_event(
         data=dict(data or {}),
         account=account,
         symbol=symbol,
+        position_id=position_id,
         correlation_id=correlation_id,
         error_message=error,
         stack_trace=stack_trace,

@@ -9,6 +9,7 @@ from actors.guard import ActorContext, GuardedActor
 from actors.messages import Write
 from actors.recording import Recorder, log, plain_event
 from domain.catalogue import EventType, Severity
+from domain.identity import PositionId
 from domain.records import AlertChange, DayMetric, Delivery, Event, Performance
 
 
@@ -27,6 +28,7 @@ class ReportingActor(GuardedActor):
         data: Mapping[str, object] | None = None,
         *,
         symbol: str | None = None,
+        position_id: PositionId | None = None,
         account: str | None = None,
         severity: Severity | None = None,
         correlation_id: str | None = None,
@@ -42,6 +44,7 @@ class ReportingActor(GuardedActor):
             severity=severity,
             account=account or self.account,
             symbol=symbol,
+            position_id=position_id,
             correlation_id=correlation_id,
             error=error,
             stack_trace=stack_trace,

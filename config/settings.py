@@ -44,6 +44,7 @@ from config.notifier import Notifier
 
 MOST_HIGHER = 60  # so that one request for candles is enough
 FARTHEST_TARGET_PCT = 50  # from a losing price it is still within the last check's reach
+FARTHEST_STOP_PCT = 50  # the same of stops: one that is farther would be refused, and nothing rest there
 # Fits a variable name after HOLDFAST_ACCOUNTS__, in which a double underscore separates.
 ACCOUNT_NAME = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 
@@ -143,6 +144,8 @@ class Protection(Section):
                 f"stop_pct {self.stop_pct} must not exceed emergency_stop_pct {self.emergency_stop_pct}: "
                 "the emergency stop is the farther one"
             )
+        if self.emergency_stop_pct > FARTHEST_STOP_PCT:
+            raise ValueError(f"emergency_stop_pct {self.emergency_stop_pct} must be at most {FARTHEST_STOP_PCT}")
         total = sum((target.fraction for target in self.take_profits), Decimal(0))
         if total > 1:
             raise ValueError(f"take_profits: the fractions add up to {total}, more than the whole position")

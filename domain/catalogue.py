@@ -173,7 +173,7 @@ class EventType(StrEnum):
     """Too small for the exchange: added to the next target."""
     TAKE_PROFIT_PASSED = "take_profit_passed", INFO, "symbol target_price quantity mark_price"
     """Its price had been passed: that part is closed at market."""
-    TAKE_PROFIT_REDUCED = "take_profit_reduced", INFO, "target_price old_quantity quantity position"
+    TAKE_PROFIT_REDUCED = "take_profit_reduced", INFO, "target_price old_quantity quantity left"
     """Fitted to a position that became smaller."""
 
     TRAILING_STOP_CREATED = "trailing_stop_created", INFO, "activation_price activation_pct callback_pct"

@@ -10,7 +10,7 @@ from domain.entries.situation import Refusal
 from domain.identity import Epoch, PositionId
 from domain.instrument import Instrument, PositionSide
 from domain.orders import OrderReport
-from domain.position import foreign
+from domain.position import foreign, places
 from domain.position.plan import Plan
 from domain.position.state import Phase, Position
 
@@ -97,13 +97,23 @@ def adopted_position(
 
 
 def wrong_stop(side: PositionSide, plan: Plan) -> Refusal | None:
-    """A given stop price has to lie on the losing side of the mark."""
-    if plan.stop_price is None or plan.reference_price is None:
+    """A stop has to lie on the losing side of the mark, and where the last check before the wire lets it pass.
+
+    One that it does not would be found out with the position open already, and that closed at market again.
+    """
+    price, mark, pct = plan.stop_price, plan.reference_price, plan.protection.stop_pct
+    figures = {"stop_pct": str(pct)}
+    if price is not None:
+        if mark is None:
+            return None
+        figures = {"stop_price": str(price), "mark_price": str(mark), "side": side.value}
+        if not side.better(mark, price):
+            return Refusal(code="stop_on_wrong_side", figures=figures)
+        pct = places.distance_pct(price, mark)
+        figures["distance_pct"] = f"{pct:.2f}"
+    if pct <= places.FARTHEST_PCT:
         return None
-    if side.better(plan.reference_price, plan.stop_price):
-        return None
-    figures = {"stop_price": str(plan.stop_price), "mark_price": str(plan.reference_price), "side": side.value}
-    return Refusal(code="stop_on_wrong_side", figures=figures)
+    return Refusal(code="stop_too_far", figures={**figures, "farthest_pct": str(places.FARTHEST_PCT)})
 
 
 def wrong_targets(plan: Plan) -> Refusal | None:

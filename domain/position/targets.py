@@ -133,7 +133,7 @@ def _shrink(turn: Turn, excess: Decimal) -> None:
         rungs[number] = replace(rung, quantity=ladder.taken(p, number) + kept)
         turn.say(
             EventType.TAKE_PROFIT_REDUCED,
-            {"target_price": rung.trigger, "old_quantity": rest, "quantity": kept, "position": ledger.exposure(p)},
+            {"target_price": rung.trigger, "old_quantity": rest, "quantity": kept, "left": ledger.exposure(p)},
         )
     turn.set(ladder=tuple(rungs))
     turn.note(oversold_since=None)

@@ -221,15 +221,16 @@ class Stage:
 
     # What we ask for
 
-    def order(self) -> None:
-        """Ask for a position, and do not wait."""
+    def order(self, **more: object) -> None:
+        """Ask for a position, and do not wait. `more`: what `position.open` takes beside its size."""
         self.service.wait_price(self.symbol)
-        opened = self.service.ctl("position.open", account="main", symbol=self.symbol, side=self.side, usd="500")
+        wanted = {"account": "main", "symbol": self.symbol, "side": self.side, "usd": "500"}
+        opened = self.service.ctl("position.open", **wanted, **more)
         self.id = int(opened["id"])
 
-    def open(self) -> dict[str, Any]:
+    def open(self, **more: object) -> dict[str, Any]:
         """A protected position, its entry filled whole."""
-        self.order()
+        self.order(**more)
         self.state("ACTIVE")
         self.event("entry_filled", "info")
         return self.shown

@@ -192,6 +192,8 @@ def test_a_strangers_position_blocks_its_symbol(scene: Scene) -> None:
         ({"quantity": D(11)}, "quantity_out_of_range"),
         ({"usd": D(1)}, "below_minimum"),
         ({"stop_price": D(50_001)}, "stop_on_wrong_side"),
+        ({"stop_price": D(5_000)}, "stop_too_far"),
+        ({"stop_pct": D(51)}, "stop_too_far"),
     ],
 )
 def test_operators_own_figures(scene: Scene, wish: dict[str, Any], code: str) -> None:

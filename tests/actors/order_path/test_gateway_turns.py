@@ -206,11 +206,12 @@ INSANE: list[tuple[OrderKind, dict[str, Any], RejectReason]] = [
 def test_what_is_not_sane_never_reaches_the_client(
     bench: Bench, kind: OrderKind, changes: dict[str, Any], reason: RejectReason
 ) -> None:
-    assert bench.outcome(bench.place(kind, **changes)).reason is reason
+    intent = bench.place(kind, **changes)
+    assert bench.outcome(intent).reason is reason
     assert bench.client.called("place") == []
     if reason is not RejectReason.SYMBOL:
         told = until(lambda: bench.events(EventType.ORDER_REFUSED_UNSAFE))
-        assert told[0].severity == "critical"
+        assert (told[0].severity, told[0].position_id) == ("critical", intent.position_id)
 
 
 def test_the_newest_mark_is_judged_by_at_the_last_moment(bench: Bench) -> None:

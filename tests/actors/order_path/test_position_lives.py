@@ -158,6 +158,8 @@ def test_what_an_operator_cannot_have_is_refused_with_reasons(house: House, lawf
     mark = house.exchange.mark(symbol)
     with pytest.raises(RefusedByPosition, match="losing side of the mark price"):
         house.operator(position_id, StopWanted(price=mark * 2), "position.set_stop")
+    with pytest.raises(RefusedByPosition, match=r"9\d\.\d\d % away from the mark price .*, at most 50 % are allowed"):
+        house.operator(position_id, StopWanted(price=mark / 20), "position.set_stop")
     assert stop_price(house.ask(position_id)) == stop_price(p)
     house.operator_acts(symbol)
     wanted = p.instrument.round_up(mark * Decimal("0.95"))

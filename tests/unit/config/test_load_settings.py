@@ -52,6 +52,7 @@ def test_numbers_are_exact(folder: Path) -> None:
         ("[protection]\nstop_pct = true", "protection.stop_pct = true: must be a number, not true or false"),
         ('[protection]\nstop_pct = "two"', "protection.stop_pct = 'two': must be a number"),
         ("[protection]\nstop_pct = 11", "stop_pct 11 must not exceed emergency_stop_pct 10"),
+        ("[protection]\nemergency_stop_pct = 51", "emergency_stop_pct 51 must be at most 50"),
         ("[protection]\nretries = 1.5", "protection.retries = 1.5: must be a whole number"),
         ("[protection]\nstop_pc = 1", "protection.stop_pc: is not a known key; did you mean stop_pct?"),
         ("[protektion]\nstop_pct = 1", "protektion: is not a known section; did you mean protection?"),

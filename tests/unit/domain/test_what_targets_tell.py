@@ -158,7 +158,7 @@ def test_a_smaller_position_takes_the_farthest_away() -> None:
     talk.found(near, OrderStatus.ACK)
     talk.found(far, OrderStatus.ACK)
     talk.hear(Wake(), 2)
-    reduced = {"target_price": "61200", "old_quantity": "0.005", "quantity": "0", "position": "0.005"}
+    reduced = {"target_price": "61200", "old_quantity": "0.005", "quantity": "0", "left": "0.005"}
     assert told(talk) == [
         ("take_profit_reduced", reduced, None),
         ("take_profit_cancel_sent", {"target_price": "61200"}, "4t"),

@@ -122,6 +122,29 @@ def test_a_given_stop_lies_on_the_losing_side(side: PositionSide, stop: str, wro
     assert wrong_stop(side, replace(PLAN, stop_price=D(stop))) == (refusal if wrong else None)
 
 
+@pytest.mark.parametrize(
+    ("side", "stop", "distance"),
+    [
+        (PositionSide.LONG, "30000", None),
+        (PositionSide.LONG, "29999.9", "50.00"),
+        (PositionSide.LONG, "6000", "90.00"),
+        (PositionSide.SHORT, "90000", None),
+        (PositionSide.SHORT, "600000", "900.00"),
+    ],
+)
+def test_a_stop_that_could_not_be_had_opens_nothing(side: PositionSide, stop: str, distance: str | None) -> None:
+    given = {"stop_price": stop, "mark_price": "60000", "side": side.value}
+    refusal = Refusal(code="stop_too_far", figures={**given, "distance_pct": distance, "farthest_pct": "50"})
+    assert wrong_stop(side, replace(PLAN, stop_price=D(stop))) == (refusal if distance else None)
+
+
+@pytest.mark.parametrize(("stop_pct", "wrong"), [("50", False), ("50.1", True)])
+def test_the_same_of_one_given_in_per_cent(stop_pct: str, wrong: bool) -> None:
+    plan = replace(PLAN, protection=replace(PLAN.protection, stop_pct=D(stop_pct)))
+    refusal = Refusal(code="stop_too_far", figures={"stop_pct": stop_pct, "farthest_pct": "50"})
+    assert wrong_stop(PositionSide.LONG, plan) == (refusal if wrong else None)
+
+
 def test_without_a_stop_or_a_mark_there_is_nothing_to_judge() -> None:
     assert wrong_stop(PositionSide.LONG, PLAN) is None
     assert wrong_stop(PositionSide.LONG, replace(PLAN, stop_price=D(70_000), reference_price=None)) is None

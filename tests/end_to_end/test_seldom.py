@@ -1,0 +1,82 @@
+"""Events that a running service produces only when something seldom happens: their figures, their alerts, their effect.
+
+One service: stories on symbols of their own at the same time, then those that concern everything, one after another.
+How one would notice it broken: an event of the catalogue that `make events` lists, or one whose figures say nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from tests.end_to_end.conftest import judge
+from tests.end_to_end.fault_stage import Stage, Venue, Watch
+from tests.end_to_end.seldom_stories import ALONE, TOGETHER, Story
+from tests.end_to_end.service import ServiceProcess, running
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+
+VENUE = Venue(exchange="binanceusdm")
+SYMBOLS = (
+    "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "ADAUSDT", "AVAXUSDT", "LINKUSDT", "LTCUSDT", "DOTUSDT", "BCHUSDT",
+)  # fmt: skip
+SETTINGS = {"reconciler": {"interval_s": 30}}
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """What each story failed with, and what the oracle and the two books said in the end."""
+
+    failures: Mapping[str, Exception | None]
+    judgement: str
+
+
+@pytest.fixture(scope="module")
+def performance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Performance]:
+    """All stories, played once."""
+    with running(tmp_path_factory.mktemp("seldom"), SETTINGS) as service:
+        yield perform(service)
+
+
+def perform(service: ServiceProcess) -> Performance:
+    """Play everything."""
+    watch = Watch(service.timeline)
+    stages = [Stage(service, watch, VENUE, symbol, "short" if n % 2 else "long") for n, symbol in enumerate(SYMBOLS)]
+    failures: dict[str, Exception | None] = {}
+    with ThreadPoolExecutor(len(TOGETHER)) as threads:
+        given = zip(TOGETHER.items(), stages, strict=True)
+        tries = {name: threads.submit(tried, story, stage) for (name, story), stage in given}
+        failures |= {name: each.result() for name, each in tries.items()}
+    for name, story in ALONE.items():
+        failures[name] = tried(story, Stage(service, watch, VENUE, "BTCUSDT", "long"))
+    try:
+        judge(service)
+        judgement = ""
+    except (AssertionError, ArithmeticError) as found:
+        judgement = f"{type(found).__name__}: {found}"
+    return Performance(failures, judgement)
+
+
+def tried(story: Story, stage: Stage) -> Exception | None:
+    """Play a story to its end; what it failed with is kept for its test."""
+    try:
+        story(stage)
+        stage.finish()
+    except Exception as failure:
+        stage.calm()
+        return failure
+    return None
+
+
+@pytest.mark.parametrize("name", [*TOGETHER, *ALONE])
+def test_is_told_and_comes_right(performance: Performance, name: str) -> None:
+    failure = performance.failures[name]
+    if failure is not None:
+        raise failure
+
+
+def test_no_law_was_broken_and_the_books_agree(performance: Performance) -> None:
+    assert performance.judgement == ""
