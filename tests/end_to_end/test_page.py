@@ -263,6 +263,7 @@ def test_a_page_says_when_the_service_has_gone(browser: Browser, page: Page, ser
     page.goto("about:blank")  # it has no complaint so far, and is not to hear what comes now
     other.evaluate(WATCHED)
     service.ctl("actors.kill", name="web", how="exception")
-    other.wait_for_function("said.some((each) => /^no connection: .*what you see is old/.test(each))")
+    told = "said.some((each) => /^no connection: .*what you see is old/.test(each))"
+    service.wait_for(lambda: other.evaluate(told), 30, "the page to say that what it shows is old")
     expect(other.locator("#link")).to_have_text("live")
     other.close()
