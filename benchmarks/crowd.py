@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,20 +21,25 @@ from loguru import logger
 from actors import gateway, journal, market_feed, messages
 from actors import position as owner
 from actors.clock import SystemClock
+from actors.control import answering
 from actors.directory import Directory
 from actors.guard import ActorContext, GuardedActor, configure_threads
+from actors.healths import Healths
 from actors.marks import Marks
-from actors.messages import Perform
+from actors.messages import EntriesState, Perform, Show
 from actors.owners import Owners, Place
 from actors.recording import Recorder
 from actors.restarts import Roster
 from actors.root import start_root, stop_root
+from actors.ruling import Ruling
 from actors.standing import Standing
 from actors.supervision import ChildSpec, StartChild
+from actors.web import component as web
+from adapters.web.server import Address
 from benchmarks.crowd_venue import PRICE, QUANTITY, Prices, Venue
 from benchmarks.stopwatch import Stopwatch
 from config.log import set_up
-from config.settings import Log
+from config.settings import Log, Settings
 from domain.accounts import Expected, Realm
 from domain.entries.opening import new_position
 from domain.identity import Epoch, PositionId, mint_position_id
@@ -43,6 +49,7 @@ from domain.position.state import OrderState, Phase, Position, TrailState
 from persistence.database import migrate
 from persistence.embedded import EmbeddedPostgres
 from persistence.partitions import ensure_partitions
+from persistence.reader import Reader
 from persistence.spool import Spool
 from tests.actors.order_path.leases import held_lease
 
@@ -71,8 +78,13 @@ class TimedGateway(gateway.Gateway):
 class Deaf(GuardedActor):
     """Takes whatever it is told: in place of those that are not measured."""
 
-    def receive(self, _message: Any) -> object:
-        """Forget it."""
+    def receive(self, message: Any) -> object:
+        """Forget it; who asks for the page hears that nothing is closed and nothing waits."""
+        match message:
+            case EntriesState():
+                return {}
+            case Show():
+                return {"channels": {}, "waiting": 0}
         return None
 
 
@@ -90,7 +102,9 @@ class Crowd:
         self._spool = Spool(folder / "spool")
         self._recorder = Recorder(self.clock.now())
         self._numbers = itertools.count()
+        self._folder, self._conninfo = folder, conninfo
         self._accounts = [f"acc{number}" for number in range(accounts)]
+        self._standings = {account: Standing() for account in self._accounts}
         self.homes = {f"A{a}N{n:03}USDT": account for a, account in enumerate(self._accounts) for n in range(each)}
         self._markets = {symbol: _instrument(symbol) for symbol in self.homes}
         self.prices = {account: Prices(self.watch) for account in self._accounts}
@@ -130,6 +144,36 @@ class Crowd:
             if frame:
                 stream.say(frame)
 
+    def wander(self, fall: Callable[[], Decimal]) -> None:
+        """Say other marks, each so much of its price lower: inside the bands while that is less than the callback."""
+        for account, stream in self.prices.items():
+            mine = [(s, self.marks[s] * (1 - fall())) for s, home in self.homes.items() if home == account]
+            stream.say([(s, price.quantize(TICK), False) for s, price in mine])
+
+    def show(self) -> str:
+        """Start the real web actor on a free port; returns the page's address once it is served."""
+        settings = Settings.model_validate({"accounts": {name: {"exchange": "binanceusdm"} for name in self._accounts}})
+        reader = Reader(self._conninfo)
+        markets = dict.fromkeys(self._accounts, self._markets)
+        house = answering.Wiring(
+            socket=self._folder / "admin.sock", max_clients=1, mode="paper", version="0", dry_run=False, chaos=False,
+            started_at=self.clock.now(), accounts=dict.fromkeys(self._accounts, "binanceusdm"), instruments=markets,
+            owners=self._owners, marks=self._marks, healths=Healths(), reader=reader, recorder=self._recorder,
+            terms=dict.fromkeys(self._accounts, 1), request_stop=lambda _reason: None,
+            ruling=Ruling(
+                settings, lambda: settings, markets, reader, self.clock, self._owners, self._directory, _forget
+            ),
+        )  # fmt: skip
+        announce = self._folder / "web.json"
+        wiring = web.Wiring(
+            house=house, address=Address(host="127.0.0.1", port=0), audit_key="", announce=announce,
+            standings=self._standings, conninfo=self._conninfo, away_because=lambda: None,
+        )  # fmt: skip
+        spec = ChildSpec(name=web.NAME, factory=lambda context: web.Web.start(context, wiring))
+        self._directory.ask("root", StartChild(spec=spec), LIMIT_S)
+        _until(announce.exists, "the page's address")
+        return str(json.loads(announce.read_text())["url"])
+
     def settle(self) -> None:
         """Wait until nothing is under way."""
         self._wait(self._ids, _at_rest, "positions at rest")
@@ -158,8 +202,8 @@ class Crowd:
         mine = {symbol: self._markets[symbol] for symbol, home in self.homes.items() if home == account}
         requests = gateway.Wiring(
             account=account, open_client=lambda: Venue(mine, self.watch, self._directory), expected=lambda: expected,
-            standing=Standing(), lease=held_lease(self.clock), instruments={}, owners=self._owners, marks=self._marks,
-            spool=self._spool,
+            standing=self._standings[account], lease=held_lease(self.clock), instruments={}, owners=self._owners,
+            marks=self._marks, spool=self._spool,
             recorder=self._recorder, leverage=lambda _symbol: 0, max_stop_distance_pct=Decimal(60), dry_run=False,
         )  # fmt: skip
         feed = market_feed.Wiring(
@@ -219,6 +263,10 @@ def gathered(folder: Path, accounts: int, each: int) -> Iterator[Crowd]:
         ending.callback(crowd.stop)
         crowd.begin()
         yield crowd
+
+
+def _forget(_type: object, _data: object) -> None:
+    """Nobody reloads the settings of a crowd."""
 
 
 def _at_rest(p: Position) -> bool:
