@@ -35,7 +35,6 @@ from actors.owners import Owners
 from actors.recording import plain_event
 from actors.reporting import ReportingActor
 from actors.ruling import Ruling
-from actors.symbol_lists import as_spelled
 from actors.zombie_messages import (
     AskSymbol,
     CancelZombie,
@@ -81,14 +80,11 @@ class Wiring:
 def wired(account: str, instance: str, owners: Owners, ruling: Ruling, recall: Callable[[str], Any]) -> Wiring:
     """An account's, by what is set now, each time it is asked."""
 
-    def excluded() -> frozenset[str]:
-        return as_spelled(ruling.in_force.now.accounts[account].exclude, ruling.spellings.of(account))
-
     return Wiring(
         account=account,
         instance=instance,
         owners=owners,
-        exclude=excluded,
+        exclude=lambda: ruling.excluded(account),
         settings=lambda: ruling.in_force.now.zombies,
         recall=recall,
         dry_run=ruling.in_force.now.service.dry_run,

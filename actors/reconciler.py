@@ -32,7 +32,6 @@ from actors.messages import (
 )
 from actors.reporting import ReportingActor
 from actors.switch_messages import CloseStranger, CloseStrangers
-from actors.symbol_lists import Spellings, as_spelled
 from actors.zombie_messages import HuntOn, PositionOver, ScanZombies, ShowScan, SymbolRead, ZombieAnswered
 from domain.agreement.reconcile import Untracked, compare
 from domain.catalogue import EventType
@@ -56,7 +55,7 @@ def _nothing_set(_symbol: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring(Watched):
-    """What a reconciler is given; `interval_s` lies between two readings, `exclude` may spell symbols in any way.
+    """What a reconciler is given; `interval_s` lies between two readings, `exclude` is by the venue's spelling.
 
     `leverage`: what is set before an entry on a symbol, 0: nothing. What is asked for each time may change while the
     service runs.
@@ -64,7 +63,6 @@ class Wiring(Watched):
 
     interval_s: Callable[[], float]
     exclude: Callable[[], frozenset[str]]
-    spellings: Spellings
     hunt: hunt.Wiring
     leverage: Callable[[str], int] = _nothing_set
 
@@ -158,7 +156,7 @@ class Reconciler(ReportingActor):
     def _stranger(self, symbol: str) -> None:
         """What is to be protected is looked at now, not a cycle later; at most as often as doubt is."""
         wiring, now = self._wiring, self.clock.monotonic()
-        if wiring.untracked == "alert" or symbol in self._excluded():
+        if wiring.untracked == "alert" or symbol in self._wiring.exclude():
             return
         wait = self._stranger_at + SLOW_LOOK_S - now
         if wait <= 0:
@@ -166,9 +164,6 @@ class Reconciler(ReportingActor):
             self._look("a stranger's position")
         elif now + wait < self._due_at:
             self._again_after(wait)
-
-    def _excluded(self) -> frozenset[str]:
-        return as_spelled(self._wiring.exclude(), self._wiring.spellings.of(self._wiring.account))
 
     def _scan(self, order: ScanZombies) -> int | None:
         """Hunt in the next reading that begins."""
@@ -200,7 +195,7 @@ class Reconciler(ReportingActor):
         self._under_way = False
         wiring = self._wiring
         owned = wiring.owners.all(wiring.account)
-        found = compare(snapshot, owned, self._excluded(), wiring.leverage)
+        found = compare(snapshot, owned, self._wiring.exclude(), wiring.leverage)
         for position_id, view in found.views.items():
             self.tell(messages.position(position_id), view)
         for (symbol, side), quantity in found.foreign.items():

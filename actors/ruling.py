@@ -14,7 +14,7 @@ from actors.recording import Recorder
 from actors.reloading import Reloading, Tell
 from actors.symbol_book import SymbolBook, laid_over
 from actors.symbol_keeper import Wiring as KeeperWiring
-from actors.symbol_lists import Spellings
+from actors.symbol_lists import Spellings, as_spelled
 from config.in_force import SettingsInForce
 from config.log import change_level
 from config.settings import Settings
@@ -52,6 +52,10 @@ class Ruling:
             directory=directory,
             tell=tell,
         )
+
+    def excluded(self, account: str) -> frozenset[str]:
+        """The symbols of an account that are left alone by the settings in force, as its venue spells them."""
+        return as_spelled(self.in_force.now.accounts[account].exclude, self.spellings.of(account))
 
     def alert_flags(self, symbol: str) -> AlertFlags | None:
         """Which routine notices of a symbol are wanted. Asks nobody."""

@@ -41,7 +41,7 @@ FIRST_LOOK_S = 0.5
 class Wiring:
     """What a strategy is given. `symbols` in any spelling; none: the first `max_symbols` of the account's.
 
-    `exclude` is asked for each time: it may change while the service runs.
+    `exclude`, by the venue's spelling, is asked for each time: it may change while the service runs.
     """
 
     account: str
@@ -119,7 +119,7 @@ class Strategy(ReportingActor):
         instruments = dict(wiring.instruments)
         names = wiring.spellings.of(wiring.account)
         wanted = sorted(as_spelled(wiring.symbols, names)) or sorted(instruments)[: wiring.max_symbols]
-        exclude = as_spelled(wiring.exclude(), names)
+        exclude = wiring.exclude()
         skipped: dict[str, Skipped] = {}
         for symbol in wanted:
             if symbol not in instruments:
@@ -212,7 +212,7 @@ def wiring_of(
         instruments=instruments,
         symbols=chosen.symbols,
         max_symbols=chosen.max_symbols,
-        exclude=lambda: frozenset(ruling.in_force.now.accounts[account].exclude),
+        exclude=lambda: ruling.excluded(account),
         spellings=ruling.spellings,
         rules=StrategyRules(candle_minutes=chosen.candle_minutes, higher_minutes=chosen.higher_minutes, harami=harami),
         delay=timedelta(seconds=chosen.delay_s),

@@ -25,7 +25,6 @@ from actors.messages import (
 )
 from actors.owners import Place
 from actors.reconciler import Reconciler, Wiring
-from actors.symbol_lists import Spellings
 from actors.zombie_messages import CancelZombie
 from config.settings import Zombies
 from domain.agreement import sightings
@@ -63,14 +62,13 @@ class Account:
             untracked=untracked,
             exclude=lambda: exclude,
             instruments=instruments,
-            spellings=Spellings({ACCOUNT: instruments}, dict),
             owners=self.stage.owners,
             recorder=self.stage.recorder,
             hunt=hunt.Wiring(
                 account=ACCOUNT,
                 instance="ab12",
                 owners=self.stage.owners,
-                exclude=lambda: frozenset({"BTCUSDT"}) if exclude else frozenset(),
+                exclude=lambda: exclude,
                 settings=lambda: self.zombies,
                 recall=lambda _key: None,
                 dry_run=False,
@@ -212,8 +210,8 @@ def test_a_phantom_is_shown_to_its_owner_each_time(account: Account) -> None:
     assert account.findings() == [("phantom BTCUSDT long", f"{n}/3") for n in (1, 2, 3)]
 
 
-def test_excluded_in_any_spelling(account: Account) -> None:
-    account.start(exclude=frozenset({"btc/usdt:usdt"}), interval_s=0.1)
+def test_what_is_excluded_is_left_alone(account: Account) -> None:
+    account.start(exclude=frozenset({"BTCUSDT"}), interval_s=0.1)
     for _ in range(3):
         account.expect_look(seconds=3)
         account.show([row(quantity="-2")], [order(OVER)])
@@ -369,7 +367,7 @@ def test_a_stranger_that_the_stream_shows_is_looked_at_now(account: Account) -> 
     account.expect_look(seconds=reconciler.SLOW_LOOK_S + 2)
 
 
-@pytest.mark.parametrize(("policy", "exclude"), [("alert", ""), ("adopt", "btc/usdt:usdt")])
+@pytest.mark.parametrize(("policy", "exclude"), [("alert", ""), ("adopt", "BTCUSDT")])
 def test_a_stranger_that_is_left_alone_waits_for_the_next_cycle(account: Account, policy: Policy, exclude: str) -> None:
     account.start(untracked=policy, exclude=frozenset({exclude} - {""}))
     account.expect_look()

@@ -371,11 +371,12 @@ def test_a_hot_key_takes_effect_without_a_restart(house: House, told: list[tuple
     assert row.look(house) == row.before
 
 
-def test_the_strategy_keeps_no_list_of_its_own(house: House, told: list[tuple[str, Any]]) -> None:
-    made = wiring_of(house.tree.ruling, "main", "binanceusdm", {}, house.tree.recorder)
-    set_key(house.file, "accounts.main.exclude", ("ETHUSDT",))
+def test_what_is_excluded_in_any_spelling_is_the_same_to_all(house: House, told: list[tuple[str, Any]]) -> None:
+    strategy = wiring_of(house.tree.ruling, "main", "binanceusdm", {}, house.tree.recorder)
+    set_key(house.file, "accounts.main.exclude", ("eth/usdt:usdt", "NOSUCHUSDT"))
     house.tree.ruling.reloading.reload("a test")
-    assert made.exclude() == {"ETHUSDT"}
+    for wiring in (strategy, house.reconciler, house.reconciler.hunt):
+        assert wiring.exclude() == {"ETHUSDT", "NOSUCHUSDT"}, type(wiring)
 
 
 def test_other_keys_are_named_and_wait_for_a_restart(house: House, told: list[tuple[str, Any]]) -> None:

@@ -177,7 +177,7 @@ def test_the_start_says_who_is_looked_at_and_who_is_not(stage: Stage) -> None:
     markets = {symbol: instrument(symbol) for symbol in SYMBOLS}
     markets["1000PEPEUSDT"] = replace(instrument("1000PEPEUSDT"), trading=False)
     wanted = ("btc/usdt:usdt", "ETHUSDT", "1000PEPEUSDT", "NOSUCHUSDT")
-    floor = Floor(stage, {}, instruments=markets, symbols=wanted, exclude=lambda: frozenset({"ETH_USDT"}))
+    floor = Floor(stage, {}, instruments=markets, symbols=wanted, exclude=lambda: frozenset({"ETHUSDT"}))
     started = floor.event(EventType.STRATEGY_STARTED)
     skipped = {"excluded": "ETHUSDT", "not_trading": "1000PEPEUSDT", "unknown_symbol": "NOSUCHUSDT"}
     assert (started.data["symbols"], started.data["skipped"]) == (1, skipped)
