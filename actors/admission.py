@@ -13,7 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from actors import costs
 from actors.account_check import Reporter
+from actors.budget import Cost
 from actors.lease import Lease
 from actors.mark_questions import FRESH_S, MarkQuestions
 from actors.marks import Marks
@@ -28,7 +30,7 @@ from domain.catalogue import EventType
 from domain.identity import Epoch, OrderKind, PositionId
 from domain.instrument import Instrument, PositionSide
 from domain.lease import Deed, deed_of, deed_of_cancel
-from domain.orders import Fence, OrderIntent, Rejected, RejectReason
+from domain.orders import Fence, OrderIntent, PositionReport, Rejected, RejectReason
 from domain.position import urgency
 from domain.sanity import Objection, Rule, check_intent, refusal_of
 from persistence.spool import Spool
@@ -59,17 +61,23 @@ class Admission:
     """One gateway's."""
 
     def __init__(
-        self, wiring: Wiring, actor: Reporter, client: TradingClient, upkeep: Upkeep, marks: MarkQuestions
+        self,
+        wiring: Wiring,
+        actor: Reporter,
+        client: TradingClient,
+        upkeep: Upkeep,
+        marks: MarkQuestions,
+        charge: Callable[[Cost], object],
     ) -> None:
-        """`upkeep` knows the filters that are in force, `marks` the prices."""
+        """`upkeep` knows the filters that are in force, `marks` the prices; `charge`: what is asked on the way."""
         self._wiring = wiring
         self._actor = actor
         self._client = client
         self._upkeep = upkeep
         self._marks = marks
+        self._charge = charge
         self._epochs: dict[PositionId, Epoch] = {}
         self._entries_closed: dict[str, str] = {}
-        self._leverage_set: dict[str, int] = {}
         self._withholding = False
 
     def claim(self, fence: Fence) -> None:
@@ -255,24 +263,34 @@ class Admission:
         )
 
     async def prepare(self, intent: OrderIntent) -> Rejected | None:
-        """Leverage, once a symbol, on a symbol without a position (DESIGN 3, 'Hands off'). Raises VenueFailure."""
-        symbol = intent.symbol
-        leverage = self._wiring.leverage(symbol)
-        if leverage <= 0 or self._leverage_set.get(symbol) == leverage:
+        """Leverage, on a symbol without a position (DESIGN 3, 'Hands off'). Raises VenueFailure.
+
+        It is read before each entry: a human may have changed it since the last, and no venue surely tells of that.
+        """
+        symbol, leverage = intent.symbol, self._wiring.leverage(intent.symbol)
+        if leverage <= 0:
             return None
-        if not await self._is_held(symbol):
+        hedged = self._wiring.expected().hedge_mode
+        row = await self._row(symbol, intent.position_side if hedged else None)
+        shown = self._wiring.standing.leverage(symbol) if row.leverage is None else row.leverage
+        if row.leverage == leverage:
+            return None
+        held = bool(row.quantity)
+        if hedged and not held:
+            other = PositionSide.SHORT if intent.position_side is PositionSide.LONG else PositionSide.LONG
+            held = bool((await self._row(symbol, other)).quantity)
+        if not held:
+            self._charge(costs.LEVERAGE)
             await self._client.set_leverage(symbol, leverage)
-        elif self._wiring.standing.leverage(symbol) != leverage:
-            text = f"leverage {leverage} is not set on {symbol}: a position is open there"
+        elif shown != leverage:
+            text = f"leverage {leverage} is not set on {symbol}: a position is open there, with leverage {shown}"
             return self.rejected(intent, RejectReason.OTHER, text)
-        self._leverage_set[symbol] = leverage
         return None
 
-    async def _is_held(self, symbol: str) -> bool:
-        """Whether anybody has a position on the symbol. Raises VenueFailure."""
-        sides = (PositionSide.LONG, PositionSide.SHORT) if self._wiring.expected().hedge_mode else (None,)
-        reports = [await self._client.position(symbol, side) for side in sides]
-        return any(report.quantity for report in reports)
+    async def _row(self, symbol: str, side: PositionSide | None) -> PositionReport:
+        """What the venue shows of a position, whosever it is. Raises VenueFailure."""
+        self._charge(costs.QUESTION)
+        return await self._client.position(symbol, side)
 
 
 def _judged_by_mark(intent: OrderIntent) -> Decimal | None:

@@ -16,9 +16,10 @@ CHECK = Cost(weight=60, requests=7)
 UPKEEP = Cost(weight=5)
 QUOTE = Cost(weight=2)
 MARK = Cost()
+LEVERAGE = Cost()
 SYMBOL = Cost(weight=7, requests=3)  # rows and open orders of one symbol
 SYMBOL_ORDERS = Cost(weight=2, requests=2)
-_QUESTION = Cost(weight=5)
+QUESTION = Cost(weight=5)  # one position
 _FILLS = Cost(weight=5, requests=2)  # executions, and on Bybit the profits of them
 _ROW = Cost()
 _FIND = Cost(requests=2)  # orders that are open, and on Bybit, if it is none of them, those that were
@@ -60,7 +61,7 @@ def of(request: Perform) -> Cost:
         case AskFills():
             return _FILLS
         case AskPosition():
-            return _QUESTION
+            return QUESTION
         case Find(ref=ref):
             return _ROW if ref.attached else _FIND
 

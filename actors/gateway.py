@@ -149,7 +149,7 @@ class RequestDesk:
         marks = MarkQuestions(
             wiring.account, wiring.marks, self._client, actor.clock, lambda: self._turns.charge(costs.MARK)
         )
-        self._admission = Admission(wiring, actor, self._client, self.upkeep, marks)
+        self._admission = Admission(wiring, actor, self._client, self.upkeep, marks, self._turns.charge)
         self._sending = Sending(
             wiring, actor, self._client, self._admission, marks, self.upkeep, self._note_failure
         )

@@ -143,7 +143,7 @@ def reduced_unheard(stage: Stage) -> None:
 
 
 def leverage_changed(stage: Stage) -> None:
-    """A human sets another leverage under an open position: said, and never set back while it is open."""
+    """A human sets another leverage under an open position: said, and set back by the next entry, not before."""
     stage.open()
     stage.service.control("leverage", symbol=stage.symbol, leverage=OUR_LEVERAGE * 2)
     stage.service.ctl("reconcile", account="main")
@@ -153,6 +153,12 @@ def leverage_changed(stage: Stage) -> None:
     )  # fmt: skip
     assert (found["severity"], found["position_id"]) == ("warning", stage.id)
     assert (found["data"]["book"], found["data"]["exchange"]) == (str(OUR_LEVERAGE), str(OUR_LEVERAGE * 2))
+    stage.protected()
+    stage.ask_close()
+    stage.flat("CLOSED")
+    stage.open()  # flat, it was as the human left it: the next entry sets it, and does not trust what it set before
+    report = stage.service.ctl("reconcile", account="main")["accounts"][0]
+    assert "leverage" not in {each["finding"] for each in report["findings"] if each["symbol"] == stage.symbol}, report
     stage.protected()
 
 

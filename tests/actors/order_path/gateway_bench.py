@@ -53,6 +53,7 @@ class Bench:
         margin_mode: MarginMode | None = None,
         priced: bool = True,
         standby: bool = False,
+        hedge_mode: bool = False,
     ) -> None:
         """`priced`: a mark price of the symbol has been heard."""
         self.stage = Stage()
@@ -65,7 +66,9 @@ class Bench:
         self.lease = held_lease(
             self.stage.clock, standby=standby, superseded=lambda reason, _: self.superseded.append(reason)
         )
-        self.expected = Expected(account="main", mode="paper", realm=Realm.LOCAL, margin_mode=margin_mode)
+        self.expected = Expected(
+            account="main", mode="paper", realm=Realm.LOCAL, margin_mode=margin_mode, hedge_mode=hedge_mode
+        )
         self.owner = Owner()
         self.position = self.stage.ear(messages.position(self.owner.id))
         self.journal = self.stage.ear(messages.JOURNAL)

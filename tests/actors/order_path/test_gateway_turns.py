@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -39,7 +40,7 @@ from domain.position.inputs import (
     QuestionFailed,
 )
 from tests.actors.order_path.gateway_bench import NAME, Bench, hang, waiting_ticket
-from tests.actors.order_path.scripted import MARK, Owner, ref_of
+from tests.actors.order_path.scripted import MARK, Owner, flat, ref_of
 from tests.actors.order_path.stage import until
 
 
@@ -269,14 +270,23 @@ def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
         bench.stop()
 
 
-def test_leverage_is_set_once_a_symbol_and_for_entries_only(tmp_path: Path) -> None:
+def test_leverage_is_read_before_each_entry_and_set_where_it_differs(tmp_path: Path) -> None:
+    """A human may have changed it since the last entry (seen: what was set once was never looked at again)."""
     bench = Bench(tmp_path, leverage=5)
+    shown = Decimal(20)
+    bench.client.script["position"] = lambda symbol: replace(flat(symbol), leverage=shown)
     try:
         bench.outcome(bench.place(OrderKind.STOP))
-        assert bench.client.called("leverage") == []
-        bench.outcome(bench.place(OrderKind.ENTRY))
+        assert bench.client.called("position") == []
         bench.outcome(bench.place(OrderKind.ENTRY))
         assert bench.client.called("leverage") == [5]
+        shown = Decimal(5)
+        bench.outcome(bench.place(OrderKind.ENTRY))
+        assert bench.client.called("leverage") == [5]
+        shown = Decimal(3)
+        bench.outcome(bench.place(OrderKind.ENTRY))
+        assert bench.client.called("leverage") == [5, 5]
+        assert len(bench.client.called("position")) == 3
     finally:
         bench.stop()
 

@@ -337,6 +337,34 @@ def test_leverage_that_is_as_wanted_beside_a_position_needs_no_setting(tmp_path:
         bench.stop()
 
 
+@pytest.mark.parametrize(("shown", "accepted"), [(5, True), (20, False)])
+def test_beside_a_position_the_newest_word_on_leverage_counts(tmp_path: Path, shown: int, accepted: bool) -> None:
+    """The account is read once an hour; the row of the position is of now."""
+    client = ScriptedClient()
+    client.facts = AccountFacts(hedge_mode=False, leverages={BTC.symbol: 5 if shown != 5 else 20})
+    client.script["position"] = lambda symbol: replace(flat(symbol, Decimal(1)), leverage=Decimal(shown))
+    bench = Bench(tmp_path, leverage=5, client=client)
+    try:
+        assert isinstance(bench.outcome(bench.place(OrderKind.ENTRY)), Accepted) is accepted
+        assert client.called("leverage") == []
+    finally:
+        bench.stop()
+
+
+def test_in_hedge_mode_the_other_side_counts_as_a_position_too(tmp_path: Path) -> None:
+    client, asked = ScriptedClient(), iter((Decimal(0), Decimal(-1), Decimal(0), Decimal(0)))
+    client.facts = HEDGED
+    client.script["position"] = lambda symbol: replace(flat(symbol, next(asked)), leverage=Decimal(20))
+    bench = Bench(tmp_path, leverage=5, client=client, hedge_mode=True)
+    try:
+        assert "a position is open" in bench.outcome(bench.place(OrderKind.ENTRY)).text
+        assert client.called("leverage") == []
+        assert isinstance(bench.outcome(bench.place(OrderKind.ENTRY)), Accepted)
+        assert client.called("leverage") == [5]
+    finally:
+        bench.stop()
+
+
 def test_a_position_that_nobody_could_read_sets_no_leverage(tmp_path: Path) -> None:
     bench = Bench(tmp_path, leverage=5)
     try:
