@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from domain.identity import PositionId
+from persistence import counted
 from persistence.pool import ReadPool, Row
 
 DRAWN = (
@@ -29,18 +30,14 @@ def closed(pool: ReadPool, limit: int, account: str | None = None, symbol: str |
 
 
 def totals(pool: ReadPool, since: datetime) -> dict[str, Any]:
-    """Opened, closed, realised P&L and fees since then. Raises DatabaseAway."""
-    opened = pool.row("SELECT count(*) AS number FROM monitoring.positions WHERE opened_at >= %s", (since,))
-    over = pool.row(
-        "SELECT count(*) AS number, coalesce(sum(realized_pnl), 0) AS realized, coalesce(sum(fees), 0) AS fees "
-        "FROM monitoring.positions WHERE NOT open AND closed_at >= %s",
-        (since,),
-    )
+    """Opened, closed, realised P&L and fees of the day that began then. Raises DatabaseAway."""
+    span = counted.Span(begin=since, end=since + timedelta(days=1))
+    ended = counted.endings(pool, span)
     return {
-        "opened": opened["number"] if opened else 0,
-        "closed": over["number"] if over else 0,
-        "realized": over["realized"] if over else 0,
-        "fees": over["fees"] if over else 0,
+        "opened": counted.beginnings(pool, span).opened,
+        "closed": ended.closed,
+        "realized": ended.realized_pnl,
+        "fees": ended.fees,
     }
 
 

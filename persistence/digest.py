@@ -6,13 +6,9 @@ from datetime import date, timedelta
 
 from domain.alerting.digest import Day
 from domain.days import midnight
+from persistence import counted
 from persistence.reader import Reader
 
-_CLOSED = """
-SELECT count(*) AS closed, count(*) FILTER (WHERE realized_pnl - fees > 0) AS won,
-    coalesce(sum(realized_pnl - fees), 0) AS net_pnl, coalesce(sum(fees), 0) AS fees
-FROM monitoring.positions
-WHERE closed_at >= %(begin)s AND closed_at < %(end)s AND status <> 'failed'"""
 _REFUSED = """
 SELECT outcome, count(*) AS number FROM fas.signals
 WHERE processed_at >= %(begin)s AND processed_at < %(end)s AND outcome NOT IN ('opened', 'closing')
@@ -27,15 +23,15 @@ def read_day(reader: Reader, day: date) -> Day:
     """The figures of a day (UTC). Raises DatabaseAway."""
     begin = midnight(day)
     wanted = {"begin": begin, "end": begin + timedelta(days=1)}
-    ended = reader.pool.row(_CLOSED, wanted) or {}
+    ended = counted.endings(reader.pool, counted.Span(begin=begin, end=begin + timedelta(days=1)))
     refused = reader.pool.rows(_REFUSED, wanted)
     grave = reader.pool.rows(_GRAVE, wanted)
     return Day(
         day=day,
-        closed=ended["closed"],
-        won=ended["won"],
-        net_pnl=ended["net_pnl"],
-        fees=ended["fees"],
+        closed=ended.closed,
+        won=ended.won,
+        net_pnl=ended.net_pnl,
+        fees=ended.fees,
         unprotected_seconds=reader.unprotected_seconds(day),
         refused={row["outcome"]: row["number"] for row in refused},
         grave={row["severity"]: row["number"] for row in grave},

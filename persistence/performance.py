@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from domain.days import midnight
 from domain.judgement.performance import Day
+from persistence import counted
 from persistence.pool import ReadPool
 
 
@@ -20,33 +21,23 @@ def day_of(pool: ReadPool, account: str, day: date) -> Day:
         "WHERE account = %(account)s AND executed_at >= %(since)s AND executed_at < %(until)s",
         span,
     )
-    ended = pool.row(
-        "SELECT count(*) AS closed, count(*) FILTER (WHERE realized_pnl - fees > 0) AS won FROM monitoring.positions "
-        "WHERE account = %(account)s AND closed_at >= %(since)s AND closed_at < %(until)s "
-        "AND status <> 'failed' AND entry_price IS NOT NULL",
-        span,
-    )
-    begun = pool.row(
-        "SELECT count(*) AS opened, coalesce(sum(unprotected_seconds), 0) AS unprotected FROM monitoring.positions "
-        "WHERE account = %(account)s AND opened_at >= %(since)s AND opened_at < %(until)s "
-        "AND status <> 'failed' AND entry_price IS NOT NULL",
-        span,
-    )
+    counting = counted.Span(begin=since, end=since + timedelta(days=1), account=account)
+    ended, begun = counted.endings(pool, counting), counted.beginnings(pool, counting)
     deepest = pool.row(
         "SELECT coalesce(max(drawdown_percent), 0) AS drawdown FROM monitoring.performance "
         "WHERE account = %(account)s AND taken_at >= %(since)s AND taken_at < %(until)s",
         span,
     )
-    if traded is None or ended is None or begun is None or deepest is None:
+    if traded is None or deepest is None:
         raise TypeError("a sum has no row")
     return Day(
         realized_pnl=traded["realized"],
         fees=traded["fees"],
         volume=traded["volume"],
-        opened=begun["opened"],
-        closed=ended["closed"],
-        won=ended["won"],
-        unprotected_seconds=begun["unprotected"],
+        opened=begun.opened,
+        closed=ended.closed,
+        won=ended.won,
+        unprotected_seconds=begun.unprotected_seconds,
         max_drawdown_percent=deepest["drawdown"],
     )
 

@@ -1,7 +1,7 @@
 """How an account does: one snapshot of its money and positions, and the figures of a day (UTC). Pure.
 
 Rules of this file: money is what the exchange says (wallet, equity, the executions' own gains and fees), nothing is
-worked out anew that it has told. A win is a position whose gains less its fees are above zero.
+worked out anew that it has told. What counts as opened, closed and won says `persistence.counted`.
 """
 
 from __future__ import annotations

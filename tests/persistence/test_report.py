@@ -19,9 +19,10 @@ NEXT = DAY + timedelta(days=1)
 ADD = """
 INSERT INTO monitoring.positions (id, account, exchange, symbol, side, status, open, quantity, has_stop_loss,
     has_trailing_stop, trailing_activated, realized_pnl, fees, unprotected_seconds, needs_intervention, adopted,
-    correlation_id, term, incarnation, version, state, opened_at, closed_at, last_update)
+    correlation_id, term, incarnation, version, state, opened_at, closed_at, last_update, entry_price)
 VALUES (%(id)s, %(account)s, 'binanceusdm', 'BTCUSDT', 'long', %(status)s, %(closed_at)s::timestamptz IS NULL, 0, false,
-    false, false, %(pnl)s, %(fees)s, %(bare)s, false, false, 'c', 1, 1, 1, '{}', %(opened_at)s, %(closed_at)s, now())
+    false, false, %(pnl)s, %(fees)s, %(bare)s, false, false, 'c', 1, 1, 1, '{}', %(opened_at)s, %(closed_at)s, now(),
+    CASE %(status)s WHEN 'failed' THEN NULL ELSE 100 END)
 """
 
 

@@ -1,0 +1,85 @@
+"""Report, digest, performance records and page say the same of a day, whatever kinds of positions are in the book."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from domain.instrument import Side
+from domain.position.state import OrderFills, Phase
+from persistence import day
+from persistence.digest import read_day
+from persistence.reader import Reader
+from persistence.report import report
+from persistence.writer import Writer
+from tests.persistence import samples
+from tests.persistence.samples import NOON
+
+D = Decimal
+DAY = NOON.date()
+MIDNIGHT = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
+NEXT = MIDNIGHT + timedelta(days=1)
+BOUGHT = OrderFills(
+    exchange_id="900", side=Side.BUY, traded=D("0.003"), traded_notional=D(150), fee=D("0.06"), trades=frozenset({"a"})
+)
+
+
+def sold(gained: str) -> tuple[OrderFills, ...]:
+    """What opened a position, and what closed it with a gain before fees, of which there were 0.10."""
+    closing = OrderFills(
+        exchange_id="901", side=Side.SELL, traded=D("0.003"), traded_notional=D(150), fee=D("0.04"),
+        realized_pnl=D(gained), trades=frozenset({"b"}),
+    )  # fmt: skip
+    return (BOUGHT, closing)
+
+
+KINDS: tuple[dict[str, Any], ...] = (
+    {"phase": Phase.CLOSED, "fills": sold("5")},
+    {"phase": Phase.CLOSED, "fills": sold("0.10")},  # neither won nor lost
+    {"phase": Phase.CLOSED, "fills": sold("0.05")},  # a gain that the fees ate
+    {"phase": Phase.CLOSED, "fills": sold("-1")},
+    {"phase": Phase.ROLLED_BACK, "fills": sold("-2")},
+    {"phase": Phase.LIQUIDATED, "fills": sold("-40")},
+    {"phase": Phase.CLOSED, "fills": sold("3"), "adopted": True},
+    {"phase": Phase.CLOSED, "fills": (), "adopted": True, "adopted_quantity": D(1), "adopted_price": D(50_000)},
+    {"phase": Phase.FAILED, "fills": ()},
+    {"phase": Phase.CLOSED, "fills": ()},  # closed by an operator before its entry was sent: no trade
+    {"phase": Phase.ROLLED_BACK, "fills": ()},
+    {"phase": Phase.RELEASED, "fills": (BOUGHT,)},
+    {"phase": Phase.ACTIVE, "fills": (BOUGHT,), "closed_at": None},
+    {"phase": Phase.PENDING_ENTRY, "fills": (), "closed_at": None},
+    {"phase": Phase.CLOSED, "fills": sold("7"), "closed_at": NEXT},
+    {"phase": Phase.CLOSED, "fills": sold("7"), "closed_at": MIDNIGHT - timedelta(microseconds=1)},
+    {"phase": Phase.CLOSED, "fills": sold("9"), "opened_at": MIDNIGHT - timedelta(days=1), "closed_at": MIDNIGHT},
+    {"phase": Phase.CLOSED, "fills": sold("11"), "account": "other"},
+)
+
+
+def test_all_that_count_positions_agree(writer: Writer, reader: Reader) -> None:
+    common = {"opened_at": NOON, "closed_at": NOON}
+    for number, kind in enumerate(KINDS, 1):
+        assert writer.write([samples.record(position=samples.position(number, **{**common, **kind}))]) == []
+
+    reported = report(reader.pool, MIDNIGHT, NEXT, "main")
+    assert reported["positions"] == {
+        "opened": 12, "failed": 1, "closed": 9, "rolled_back": 1, "liquidated": 1, "won": 3, "lost": 4,
+        "win_rate_pct": D("33.33"),
+    }  # fmt: skip
+    assert (reported["realized_pnl"], reported["fees"], reported["net_pnl"]) == (D("-25.85"), D("0.80"), D("-26.65"))
+    assert [row["id"] for row in reported["closed"]] == [17, 1, 2, 3, 4, 5, 6, 7, 8]
+
+    of_the_day = reader.day_of("main", DAY)
+    assert (of_the_day.opened, of_the_day.closed, of_the_day.won) == (12, 9, 3)
+
+    everywhere = report(reader.pool, MIDNIGHT, NEXT)
+    digest = read_day(reader, DAY)
+    assert (digest.closed, digest.won) == (10, 4)
+    assert (digest.net_pnl, digest.fees) == (everywhere["net_pnl"], everywhere["fees"])
+    assert everywhere["positions"]["closed"] == digest.closed
+
+    page = day.totals(reader.pool, MIDNIGHT)
+    assert page == {
+        "opened": everywhere["positions"]["opened"], "closed": digest.closed,
+        "realized": everywhere["realized_pnl"], "fees": digest.fees,
+    }  # fmt: skip
