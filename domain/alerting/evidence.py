@@ -137,11 +137,11 @@ class Evidence:
             case EventType.POSITION_FAILED | EventType.POSITION_ROLLED_BACK:
                 self._opened(event, good=False)
             case EventType.ACTOR_ESCALATED | EventType.GROUP_ESCALATED:
-                self._ended.discard(str(event.data.get("name")))
-                self._looping[str(event.data.get("name"))] = str(event.data.get("error") or "")
+                self._ended.discard(_fallen(event))
+                self._looping[_fallen(event)] = str(event.data.get("error") or "")
             case EventType.ACTOR_STEADY | EventType.GROUP_STEADY:
-                self._looping.pop(str(event.data.get("name")), None)
-                self._ended.add(str(event.data.get("name")))
+                self._looping.pop(_fallen(event), None)
+                self._ended.add(_fallen(event))
             case EventType.ZOMBIES_MANY:
                 self._ended.discard(event.account or "")
                 self._zombies[event.account or ""] = str(event.data.get("within_an_hour"))
@@ -184,12 +184,12 @@ class Evidence:
             )
         yield from self._refusals(now)
         yield from self._success(limits, now)
-        for name, error in self._looping.items():
+        for who, error in self._looping.items():
             yield Condition(
                 topic=Topic.CRASH_LOOP,
-                subject=name,
+                subject=who,
                 severity=Severity.CRITICAL,
-                text=f"{name} falls again and again: {error}",
+                text=f"{who}: one fall after another: {error}",
                 told=True,
             )
 
@@ -306,6 +306,13 @@ class Evidence:
 
 def _place(account: str, symbol: str) -> str:
     return f"{account} {symbol}"
+
+
+def _fallen(event: Event) -> str:
+    """Who falls again and again. Of a group another child may have fallen last than the one it was told of first."""
+    if event.type in (EventType.GROUP_ESCALATED, EventType.GROUP_STEADY):
+        return f"children of {event.data.get('supervisor')}"
+    return str(event.data.get("name"))
 
 
 def _cover(event: Event) -> bool:

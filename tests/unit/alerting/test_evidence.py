@@ -209,6 +209,16 @@ def test_a_crash_loop_is_over_when_it_is_steady_and_unknown_after_a_start(eviden
     assert not later.unknown(condition, Sight(), at(60))
 
 
+def test_a_group_is_steady_whoever_of_it_fell_last(evidence: Evidence) -> None:
+    """Told of the child that made it too many, over with the one that fell last; a child's own loop goes on."""
+    evidence.hear(event(EventType.ACTOR_ESCALATED, name="judge", supervisor="root", error="boom"))
+    evidence.hear(event(EventType.GROUP_ESCALATED, name="judge", supervisor="root", error="boom"))
+    assert sorted(condition.subject for condition in seen(evidence)) == ["children of root", "judge"]
+    evidence.hear(event(EventType.GROUP_STEADY, name="archivist", supervisor="root"))
+    (condition,) = seen(evidence)
+    assert condition.subject == "judge"
+
+
 def test_zombies_over_their_threshold(evidence: Evidence) -> None:
     evidence.hear(event(EventType.ZOMBIES_MANY, within_an_hour=11, alert_over=10))
     (condition,) = seen(evidence)
