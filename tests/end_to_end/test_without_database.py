@@ -12,7 +12,7 @@ import pytest
 
 from tests.end_to_end.conftest import judge
 from tests.end_to_end.machines import Common, Machine, common_ground
-from tests.end_to_end.service import ServiceProcess
+from tests.end_to_end.service import ServiceProcess, now_ms
 from tests.oracle.facts import By
 
 pytestmark = pytest.mark.chaos
@@ -115,6 +115,49 @@ def test_away_for_a_whole_trailing_stop(ground: Common) -> None:
     moves = one.events(type="trailing_moved", position=opened["id"])
     assert [move["ts"] for move in moves] == sorted(move["ts"] for move in moves)
     assert len(moves) >= 3
+
+
+def test_a_move_is_withheld_while_another_may_have_the_account(ground: Common) -> None:
+    """Cut off from the database beside a stand-by's settings: the resting stop stays as it is, until the lock is held
+    again. How one would notice it broken: a request that sets a stop in between, or none after it.
+    """
+    one = ground.machine("one", standby=True)
+    one.start()
+    one.wait_leads()
+    opened = one.open("BTCUSDT")
+    trails(one, opened, "2")
+    ground.server.stop()
+
+    def withheld() -> bool | None:
+        # While the last proof of the lock is young the stop still follows.
+        one.move_mark("BTCUSDT", "0.6", steps=2, pause_s=0.3)
+        return one.said("REQUEST_WITHHELD") or None
+
+    one.wait_for(withheld, 40, "a move that is not sent")
+    since = now_ms()
+    one.move_mark("BTCUSDT", "2", steps=4, pause_s=0.4)
+    resting = stop_of(one, opened)
+    until = now_ms()
+    ground.server.start()
+    told = one.wait_event("request_withheld", 40, severity="warning", symbol="BTCUSDT")
+    assert told["data"]["deed"] == "upkeep"
+    assert "another process may have the account" in told["data"]["error"]
+    assert stops_sent(ground, since, until) == []
+    one.wait_position(opened["id"], lambda p: Decimal(p["stop_price"] or 0) > resting, 20, "the stop follows again")
+    assert len(one.events(type="request_withheld")) == 1, "once for all that wanted to leave meanwhile"
+    one.wait_for(lambda: one.ctl("status")["entries"]["open"] or None, 20, "entries open")
+    one.assert_lawful()
+
+
+def stops_sent(ground: Common, since: int, until: int) -> list[dict[str, Any]]:
+    """The requests for a stop that came to the exchange in that time (ms)."""
+    return [
+        line
+        for line in ground.lines()
+        if line["kind"] == "request"
+        and (line.get("method"), line.get("path")) == ("POST", "/fapi/v1/algoOrder")
+        and since <= line["t"] <= until
+    ]
 
 
 def spooled(machine: Machine) -> list[str]:
