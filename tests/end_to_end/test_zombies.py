@@ -6,20 +6,16 @@ ours gone at all, or one of no use still there after an aggressive scan.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import time
-import urllib.request
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
 from tests.end_to_end.conftest import judge
 from tests.end_to_end.service import ServiceProcess, running
+from tests.end_to_end.strangers import lay, lay_as
 
 pytestmark = pytest.mark.chaos
 FLAT, HELD = "ETHUSDT", "BTCUSDT"
@@ -30,14 +26,6 @@ YOUNG_S = 11
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     with running(tmp_path_factory.mktemp("zombies"), {"accounts.main": {"exchange": request.param}}) as service:
         yield service
-
-
-def lay(service: ServiceProcess, symbol: str, percent: str, side: str, quantity: str) -> str:
-    """A human's stop so far from the mark, by hand; gives its id at the venue."""
-    mark = service.mark(symbol)
-    trigger = service.on_tick(symbol, mark * (100 + Decimal(percent)) / 100)
-    done = service.control("stop", symbol=symbol, side=side, trigger=str(trigger), quantity=quantity)
-    return str(done["algoId"])
 
 
 def scan(service: ServiceProcess, **asked: object) -> dict[str, tuple[Any, ...]]:
@@ -73,38 +61,13 @@ def test_strangers_orders_are_listed_then_cancelled_and_protection_stays(service
     judge(service)
 
 
-def lay_as(service: ServiceProcess, client_id: str) -> None:
-    """A stop on the flat symbol under any client id, by a signed request, as a bot with the same key would."""
-    trigger = str(service.on_tick(FLAT, service.mark(FLAT) * Decimal("0.94")))
-    if service.bybit:
-        asked = {"category": "linear", "symbol": FLAT, "side": "Sell", "orderType": "Market", "qty": "0.05"}
-        asked |= {"triggerPrice": trigger, "triggerBy": "MarkPrice", "orderLinkId": client_id}
-        body = json.dumps({**asked, "triggerDirection": 2, "positionIdx": 0})
-        stamp = str(time.time_ns() // 1_000_000)
-        sign = hmac.new(b"paper", (stamp + "paper" + "5000" + body).encode(), hashlib.sha256).hexdigest()
-        names = ("X-BAPI-API-KEY", "X-BAPI-SIGN", "X-BAPI-TIMESTAMP", "X-BAPI-RECV-WINDOW", "Content-Type")
-        headers = dict(zip(names, ("paper", sign, stamp, "5000", "application/json"), strict=True))
-        url, data = f"{service.endpoint()['rest_url']}/v5/order/create", body.encode()
-    else:
-        wanted = {"symbol": FLAT, "side": "SELL", "algoType": "CONDITIONAL", "type": "STOP_MARKET", "quantity": "0.05"}
-        wanted |= {"triggerPrice": trigger, "workingType": "MARK_PRICE", "clientAlgoId": client_id}
-        text = urlencode({**wanted, "recvWindow": 5_000, "timestamp": time.time_ns() // 1_000_000})
-        text += "&signature=" + hmac.new(b"paper", text.encode(), hashlib.sha256).hexdigest()
-        url, data = f"{service.endpoint()['rest_url']}/fapi/v1/algoOrder?{text}", b""
-        headers = {"X-MBX-APIKEY": "paper"}
-    request = urllib.request.Request(url, data=data, headers=headers, method="POST")  # noqa: S310 - our own exchange
-    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
-        answer = json.load(reply)
-    assert answer.get("retCode", 0) == 0, answer
-
-
 def test_an_order_of_a_past_position_of_ours_goes_and_one_of_another_instance_stays(service: ServiceProcess) -> None:
     opened = service.open("SOLUSDT", usd="300")
     entry = next(o["client_id"] for o in service.position(opened["id"])["orders"] if o["kind"] == "entry")
     prefix, _position, epoch, _rest = entry.split("-")
     service.operator_acts(FLAT)
-    lay_as(service, f"{prefix}-1-{epoch}-1s")
-    lay_as(service, f"hfzz99-1-{epoch}-1s")
+    lay_as(service, FLAT, f"{prefix}-1-{epoch}-1s")
+    lay_as(service, FLAT, f"hfzz99-1-{epoch}-1s")
     service.ctl("reconcile", account="main")
     gone = service.wait_for(
         lambda: [e for e in service.events(type="zombie_cancelled") if e["data"]["whose"] == "ours"], 25, "its end"
