@@ -23,6 +23,7 @@ from actors.messages import Show
 from actors.standing import Standing
 from actors.web.drawing import drawing
 from actors.web.figures import OWNER, Gathered, figures, spreads
+from actors.web.foremost import Foremost
 from actors.web.health import RUNNING, AccountView, counts, health
 from actors.web.traces import Traces
 from adapters.admin.parameters import Parameters
@@ -81,6 +82,7 @@ class Showing:
         self._house = house
         self._standings = standings
         self._traces = traces
+        self._foremost = Foremost()
         self._reader = reader
         monotonic = house.clock.monotonic
         self._status = Kept(self._ask_status, FRESH_S, monotonic)
@@ -172,7 +174,8 @@ class Showing:
             "unrealized_pnl": _open_profit(owned),
             "accounts": self._money(),
             "components": well["components"],
-            "positions": [house.position(p, now) for p in owned],
+            "open": len(owned),
+            "positions": [house.position(p, now) for p in self._foremost.of(owned, self._mark)],
             "owners": {"running": sum(each["state"] == RUNNING for each in owners), "all": len(owners)},
             "actors": [
                 each
@@ -260,6 +263,10 @@ class Showing:
             money = {name: None if funds is None else getattr(funds, name) for name in names}
             found.append({"account": account, "exchange": exchange, **money})
         return found
+
+    def _mark(self, p: Position) -> Decimal | None:
+        mark = self._house.wiring.marks.get(p.account, p.symbol)
+        return None if mark is None else mark.price
 
     def _mark_ages(self, owned: Sequence[Position], now: datetime) -> dict[str, float]:
         ages: dict[str, float] = {}

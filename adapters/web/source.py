@@ -92,7 +92,7 @@ class Source(Protocol):
         """INTERFACE `/api/diagnostics/alerts_audit`."""
 
     def picture(self) -> Plain:
-        """All that the page shows live, at this moment."""
+        """All that the page shows live, at this moment; `open` may be more than `positions` holds. One at a time."""
 
     def news(self, since: int | None) -> Plain:
         """Events after `since`, as the page shows them, and where to go on; None: from now on."""

@@ -1,7 +1,6 @@
 // The page: one stream in, the picture kept current. Everything of others is set as text, never as markup.
 import { figure, lifeChart, trendChart } from "/page/chart.js";
 
-const CARDS = 24;
 const POINTS = 600;
 const EVENTS = 400;
 const SILENCE_MS = 15000;
@@ -16,9 +15,10 @@ const state = {
   cards: new Map(),
   events: [],
   seen: new Set(),
-  newest: 0,
   paused: false,
-  open: null,
+  open: null, // the id of the position whose life is open
+  aside: null, // that position as last seen, once it is not among those that are told of
+  over: false, // whether that position is closed
   trendAt: undefined,
   source: null,
   heard: 0,
@@ -95,7 +95,7 @@ function showHead(p) {
     reasons.replaceChildren(...told.map((reason) => make("li", "", reason)));
   }
   showCoverage(p.coverage);
-  set(byId("open"), String(state.positions.size));
+  set(byId("open"), String(p.open));
   set(byId("turnover"), p.today ? `${p.today.opened} opened, ${p.today.closed} closed today` : "");
   set(byId("profit"), signed(p.unrealized_pnl));
   tone(byId("profit"), p.unrealized_pnl);
@@ -120,7 +120,7 @@ function showCoverage(c) {
   set(byId("bare"), known ? seconds(c.unprotected_seconds_today) : "–");
   set(byId("bare-note"), known ? "all positions together, since midnight UTC" : "the database, which knows the whole day, is away");
   const many = c.unprotected_now === 1 ? "1 position is" : `${c.unprotected_now} positions are`;
-  const covered = state.positions.size ? "Every open position is covered now" : "Nothing is open, so nothing is bare";
+  const covered = state.picture.open ? "Every open position is covered now" : "Nothing is open, so nothing is bare";
   set(byId("bare-now"), c.unprotected_now ? `${many} bare now, the longest for ${seconds(c.longest_now_s)} s` : covered);
   const owned = Number(c.owned_seconds_today ?? 0);
   const part = known && owned > 0 ? Math.max(0, 1 - Number(c.unprotected_seconds_today) / owned) * 100 : null;
@@ -130,36 +130,48 @@ function showCoverage(c) {
 
 // Positions
 
-function chosen() {
-  const all = [...state.positions.values()];
-  if (all.length <= CARDS) return all;
-  const near = (p) => (p.stop_price === null || p.mark_price === null ? -1 : Math.abs(Number(p.mark_price) / Number(p.stop_price) - 1));
-  return all.sort((a, b) => near(a) - near(b)).slice(0, CARDS);
-}
+// Charts far from what is looked at are drawn when one comes near them.
+const near = new IntersectionObserver(
+  (seen) => {
+    for (const each of seen) {
+      const card = state.cards.get(Number(each.target.dataset.id));
+      if (!card) continue;
+      card.near = each.isIntersecting;
+      const p = state.positions.get(Number(each.target.dataset.id));
+      if (card.near && p) draw(p, card.chart, card);
+    }
+  },
+  { rootMargin: "50%" },
+);
 
 function showPositions() {
-  const shown = chosen();
-  const wanted = new Set(shown.map((p) => p.id));
   for (const [id, card] of state.cards) {
-    if (!wanted.has(id)) {
-      card.root.remove();
-      state.cards.delete(id);
-    }
+    if (!state.positions.has(id)) takeAway(id, card);
   }
-  for (const p of shown) {
+  for (const p of state.positions.values()) {
     let card = state.cards.get(p.id);
     if (!card) {
       card = newCard(p);
       state.cards.set(p.id, card);
       byId("cards").append(card.root);
+      near.observe(card.root);
     }
     fillCard(card, p);
   }
-  const more = state.positions.size - shown.length;
+  const shown = state.positions.size;
+  const more = state.picture.open - shown;
   byId("more").hidden = more <= 0;
-  set(byId("more"), `The ${shown.length} nearest to their stop are shown; ${more} more: ctl positions lists all.`);
-  byId("empty").hidden = state.positions.size > 0;
-  if (!state.positions.size && state.picture) set(byId("empty-why"), whyEmpty(state.picture));
+  set(byId("more"), `${shown} that are nearest to their stop are shown; ${more} more: ctl positions lists all.`);
+  byId("empty").hidden = state.picture.open > 0;
+  if (!state.picture.open) set(byId("empty-why"), whyEmpty(state.picture));
+}
+
+// Whoever stood on it stands on the next one.
+function takeAway(id, card) {
+  if (document.activeElement === card.root) (card.root.nextElementSibling ?? card.root.previousElementSibling)?.focus();
+  near.unobserve(card.root);
+  card.root.remove();
+  state.cards.delete(id);
 }
 
 function whyEmpty(p) {
@@ -194,7 +206,7 @@ function newCard(p) {
     event.preventDefault(); // the key would press the button that has the focus by then: Close
     openDetail(p.id);
   });
-  return { root, parts, chart, values, drawn: "" };
+  return { root, parts, chart, values, drawn: "", near: true };
 }
 
 function facts(p) {
@@ -252,6 +264,7 @@ function follow(p, at) {
 }
 
 function draw(p, place, card) {
+  if (card && card.drawn && !card.near) return;
   const life = lifeOf(p.id);
   const entry = p.entry_price === null ? null : Number(p.entry_price);
   const key = `${life.points.length} ${life.points.at(-1)?.[0]} ${life.stops.length} ${life.fills.length}`;
@@ -289,7 +302,7 @@ async function showClosed() {
 
 async function openDetail(id) {
   const dialog = byId("detail");
-  state.open = id;
+  Object.assign(state, { open: id, aside: null, over: false });
   showDetail();
   if (!dialog.open) dialog.showModal();
   const list = byId("detail-events");
@@ -303,11 +316,8 @@ async function openDetail(id) {
 }
 
 function showDetail() {
-  const p = state.positions.get(state.open);
-  if (!p) {
-    if (state.open !== null) set(byId("detail-title"), `${byId("detail-title").textContent.replace(/ · closed$/, "")} · closed`);
-    return;
-  }
+  const p = state.positions.get(state.open) ?? state.aside;
+  if (!p) return;
   set(byId("detail-title"), `${p.symbol} ${p.side} · ${p.id}`);
   draw(p, byId("detail-chart"), null);
   const told = { ...facts(p), Profit: signed(p.unrealized_pnl), Quantity: p.quantity, State: p.state, Liquidation: p.liquidation_price ?? "–", Account: p.account, Opened: moment(p.opened_at) };
@@ -321,6 +331,26 @@ function showDetail() {
 }
 
 // Events
+
+// It is over, or not among the foremost any more: then it is asked for by itself.
+async function lookAside(at) {
+  const last = state.aside;
+  try {
+    const told = await ask(`/api/positions?${new URLSearchParams({ account: last.account, symbol: last.symbol })}`);
+    if (state.open !== last.id) return;
+    const p = told.positions.find((each) => each.id === last.id);
+    if (!p) {
+      state.over = true;
+      set(byId("detail-title"), `${byId("detail-title").textContent} · closed`);
+      return;
+    }
+    state.aside = p;
+    follow(p, at);
+    showDetail();
+  } catch {
+    return; // what is shown is old; so says the head of the page when nobody answers
+  }
+}
 
 function words(data) {
   const plain = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : String(value));
@@ -352,14 +382,27 @@ function fits(event, wanted) {
   );
 }
 
+// Returns those that are new, oldest first.
 function take(events) {
-  for (const event of events) {
-    if (state.seen.has(event.seq)) continue;
-    state.seen.add(event.seq);
-    state.events.push(event);
-  }
+  const fresh = events.filter((each) => !state.seen.has(each.seq));
+  for (const each of fresh) state.seen.add(each.seq);
+  state.events.push(...fresh);
   state.events.sort((a, b) => a.seq - b.seq);
-  while (state.events.length > EVENTS * 3) state.seen.delete(state.events.shift().seq);
+  for (const each of state.events.splice(0, Math.max(0, state.events.length - EVENTS * 3))) state.seen.delete(each.seq);
+  return fresh;
+}
+
+// Newer ones go on top of the list that is there; where one belongs further down, the list is made anew.
+function addEvents(fresh) {
+  const oldest = fresh[0]?.seq ?? Infinity;
+  if (state.paused || oldest === Infinity) return;
+  if (state.events.at(-fresh.length)?.seq !== oldest) return showEvents();
+  const wanted = filter();
+  const list = byId("event-list");
+  list.prepend(...fresh.filter((each) => fits(each, wanted)).reverse().map(eventRow));
+  while (list.childElementCount > EVENTS) list.lastElementChild.remove();
+  byId("no-events").hidden = list.childElementCount > 0;
+  showTypes();
 }
 
 function showEvents() {
@@ -368,6 +411,10 @@ function showEvents() {
   const shown = state.events.filter((each) => fits(each, wanted)).slice(-EVENTS).reverse();
   byId("event-list").replaceChildren(...shown.map(eventRow));
   byId("no-events").hidden = shown.length > 0;
+  showTypes();
+}
+
+function showTypes() {
   const types = [...new Set(state.events.map((each) => each.type))].sort();
   const list = byId("types");
   if (list.childElementCount !== types.length) {
@@ -441,15 +488,19 @@ function refresh(p, positions, gone) {
   state.picture = rest;
   const at = Date.parse(p.as_of) / 1000;
   for (const id of gone) {
+    if (id === state.open) state.aside = state.positions.get(id) ?? state.aside;
+    else state.lives.delete(id);
     state.positions.delete(id);
-    state.lives.delete(id);
   }
   for (const each of positions) state.positions.set(each.id, each);
   for (const each of state.positions.values()) follow(each, at);
   showHead(rest);
   showPositions();
   showActors(rest);
-  if (state.open !== null && byId("detail").open) showDetail();
+  if (state.positions.has(state.open)) {
+    state.aside = null;
+    showDetail();
+  } else if (state.aside && !state.over) lookAside(at);
   byId("events-missing").hidden = !rest.events_missing;
   if (rest.events_missing) set(byId("events-missing"), `No new events: ${rest.events_missing}`);
   if (gone.length) showClosed();
@@ -503,8 +554,7 @@ function listen() {
   });
   hear("events", (message) => {
     const fresh = JSON.parse(message.data).events;
-    take(fresh);
-    showEvents();
+    addEvents(take(fresh));
     if (fresh.some((each) => SEVERITIES.indexOf(each.severity) >= 2)) trendSoon();
     if (fresh.some((each) => each.type === "position_closed")) showClosed();
     for (const each of fresh) if (each.type === "fill" || each.type.includes("moved") || each.type === "stop_loss_placed") relearn(each.position_id);
@@ -565,7 +615,8 @@ function help() {
 function closed() {
   if (byId("detail").open) return;
   if (document.activeElement === document.body) state.cards.get(state.open)?.root.focus();
-  state.open = null;
+  if (!state.positions.has(state.open)) state.lives.delete(state.open);
+  Object.assign(state, { open: null, aside: null });
 }
 
 const KEYS = { j: () => walk(1), k: () => walk(-1), t: theme, p: pause, "?": help, "/": () => byId("filters").elements.type.focus() };
