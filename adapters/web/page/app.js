@@ -1,21 +1,17 @@
 // The page: one stream in, the picture kept current. Everything of others is set as text, never as markup.
 import { figure, lifeChart, trendChart } from "/page/chart.js";
+import { addEvents, eventRow, pause, recallEvents, showEvents } from "/page/events.js";
+import { SEVERITIES, ask, byId, make, moment, seconds, set, signed, span, tone } from "/page/tools.js";
 
 const POINTS = 600;
-const EVENTS = 400;
 const SILENCE_MS = 15000;
 const REDIAL_MS = 3000;
-const SEVERITIES = ["debug", "info", "warning", "error", "critical"];
-const byId = (id) => document.getElementById(id);
 
 const state = {
   picture: null,
   positions: new Map(),
   lives: new Map(), // id -> {points, stops, fills}, or a promise of it
   cards: new Map(),
-  events: [],
-  seen: new Set(),
-  paused: false,
   open: null, // the id of the position whose life is open
   aside: null, // that position as last seen, once it is not among those that are told of
   over: false, // whether that position is closed
@@ -23,58 +19,6 @@ const state = {
   source: null,
   heard: 0,
 };
-
-// Small things
-
-function set(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-function signed(text, digits = 2) {
-  if (text === null || text === undefined) return "–";
-  const number = Number(text);
-  const sign = number > 0 ? "+" : number < 0 ? "−" : "";
-  return sign + Math.abs(number).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-}
-
-function tone(node, text) {
-  node.classList.toggle("up", Number(text) > 0);
-  node.classList.toggle("down", Number(text) < 0);
-}
-
-function seconds(text) {
-  const number = Number(text);
-  return number >= 100 ? number.toFixed(0) : number >= 10 ? number.toFixed(1) : number >= 1 ? number.toFixed(2) : number.toFixed(3);
-}
-
-function span(total) {
-  const whole = Math.floor(Number(total));
-  const [days, hours, minutes] = [Math.floor(whole / 86400), Math.floor((whole % 86400) / 3600), Math.floor((whole % 3600) / 60)];
-  if (days) return `${days} d ${hours} h`;
-  if (hours) return `${hours} h ${minutes} min`;
-  return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
-}
-
-function moment(text) {
-  const when = new Date(text);
-  const today = when.toDateString() === new Date().toDateString();
-  const time = when.toLocaleTimeString([], { hour12: false });
-  return today ? time : `${when.toLocaleDateString([], { month: "short", day: "numeric" })} ${time}`;
-}
-
-async function ask(path) {
-  const reply = await fetch(path, { headers: { accept: "application/json" } });
-  const answer = await reply.json();
-  if (!reply.ok) throw new Error(answer.error || `${path}: ${reply.status}`);
-  return answer;
-}
 
 // The head: health, coverage, figures
 
@@ -330,8 +274,6 @@ function showDetail() {
   );
 }
 
-// Events
-
 // It is over, or not among the foremost any more: then it is asked for by itself.
 async function lookAside(at) {
   const last = state.aside;
@@ -350,95 +292,6 @@ async function lookAside(at) {
   } catch {
     return; // what is shown is old; so says the head of the page when nobody answers
   }
-}
-
-function words(data) {
-  const plain = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : String(value));
-  return Object.entries(data ?? {}).filter(([, value]) => value !== null && value !== "").map(([key, value]) => `${key} ${plain(value)}`).join(" · ");
-}
-
-function eventRow(event) {
-  const row = make("li", "event");
-  row.dataset.severity = event.severity;
-  const time = make("time", "", moment(event.ts));
-  time.dateTime = event.ts;
-  const what = make("span", "what", event.type + (event.symbol ? ` ${event.symbol}` : ""));
-  row.append(time, make("span", "sev", event.severity), what, make("span", "words", words(event.data)));
-  return row;
-}
-
-function filter() {
-  const form = new FormData(byId("filters"));
-  const text = (name) => String(form.get(name) ?? "").trim().toLowerCase();
-  return { severity: SEVERITIES.indexOf(text("severity")), type: text("type"), symbol: text("symbol"), position: text("position") };
-}
-
-function fits(event, wanted) {
-  return (
-    SEVERITIES.indexOf(event.severity) >= wanted.severity &&
-    event.type.includes(wanted.type.replaceAll(" ", "_")) &&
-    (event.symbol ?? "").toLowerCase().includes(wanted.symbol) &&
-    (!wanted.position || String(event.position_id ?? "").startsWith(wanted.position))
-  );
-}
-
-// Returns those that are new, oldest first.
-function take(events) {
-  const fresh = events.filter((each) => !state.seen.has(each.seq));
-  for (const each of fresh) state.seen.add(each.seq);
-  state.events.push(...fresh);
-  state.events.sort((a, b) => a.seq - b.seq);
-  for (const each of state.events.splice(0, Math.max(0, state.events.length - EVENTS * 3))) state.seen.delete(each.seq);
-  return fresh;
-}
-
-// Newer ones go on top of the list that is there; where one belongs further down, the list is made anew.
-function addEvents(fresh) {
-  const oldest = fresh[0]?.seq ?? Infinity;
-  if (state.paused || oldest === Infinity) return;
-  if (state.events.at(-fresh.length)?.seq !== oldest) return showEvents();
-  const wanted = filter();
-  const list = byId("event-list");
-  list.prepend(...fresh.filter((each) => fits(each, wanted)).reverse().map(eventRow));
-  while (list.childElementCount > EVENTS) list.lastElementChild.remove();
-  byId("no-events").hidden = list.childElementCount > 0;
-  showTypes();
-}
-
-function showEvents() {
-  if (state.paused) return;
-  const wanted = filter();
-  const shown = state.events.filter((each) => fits(each, wanted)).slice(-EVENTS).reverse();
-  byId("event-list").replaceChildren(...shown.map(eventRow));
-  byId("no-events").hidden = shown.length > 0;
-  showTypes();
-}
-
-function showTypes() {
-  const types = [...new Set(state.events.map((each) => each.type))].sort();
-  const list = byId("types");
-  if (list.childElementCount !== types.length) {
-    list.replaceChildren(...types.map((type) => Object.assign(document.createElement("option"), { value: type })));
-  }
-}
-
-// What lies further back than the page has seen: asked of the book when a filter is set.
-async function recallEvents() {
-  const wanted = filter();
-  const query = new URLSearchParams({ limit: "300" });
-  const exact = [...byId("types").children].some((each) => each.value === wanted.type);
-  if (exact) query.set("type", wanted.type);
-  if (state.events.some((each) => (each.symbol ?? "").toLowerCase() === wanted.symbol)) query.set("symbol", wanted.symbol);
-  if (/^\d{6,}$/.test(wanted.position)) query.set("position", wanted.position);
-  if (wanted.severity >= 3) query.set("severity", SEVERITIES[wanted.severity]);
-  try {
-    take((await ask(`/api/events?${query}`)).events);
-    byId("events-missing").hidden = true;
-  } catch (error) {
-    byId("events-missing").hidden = false;
-    set(byId("events-missing"), `Older events cannot be had: ${error.message}`);
-  }
-  showEvents();
 }
 
 // Trend
@@ -554,7 +407,7 @@ function listen() {
   });
   hear("events", (message) => {
     const fresh = JSON.parse(message.data).events;
-    addEvents(take(fresh));
+    addEvents(fresh);
     if (fresh.some((each) => SEVERITIES.indexOf(each.severity) >= 2)) trendSoon();
     if (fresh.some((each) => each.type === "position_closed")) showClosed();
     for (const each of fresh) if (each.type === "fill" || each.type.includes("moved") || each.type === "stop_loss_placed") relearn(each.position_id);
@@ -591,13 +444,6 @@ function remembered() {
   } catch {
     return null;
   }
-}
-
-function pause() {
-  state.paused = !state.paused;
-  byId("pause").setAttribute("aria-pressed", String(state.paused));
-  set(byId("pause"), state.paused ? "Paused" : "Pause");
-  showEvents();
 }
 
 function walk(step) {
