@@ -92,7 +92,7 @@ def test_a_desk_that_hung_in_an_opening_loses_no_signal(scene: Scene) -> None:
     """The old thread goes on after all, when its successor has opened for that very signal already."""
     sticky = StickyRecorder(scene.stage.recorder)
     scene.stage.recorder = sticky
-    scene.desk(hang_after_s=1, rules={"cooldown_s": 0})
+    scene.desk(hang_after_s=2, rules={"cooldown_s": 0})
     row = signal_row(fresh(), "BTCUSDT")
     scene.store(row)
     assert sticky.stuck.wait(10)

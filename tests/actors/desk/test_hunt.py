@@ -43,7 +43,7 @@ class Ground(Account):
     def expect_symbol(self, symbol: str = "BTCUSDT") -> None:
         """One more reading of a symbol is asked for."""
         self.symbols_asked += 1
-        self.gateway.count(AskSymbol, self.symbols_asked, seconds=3)
+        self.gateway.count(AskSymbol, self.symbols_asked)
         assert self.gateway.of(AskSymbol)[-1].symbol == symbol
 
     def show_symbol(
@@ -57,7 +57,7 @@ class Ground(Account):
 
     def expect_cancel(self) -> CancelZombie:
         self.cancels += 1
-        self.gateway.count(CancelZombie, self.cancels, seconds=3)
+        self.gateway.count(CancelZombie, self.cancels)
         cancel: CancelZombie = self.gateway.of(CancelZombie)[-1]
         return cancel
 
@@ -68,9 +68,11 @@ class Ground(Account):
         self.tell(ZombieAnswered(key=cancel.key, outcome=outcome))
 
     def told(self, kind: EventType) -> list[Any]:
+        self.heard()
         return [e.data for w in self.journal.of(Write) for e in w.record.events if e.type is kind]
 
     def facts(self) -> list[Any]:
+        self.heard()
         return [w.record.facts for w in self.journal.of(Write) if w.record.facts]
 
     def finished(self, reason: str) -> dict[str, Any]:
@@ -170,6 +172,7 @@ def more_readings(ground: Ground, orders: list[OrderReport]) -> int:
     ground.tell(ReconcileNow(reason="test"))
     ground.expect_look()
     ground.show(FLAT, orders)
+    ground.heard()
     return len(ground.gateway.of(AskSymbol))
 
 

@@ -80,10 +80,10 @@ class Account:
     def tell(self, message: object) -> None:
         self.stage.tell(messages.reconciler(ACCOUNT), message)
 
-    def expect_look(self, seconds: float = 5) -> None:
+    def expect_look(self) -> None:
         """One more reading is asked for."""
         self.asked += 1
-        self.gateway.count(AskSnapshot, self.asked, seconds=seconds)
+        self.gateway.count(AskSnapshot, self.asked)
 
     def show(self, rows: list[PositionReport], orders: list[OrderReport] | None = None, *, late_s: float = 0) -> None:
         """The exchange's answer to the look that is under way."""
@@ -117,9 +117,15 @@ class Account:
             time.sleep(0.002)
 
     def quiet(self) -> None:
-        """Everything told so far has been heard: what is told to the journal last is heard last."""
+        """Everything told so far has been heard, by the reconciler and by those whom it told of it."""
         self.tell(SnapshotFailed(text="quiet"))
         self.report(lambda report: report.error == "quiet")
+        self.heard()
+
+    def heard(self) -> None:
+        """What the reconciler has said has been heard."""
+        everybody = (messages.gateway(ACCOUNT), messages.ENTRY_DESK, messages.JOURNAL, messages.position(MINE))
+        self.stage.worked_off(messages.reconciler(ACCOUNT), *everybody)
 
 
 @pytest.fixture
@@ -141,7 +147,8 @@ def test_owner_and_desk_hear_of_a_reading(account: Account) -> None:
     account.expect_look()
     account.show([row(), row("ETHUSDT", "-3")], [order()])
     account.desk.wait(Reconciled)
-    assert len(account.owner.messages) == 1
+    account.heard()
+    assert len(account.owner.of(View)) == 1
     assert account.stage.owners.foreign(Place(ACCOUNT, "ETHUSDT")) == -3
     report = account.report(lambda report: report.positions == 1)
     assert [finding["finding"] for finding in report.findings] == ["untracked"]
@@ -152,7 +159,7 @@ def test_untracked_is_seen_twice_a_second_apart(account: Account, policy: Policy
     account.start(untracked=policy)
     account.expect_look()
     account.show([row(quantity="-2")])
-    account.expect_look(seconds=3)
+    account.expect_look()
     assert none_of(account.desk, Adopt)
     account.show([row(quantity="-2")])
     assert account.findings() == [("untracked BTCUSDT short -2", "1/2"), ("untracked BTCUSDT short -2", "2/2")]
@@ -165,7 +172,10 @@ def test_untracked_is_seen_twice_a_second_apart(account: Account, policy: Policy
         assert (adopt.close, adopt.quantity, adopt.side.value) == (policy == "close", D(2), "short")
 
 
-def test_two_readings_within_the_same_second_are_one_sighting(account: Account) -> None:
+def test_two_readings_within_the_same_second_are_one_sighting(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sightings, "APART", timedelta(seconds=60))
     account.start()
     account.expect_look()
     account.tell(ReconcileNow(reason="stream connected"))
@@ -174,13 +184,13 @@ def test_two_readings_within_the_same_second_are_one_sighting(account: Account) 
     account.show([row(quantity="-2")])
     assert account.findings() == [("untracked BTCUSDT short -2", "1/2")]
     assert none_of(account.desk, Adopt)
-    account.expect_look(seconds=3)
+    account.expect_look()
 
 
 def test_what_was_gone_the_second_time_is_forgotten(account: Account) -> None:
     account.start()
     for quantity in ("-2", "0", "-2"):
-        account.expect_look(seconds=3)
+        account.expect_look()
         account.show([row(quantity=quantity)])
         if quantity == "0":
             account.tell(ReconcileNow(reason="test"))
@@ -192,7 +202,7 @@ def test_absence_is_looked_at_three_times_and_nothing_is_done(account: Account) 
     account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), owned())
     account.start()
     for _ in range(3):
-        account.expect_look(seconds=3)
+        account.expect_look()
         account.show([])
     assert account.findings() == [(f"unseen {MINE}", f"{n}/3") for n in (1, 2, 3)]
     assert account.owner.messages == []
@@ -204,7 +214,7 @@ def test_a_phantom_is_shown_to_its_owner_each_time(account: Account) -> None:
     account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), owned())
     account.start()
     for seen in (1, 2, 3):
-        account.expect_look(seconds=3)
+        account.expect_look()
         account.show([row(quantity="0")])
         account.owner.count(View, seen)
     assert account.findings() == [("phantom BTCUSDT long", f"{n}/3") for n in (1, 2, 3)]
@@ -213,7 +223,7 @@ def test_a_phantom_is_shown_to_its_owner_each_time(account: Account) -> None:
 def test_what_is_excluded_is_left_alone(account: Account) -> None:
     account.start(exclude=frozenset({"BTCUSDT"}), interval_s=0.1)
     for _ in range(3):
-        account.expect_look(seconds=3)
+        account.expect_look()
         account.show([row(quantity="-2")], [order(OVER)])
     account.quiet()
     assert none_of(account.desk, Adopt)
@@ -243,7 +253,7 @@ def test_a_reading_that_came_before_many_owners_began_is_repeated(
     account.start()
     account.expect_look()
     account.show([row()], [order()])
-    account.expect_look(seconds=3)
+    account.expect_look()
     account.stage.owners.handed_over(replace(began, verify_wanted=False))
     account.show([row()], [order()])
     account.quiet()
@@ -259,7 +269,7 @@ def test_a_reading_from_before_an_owner_that_waits_for_one_is_repeated(account: 
     account.start()
     account.expect_look()
     account.show([row()], [order()])
-    account.expect_look(seconds=3)
+    account.expect_look()
     account.stage.owners.handed_over(replace(began, unread_until=None))
     account.show([row()], [order()])
     account.quiet()
@@ -271,7 +281,7 @@ def test_a_wish_outlives_the_reading_that_failed_beside_it(account: Account) -> 
     account.expect_look()
     account.tell(ReconcileNow(reason="stream connected"))
     account.tell(SnapshotFailed(text="502 bad gateway"))
-    account.expect_look(seconds=3)
+    account.expect_look()
 
 
 def test_a_wish_waits_for_no_reading_that_was_lost(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +293,7 @@ def test_a_wish_waits_for_no_reading_that_was_lost(account: Account, monkeypatch
     for _ in range(2):
         account.tell(ReconcileNow(reason="stream connected"))
         time.sleep(0.3)
-    account.expect_look(seconds=3)
+    account.expect_look()
     account.tell(ReconcileNow(reason="stream connected"))
     time.sleep(0.3)
     assert len(account.gateway.of(AskSnapshot)) == 2
@@ -295,7 +305,7 @@ def test_another_size_is_looked_at_twice(account: Account, quantity: str) -> Non
     account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), owned())
     account.start()
     for seen in (1, 2):
-        account.expect_look(seconds=3)
+        account.expect_look()
         account.show([row(quantity=quantity)], [order(quantity=D(4))])
         account.owner.count(View, seen)
     time.sleep(0.3)
@@ -307,7 +317,7 @@ def test_doubt_without_end_is_looked_at_slowly(account: Account) -> None:
     assert (reconciler.QUICK_LOOKS + 60 / reconciler.SLOW_LOOK_S) * 85 < 1200
     account.start()
     for look in range(1, reconciler.QUICK_LOOKS + 2):
-        account.expect_look(seconds=3)
+        account.expect_look()
         account.show([row(quantity=f"-{look}")])
     time.sleep(0.5)
     assert len(account.gateway.of(AskSnapshot)) == reconciler.QUICK_LOOKS + 1
@@ -364,7 +374,7 @@ def test_a_stranger_that_the_stream_shows_is_looked_at_now(account: Account) -> 
         account.tell(StrangerSeen(symbol="BTCUSDT"))
     account.quiet()
     assert len(account.gateway.of(AskSnapshot)) == 2
-    account.expect_look(seconds=reconciler.SLOW_LOOK_S + 2)
+    account.expect_look()
 
 
 @pytest.mark.parametrize(("policy", "exclude"), [("alert", ""), ("adopt", "BTCUSDT")])
@@ -382,7 +392,7 @@ def test_what_rests_beside_an_untracked_position_and_since_when_it_is_bare_goes_
     account.expect_look()
     account.show([row()])
     first = account.report(lambda report: report.asked_at is not None).asked_at
-    account.expect_look(seconds=3)
+    account.expect_look()
     account.show([row()], [order(None, quantity=D(1))])
     adopt = account.desk.wait(Adopt)
     assert (adopt.bare_since, [report.exchange_id for report in adopt.orders]) == (first, ["900"])
@@ -391,7 +401,7 @@ def test_what_rests_beside_an_untracked_position_and_since_when_it_is_bare_goes_
 def test_an_untracked_position_with_a_stop_is_not_bare(account: Account) -> None:
     account.start()
     for _ in range(2):
-        account.expect_look(seconds=3)
+        account.expect_look()
         account.show([row()], [order(None)])
     assert account.desk.wait(Adopt).bare_since is None
 
@@ -400,13 +410,14 @@ def test_a_repair_is_told_and_shown(account: Account) -> None:
     account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), owned())
     account.start(interval_s=0.2)
     for quantity in ("3", "3", "2"):
-        account.expect_look(seconds=3)
+        account.expect_look()
         account.show([row(quantity=quantity)], [order(quantity=D(3))])
     report = account.report(lambda report: bool(report.repairs))
     assert [(each["finding"], each["seen"], each["result"]) for each in report.repairs] == [
         ("quantity", "2/2", "agrees")
     ]
     assert report.totals == {"quantity": 1}
+    account.heard()
     told = [e for write in account.journal.of(Write) for e in write.record.events]
     (repaired,) = [e for e in told if e.type is EventType.RECONCILE_REPAIRED]
     assert (repaired.position_id, repaired.correlation_id, repaired.data["kind"]) == (MINE, "c", "quantity")
@@ -419,7 +430,7 @@ def test_a_stop_that_somebody_keeps_taking_away_is_told_critically(account: Acco
     account.stage.owners.claim(Place(ACCOUNT, "BTCUSDT"), p)
     account.start(interval_s=0.2)
     for recoveries in (0, 3):
-        account.expect_look(seconds=3)
+        account.expect_look()
         account.stage.owners.handed_over(replace(p, recoveries=recoveries))
         account.show([row()], [order()])
     account.quiet()

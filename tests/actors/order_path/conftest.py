@@ -70,3 +70,9 @@ def lines() -> Iterator[list[str]]:
     handle = logger.add(sink, level="DEBUG")
     yield said
     logger.remove(handle)
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway waits for the journal until the test settles the ticket: no spool overtakes it on a slow machine."""
+    monkeypatch.setattr("actors.sending.DURABLE_WITHIN_S", 30.0)

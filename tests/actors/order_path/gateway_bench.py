@@ -34,7 +34,7 @@ from domain.position.inputs import (
 from persistence.spool import Spool
 from tests.actors.order_path.leases import held_lease
 from tests.actors.order_path.scripted import MARK, Owner, ScriptedClient
-from tests.actors.order_path.stage import Stage, until
+from tests.actors.order_path.stage import WAIT_S, Stage
 from tests.persistence.samples import BTC, position, record
 
 NAME = messages.gateway("main")
@@ -127,20 +127,22 @@ class Bench:
         return self.position.wait(OutcomeHeard, lambda h: h.outcome.client_id == intent.client_id).outcome
 
     def events(self, kind: EventType) -> list[Any]:
+        self.stage.worked_off(messages.JOURNAL)
         return [e for write in self.journal.of(Write) for e in write.record.events if e.type is kind]
 
     def sent(self) -> list[str]:
         return [intent.client_id for intent in self.client.called("place")]
 
     def settle(self) -> None:
-        """Everything told so far has been heard by the desk, and its loop has turned."""
+        """Everything told so far has been heard by the desk, its loop has turned, and what it said has been heard."""
         turned = threading.Event()
+        self.stage.worked_off(NAME)
         actor = self.stage.actor(NAME)
-        until(lambda: actor.inbox.empty() and actor.vitals.busy_since is None)
         for _ in range(3):
             turned.clear()
             actor._loop.call(turned.set)
-            assert turned.wait(5)
+            assert turned.wait(WAIT_S)
+        self.stage.worked_off(messages.position(self.owner.id), messages.JOURNAL, messages.reconciler("main"))
 
     def stop(self) -> None:
         for client in self.clients:

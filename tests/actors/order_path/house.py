@@ -129,7 +129,7 @@ class Exchange:
 class House:
     """Everything between a decision and the exchange."""
 
-    def __init__(self, exchange: Exchange, conninfo: str, directory: Path, hang_after_s: float = 0.4) -> None:
+    def __init__(self, exchange: Exchange, conninfo: str, directory: Path, hang_after_s: float = 1.0) -> None:
         self.exchange = exchange
         self.stage = stage = Stage()
         self.spool = Spool(directory / "spool")
@@ -294,6 +294,34 @@ class House:
         """Stop the actors; positions and stops stay on the exchange."""
         self.stage.stop()
         self.spool.close()
+
+
+class Sight:
+    """The first state on a symbol that is as `moment` says, caught as it is handed over; `then` is done with it there.
+
+    To be made before the position is opened. A state that is looked for now and then may be over before it is seen.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        symbol: str,
+        moment: Callable[[Position], object],
+        then: Callable[[Position], object] = lambda _: None,
+    ) -> None:
+        self._symbol, self._moment, self._then = symbol, moment, then
+        self._caught: list[Position] = []
+        house.stage.owners.onlookers.append(self._look)
+
+    def wait(self, what: str) -> Position:
+        """That state; fails when it does not come."""
+        caught: list[Position] = until(lambda: self._caught, what=what)
+        return caught[0]
+
+    def _look(self, p: Position) -> None:
+        if p.symbol == self._symbol and not self._caught and self._moment(p):
+            self._then(p)
+            self._caught.append(p)
 
 
 def settled(p: Position) -> bool:

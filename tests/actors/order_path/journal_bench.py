@@ -24,7 +24,7 @@ LIMIT_S = 10.0
 class Bench:
     """A journal with ears for everybody it tells something."""
 
-    def __init__(self, stage: Stage, conninfo: str, directory: Path) -> None:
+    def __init__(self, stage: Stage, conninfo: str, directory: Path, lock_timeout_ms: int = 500) -> None:
         self.stage = stage
         self.directory = directory
         self.spool = Spool(directory / "spool")
@@ -32,7 +32,7 @@ class Bench:
         self.gateway = stage.ear(messages.gateway("main"))
         self.notifier = stage.ear(messages.NOTIFIER)
         self._wiring = Wiring(
-            conninfo=make_conninfo(conninfo, options="-c lock_timeout=500"),
+            conninfo=make_conninfo(conninfo, options=f"-c lock_timeout={lock_timeout_ms}"),
             spool=self.spool,
             refused_dir=directory / "refused",
             recorder=stage.recorder,
@@ -81,8 +81,15 @@ class Locked:
     """Holds a lock that every write needs, so that the journal waits in the middle of one."""
 
     def __init__(self, database: str) -> None:
+        self._database = database
         self._conn = psycopg.connect(database)
         self._conn.execute("LOCK TABLE monitoring.transaction_log IN ACCESS EXCLUSIVE MODE")
+
+    def in_hand(self) -> None:
+        """Wait until the journal stands in the middle of a write: its mailbox is empty an instant earlier."""
+        with psycopg.connect(self._database, autocommit=True) as conn:
+            query = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'monitoring.transaction_log'::regclass"
+            until(lambda: conn.execute(query).fetchone(), what="a write that waits for the lock")
 
     def release(self) -> None:
         self._conn.close()

@@ -16,15 +16,13 @@ from actors.recording import Recorder
 from actors.refs import GuardedRef
 from actors.restarts import Roster
 from actors.root import start_root, stop_root
-from actors.supervision import ChildSpec, Crash, Down, StartChild, SupervisionEvent, SupervisionKind
+from actors.supervision import ChildSpec, Crash, Down, Ping, StartChild, SupervisionEvent, SupervisionKind
 from actors.supervisor import Supervisor
+from actors.ticket import Ticket
+from domain.position.state import Position
 
 WAIT_S = 15.0
 M = TypeVar("M")
-
-
-class Everything:
-    """To an ear: answer once all that came before has been heard. Ordinary, so that nothing waits behind it."""
 
 
 class Heard:
@@ -76,9 +74,23 @@ class Ear(GuardedActor):
         self._heard = heard
 
     def receive(self, message: Any) -> object:
-        if not isinstance(message, Everything):
-            self._heard.add(message)
+        self._heard.add(message)
         return None
+
+
+class SeenOwners(Owners):
+    """Shows each state that is handed over to whoever looks on, in the owner's own thread: none is too short to see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.onlookers: list[Callable[[Position], object]] = []
+
+    def handed_over(self, position: Position, ticket: Ticket | None = None) -> bool:
+        taken = super().handed_over(position, ticket)
+        if taken:
+            for onlooker in tuple(self.onlookers):
+                onlooker(position)
+        return taken
 
 
 class Stage:
@@ -89,7 +101,7 @@ class Stage:
         self.clock.start()
         self.directory = Directory()
         self.recorder = Recorder(self.clock.now())
-        self.owners = Owners()
+        self.owners = SeenOwners()
         self.seen: queue.SimpleQueue[SupervisionEvent] = queue.SimpleQueue()
         self._roster = Roster()
         self._root: GuardedRef[Supervisor] | None = None
@@ -138,10 +150,13 @@ class Stage:
     def ask(self, name: str, message: object) -> Any:
         return self.directory.ask(name, message, WAIT_S)
 
-    def heard_all(self, *ears: str) -> None:
-        """Wait until these ears have heard all that they were told before this call: then what came can be counted."""
-        for name in ears:
-            self.ask(name, Everything())
+    def worked_off(self, *names: str) -> None:
+        """Wait until these, ears or actors, have handled all that they were told before: then what came can be counted.
+
+        An empty mailbox says less: its last message may be in hand.
+        """
+        for name in names:
+            assert self.ask(name, Ping())
 
     def kill(self, name: str, how: Literal["exception", "exit", "hang"] = "exception", hang_s: float = 60) -> None:
         """Kill an actor and wait until its successor runs."""

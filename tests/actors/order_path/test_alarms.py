@@ -81,6 +81,12 @@ def told(phone: Phone) -> list[str]:
     return [text.partition(":")[0].removeprefix("STOPS_REFUSED ")[:4] for text in phone.texts if "REFUSED" in text]
 
 
+def marked(rows: Query) -> None:
+    """Wait until all that was told is marked as told: a life that ends before that has its successor tell it again."""
+    until(lambda: rows("SELECT 1 FROM monitoring.alerts WHERE sent_at IS NOT NULL"), what="an alert that is marked")
+    until(lambda: not rows("SELECT 1 FROM monitoring.alerts WHERE sent_at IS NULL"), what="no alert to tell")
+
+
 def events(rows: Query, kind: str) -> list[dict[str, Any]]:
     return rows("SELECT event_data, severity, symbol FROM monitoring.events WHERE event_type = %s ORDER BY id", kind)
 
@@ -121,6 +127,7 @@ def test_the_next_life_takes_up_what_stands(database: str, tmp_path: Path, phone
     first.refuse()
     until(lambda: len(told(phone)) == 1)
     (alert,) = first.standing()
+    marked(rows)
     first.stop()
     rows(
         "INSERT INTO monitoring.alerts (alert_id, severity, type, text, raised_at, condition, sent_at) "
@@ -172,6 +179,7 @@ def test_the_digest_is_told_once_a_day_over_restarts(
         house.stage.start()
         until(lambda: any("DAILY_DIGEST" in text for text in phone.texts))
         until(lambda: rows.one(fact)["value"] == yesterday.isoformat())
+        marked(rows)
         house.stop()
     assert len(phone.texts) == 1
     assert "unprotected 0 s; 0 positions closed" in phone.texts[0]

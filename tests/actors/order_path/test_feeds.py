@@ -96,11 +96,11 @@ class Bench:
     def settle(self) -> Health:
         found = self.stage.ask(MARKET, FeedState())
         assert isinstance(found, Health)
-        for ear in self.owners.values():
-            ear.of(object)
+        self.stage.worked_off(MARKET, *(messages.position(PositionId(number)) for number in self.owners))
         return found
 
     def events(self, kind: EventType) -> list[Any]:
+        self.stage.worked_off(messages.JOURNAL)
         return [e for write in self.journal.of(Write) for e in write.record.events if e.type is kind]
 
 

@@ -203,6 +203,7 @@ def test_one_symbol_is_read_and_what_fails_is_told(bench: Bench) -> None:
     assert "away" in (heard.error or "")
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_no_such_order_is_no_answer_while_it_is_still_on_its_way(bench: Bench) -> None:
     """Asking overtakes the order itself: after a restart the position does not know when it left."""
     ticket = waiting_ticket()
@@ -295,7 +296,8 @@ def test_a_hung_gateway_is_replaced_and_cannot_send(tmp_path: Path) -> None:
         bench.stop()
 
 
-def test_stopping_waits_for_what_is_on_its_way(tmp_path: Path) -> None:
+def test_stopping_waits_for_what_is_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.gateway.DRAIN_S", 10.0)
     bench = Bench(tmp_path)
 
     async def slow(_: object) -> None:

@@ -65,6 +65,7 @@ def test_an_older_claim_takes_nothing_back(bench: Bench) -> None:
     assert bench.outcome(bench.place(owner=Owner(epoch=Epoch(1, 2)))).reason is RejectReason.FENCED
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_claim_overtakes_an_order_that_waits_for_its_ticket(bench: Bench) -> None:
     ticket = waiting_ticket()
     old = bench.place(ticket=ticket)
@@ -76,6 +77,7 @@ def test_a_claim_overtakes_an_order_that_waits_for_its_ticket(bench: Bench) -> N
     assert bench.sent() == []
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_claim_overtakes_a_cancel_that_waits_for_its_ticket(bench: Bench) -> None:
     ticket = waiting_ticket()
     stop = bench.owner.intent()
@@ -110,6 +112,7 @@ def test_a_disowned_position_starts_afresh(bench: Bench) -> None:
     assert isinstance(bench.outcome(bench.place()), Accepted)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_nothing_leaves_before_the_journal_says_so(bench: Bench) -> None:
     ticket = waiting_ticket()
     intent = bench.place(ticket=ticket)
@@ -128,8 +131,7 @@ def test_a_stuck_journal_is_overtaken_by_the_spool(bench: Bench, kind: OrderKind
     begun = bench.stage.clock.monotonic()
     intent = bench.place(kind, ticket=ticket)
     assert isinstance(bench.outcome(intent), Accepted)
-    took = bench.stage.clock.monotonic() - begun
-    assert 0.05 <= took < 1
+    assert bench.stage.clock.monotonic() - begun >= 0.05
     assert spooled == [1]
     assert [each.record_id for each in bench.spool.pending()] == [ticket.record.record_id]
     assert ticket.settled
@@ -159,6 +161,7 @@ def test_with_neither_journal_nor_disk_only_protection_leaves(bench: Bench, monk
     assert until(lambda: len(bench.events(EventType.RECORD_POISONED)) == 2)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_an_entry_whose_record_the_database_refuses_never_leaves(bench: Bench) -> None:
     """Two processes around a take-over act on one signal: the second one's position is refused by its unique key."""
     tickets = [waiting_ticket(), waiting_ticket()]

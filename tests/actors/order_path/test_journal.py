@@ -41,8 +41,18 @@ def bench(database: str, tmp_path: Path) -> Iterator[Bench]:
     bench.stop()
 
 
-def test_records_are_committed_in_order_and_the_ticket_says_when(bench: Bench, rows: Query, database: str) -> None:
-    lock = Locked(database)
+@pytest.fixture
+def patient(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """A bench whose journal waits for a lock as long as the test holds it."""
+    monkeypatch.setattr("actors.journal.Writer", partial(Writer, statement_timeout_ms=30_000))
+    bench = Bench(Stage(), database, tmp_path, lock_timeout_ms=30_000)
+    bench.stage.start()
+    yield bench
+    bench.stop()
+
+
+def test_records_are_committed_in_order_and_the_ticket_says_when(patient: Bench, rows: Query, database: str) -> None:
+    bench, lock = patient, Locked(database)
     tickets = [bench.write(numbered(n)) for n in range(450)]
     assert not any(ticket.settled for ticket in tickets)
     lock.release()
@@ -51,10 +61,10 @@ def test_records_are_committed_in_order_and_the_ticket_says_when(bench: Bench, r
     assert rows.one("SELECT count(*) AS n FROM monitoring.transaction_log")["n"] == 450
 
 
-def test_what_waits_is_one_transaction(bench: Bench, rows: Query, database: str) -> None:
-    lock = Locked(database)
+def test_what_waits_is_one_transaction(patient: Bench, rows: Query, database: str) -> None:
+    bench, lock = patient, Locked(database)
     first = bench.write(numbered(0))
-    until(bench.stage.actor(messages.JOURNAL).inbox.empty, what="the first record in hand")
+    lock.in_hand()
     rest = [bench.write(numbered(n)) for n in range(1, 101)]
     lock.release()
     assert settled(first)
@@ -65,11 +75,11 @@ def test_what_waits_is_one_transaction(bench: Bench, rows: Query, database: str)
 
 @pytest.mark.parametrize("last", [Show(), Ping()], ids=lambda m: type(m).__name__)
 def test_a_record_does_not_wait_for_another_behind_a_question(
-    bench: Bench, rows: Query, database: str, last: object
+    patient: Bench, rows: Query, database: str, last: object
 ) -> None:
-    lock = Locked(database)
+    bench, lock = patient, Locked(database)
     first = bench.write(numbered(0))
-    until(bench.stage.actor(messages.JOURNAL).inbox.empty, what="the first record in hand")
+    lock.in_hand()
     second = bench.write(numbered(1))
     bench.stage.tell(messages.JOURNAL, last)
     lock.release()

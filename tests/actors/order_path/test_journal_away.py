@@ -74,7 +74,7 @@ def test_a_restart_takes_back_what_a_dead_journal_said(bench: Bench, database: s
     bench.stage.kill(messages.JOURNAL)
     assert settled(bench.write(numbered(2)))
     assert until(lambda: bench.gateway.of(DatabaseIs)[-1].up, what="the gateway to hear that it is back")
-    assert bench.desk.of(DatabaseIs)[-1].up
+    assert until(lambda: bench.desk.of(DatabaseIs)[-1].up, what="the desk to hear that it is back")
     assert numbers(rows) == [1, 2]
 
 
@@ -224,8 +224,10 @@ def test_a_server_that_is_gone_costs_nothing(
         rows = Query(conn)
         until(lambda: len(numbers(rows)) >= len(tickets))
         assert numbers(rows) == list(range(len(tickets)))
-        assert rows.one("SELECT count(*) AS n FROM monitoring.events WHERE event_type = 'database_lost'")["n"] == 1
-        assert rows.one("SELECT count(*) AS n FROM monitoring.events WHERE event_type = 'database_restored'")["n"] == 1
+        # Once, unless the server that has just come up kept a write waiting for longer than the limit.
+        told = rows("SELECT event_type AS type FROM monitoring.events WHERE event_type ~ 'database_' ORDER BY id")
+        assert [each["type"] for each in told] == ["database_lost", "database_restored"] * (len(told) // 2)
+        assert told
     until(lambda: bench.spool.count == 0)
 
 

@@ -103,6 +103,7 @@ class Scene:
         return self.ask(ConfirmSwitch(code=code, uid=7))
 
     def told(self, event: EventType) -> list[Any]:
+        self.stage.worked_off(messages.JOURNAL)
         return [e for w in self.journal.of(Write) for e in w.record.events if e.type is event]
 
 

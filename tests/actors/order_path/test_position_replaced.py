@@ -75,7 +75,7 @@ def test_who_was_replaced_in_the_middle_of_a_turn_leaves_nothing_behind(stage: S
     assert successors.epoch == new
     recorder.go.set()
     until(lambda: not stage.directory.abandoned(), what="the end of the old thread")
-    stage.heard_all(messages.gateway(position.account), messages.JOURNAL)
+    stage.worked_off(messages.gateway(position.account), messages.JOURNAL)
     kept, ticket = owners.state(position.id), owners.ticket(position.id)
     assert kept is not None
     assert kept.epoch == new

@@ -60,6 +60,7 @@ class Bench:
         return lease
 
     def events(self, kind: EventType) -> list[Any]:
+        self.stage.worked_off(messages.JOURNAL)
         return [e for write in self.journal.of(Write) for e in write.record.events if e.type is kind]
 
 
