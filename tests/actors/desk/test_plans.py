@@ -17,17 +17,17 @@ from domain.position.plan import TakeProfit, TrailingRules
 from domain.position.state import Position
 from tests.actors.desk.scene import D, Scene
 
-BY_ATR: dict[str, Any] = {"trailing": TrailingRules(atr_multiple=D(2)), "atr": AtrRules(period=3, candle_minutes=1)}
+BY_ATR: dict[str, Any] = {"trailing": TrailingRules(atr_multiple=D(2)), "atr": AtrRules(period=3, candle_minutes=60)}
 GOALS = (TakeProfit(pct=D(1), fraction=D("0.5")), TakeProfit(pct=D(2), fraction=D("0.5")))
 GATEWAY = messages.gateway("main")
 
 
 def candles(count: int, spread: int = 100, age: timedelta = timedelta(0)) -> tuple[Candle, ...]:
-    """Closed candles of a minute, each from one price to `spread` above; the newest closed `age` ago."""
-    this_minute = datetime.now(UTC).replace(second=0, microsecond=0) - age
+    """Closed candles of an hour, each from one price to `spread` above; the newest closed `age` ago."""
+    this_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - age
     return tuple(
         Candle(
-            opened_at=this_minute - timedelta(minutes=count - n),
+            opened_at=this_hour - timedelta(hours=count - n),
             open=D(50_000),
             high=D(50_000) + spread,
             low=D(50_000),
@@ -68,7 +68,7 @@ def test_a_signal_waits_for_the_atr_and_its_plan_keeps_it(scene: Scene) -> None:
     scene.store(signal())
     before = datetime.now(UTC)
     asked = answer(scene, candles(8))
-    assert timedelta(minutes=12) <= before - asked.since < timedelta(minutes=14)
+    assert timedelta(hours=12) <= before - asked.since < timedelta(hours=14)
     assert scene.outcome("1")["outcome"] == "opened"
     (position,) = scene.owned()
     assert position.plan.atr == D(100)
@@ -92,7 +92,7 @@ def test_a_failure_stands_for_a_moment_and_is_not_asked_about_again(scene: Scene
         (lambda: (), None, {"candles": 0, "needed": 4}),
         (lambda: candles(8, spread=0), None, {"atr": "0"}),
         (lambda: candles(8, spread=30_000), None, {"distance": "60000", "most": "25000"}),
-        (lambda: candles(8, age=timedelta(minutes=7)), None, {"period": 3}),
+        (lambda: candles(8, age=timedelta(hours=7)), None, {"period": 3}),
     ],
     ids=["failed", "few", "none", "frozen", "wild", "old"],
 )

@@ -75,15 +75,15 @@ def test_moves_beyond_the_writes_wait_and_go_back_and_a_first_cover_does_not(
     try:
         movers = Movers(bench, at_once + 7, attached=attached)
         last = bench.stage.ear(messages.position(movers.owners[-1].id))
+        begun = time.monotonic()
         movers.go(*range(at_once + 7))
         bench.client.wait("place", at_once)
-        begun = time.monotonic()
         cover = bench.place(attached=attached)
         assert isinstance(bench.outcome(cover), Accepted)
         leave = bench.place(OrderKind.EXIT)
         assert isinstance(bench.outcome(leave), Accepted)
-        assert time.monotonic() - begun < 0.8
-        assert movers.sent() == list(range(at_once)), "in the order in which they came, while there is room"
+        assert len(movers.sent()) < at_once + 7, "cover and exit have overtaken moves that wait"
+        assert movers.sent()[:at_once] == list(range(at_once)), "in the order in which they came, while there is room"
         given_back = last.wait(OutcomeHeard).outcome
         assert isinstance(given_back, Rejected)
         assert (given_back.client_id, given_back.reason) == (movers.moves[-1].client_id, RejectReason.BUDGET)
@@ -109,19 +109,18 @@ def test_when_writes_come_free_the_nearest_stop_has_them(tmp_path: Path) -> None
 
 
 def test_a_waiting_move_whose_other_stop_is_lost_leaves_at_once(tmp_path: Path) -> None:
-    bench = bench_of(tmp_path, bybit.CAPABILITIES.limits)
+    """Had it waited on, it would have been given back: no room comes free within that time."""
+    bench, at_once = bench_of(tmp_path, binance.CAPABILITIES.limits), 140
     try:
-        movers = Movers(bench, 6, attached=True)
-        movers.go(0, 1, 2, 3, 4)
-        bench.client.wait("place", 5)
-        begun = time.monotonic()
-        movers.go(5)
-        state = bench.stage.owners.state(movers.owners[5].id)
+        movers = Movers(bench, at_once + 1)
+        movers.go(*range(at_once))
+        bench.client.wait("place", at_once)
+        movers.go(at_once)
+        state = bench.stage.owners.state(movers.owners[at_once].id)
         assert state is not None
         bare = state.changed(stops=(replace(state.stops[0], state=OrderState.DONE), state.stops[1]))
         bench.stage.owners.handed_over(bare)
-        bench.client.wait("place", 6)
-        assert time.monotonic() - begun < 0.9
+        bench.client.wait("place", at_once + 1)
     finally:
         bench.stop()
 
@@ -163,6 +162,6 @@ def test_a_flood_of_questions_stays_under_half_of_bybits_address_and_delays_no_s
         assert isinstance(wire.outcome(wire.order(trigger_price=price, attached=True)), Accepted)
         waits.append(time.monotonic() - begun)
     until(lambda: wire.requests("list") > 400, seconds=30, what="the end of the flood")
-    assert max(waits) < 1.0
+    assert max(waits) < 3.0, "behind the questions it would be five at least"
     verdict = judge_file(wire.exchange.directory / "timeline.jsonl", wire.exchange.terms)
     assert "S15" not in verdict.broken()

@@ -103,12 +103,17 @@ class Wire:
         return self.position.wait(OutcomeHeard, lambda h: h.outcome.client_id == intent.client_id).outcome
 
     def events(self, kind: EventType) -> list[Any]:
+        self.stage.worked_off(messages.JOURNAL)
         return [e for write in self.journal.of(Write) for e in write.record.events if e.type is kind]
 
     def used_weight(self) -> int:
         """What the exchange itself counts, this question included."""
         with urllib.request.urlopen(self.exchange.endpoint.rest_url + "/fapi/v1/time", timeout=10) as reply:  # noqa: S310
             return int(reply.headers["X-MBX-USED-WEIGHT-1M"])
+
+    def early_in_a_minute(self) -> None:
+        """The exchange counts by the minute of the clock: wait for the next one if this one is nearly over."""
+        until(lambda: time.time() % 60 < 40, seconds=30, what="a new minute")
 
     def requests(self, *paths: str) -> int:
         """How many requests the exchange was asked, of these paths or of all but the clock's."""
@@ -139,6 +144,7 @@ def wire(tmp_path: Path) -> Iterator[Wire]:
 
 def test_a_flood_of_questions_stays_under_half_of_the_limit_and_delays_no_stop(wire: Wire) -> None:
     """LAWS S15, by the exchange's own count; the bucket and what it refills within the test bound it from above."""
+    wire.early_in_a_minute()
     counted = [0]
     done = threading.Event()
 
@@ -166,10 +172,11 @@ def test_a_flood_of_questions_stays_under_half_of_the_limit_and_delays_no_stop(w
     watcher.join()
     assert wire.requests("positionRisk") < 300, "not all of it can have been asked"
     assert max(counted) < HALF_OF_WEIGHT
-    assert max(waits) < 1.0
+    assert max(waits) < 3.0, "the questions take many times as long"
 
 
 def test_the_exchanges_own_count_is_believed_when_somebody_else_uses_the_address(wire: Wire) -> None:
+    wire.early_in_a_minute()
     for _ in range(32):  # a neighbour asks for 40 of weight each
         urllib.request.urlopen(wire.exchange.endpoint.rest_url + "/fapi/v1/ticker/24hr", timeout=10).close()  # noqa: S310
     bought = wire.order(OrderKind.ENTRY)  # our own bucket is nearly full: this goes, and its answer shows the count
@@ -183,24 +190,24 @@ def test_the_exchanges_own_count_is_believed_when_somebody_else_uses_the_address
 
 
 def test_too_many_requests_are_waited_off_as_told(wire: Wire) -> None:
-    wire.exchange.control("reject", code=-1003, status=429, retry_after_s=1, path="positionRisk", method="GET")
+    wire.exchange.control("reject", code=-1003, status=429, retry_after_s=2, path="positionRisk", method="GET")
+    begun = time.monotonic()
     wire.perform(AskPosition())
     (told,) = until(lambda: wire.events(EventType.RATE_LIMITED))
-    begun = time.monotonic()
-    assert told.data["pause_s"] == 1
+    assert told.data["pause_s"] == 2
     entry = wire.order(OrderKind.ENTRY)
     stop = wire.order()
     outcome = wire.outcome(stop)
     assert not isinstance(outcome, Rejected) or outcome.code != "local"
-    assert time.monotonic() - begun < 0.8
+    assert [heard for heard in wire.position.of(OutcomeHeard) if heard.outcome.client_id == entry.client_id] == []
     assert isinstance(wire.outcome(entry), Accepted)
-    assert time.monotonic() - begun > 0.8
+    assert time.monotonic() - begun > 2
 
 
 def test_during_a_ban_nothing_leaves_and_afterwards_protection_goes_first(wire: Wire) -> None:
     bought = wire.order(OrderKind.ENTRY)
     assert isinstance(wire.outcome(bought), Accepted)
-    ends = int(time.time() * 1000) + 2_500
+    ends = int(time.time() * 1000) + 3_500
     words = f"Way too many requests; IP banned until {ends}."
     wire.exchange.control("reject", code=-1003, status=418, path="positionRisk", method="GET", msg=words)
     wire.perform(AskPosition())
@@ -208,7 +215,7 @@ def test_during_a_ban_nothing_leaves_and_afterwards_protection_goes_first(wire: 
     assert datetime.fromisoformat(told.data["until"]).timestamp() == pytest.approx(ends / 1000, abs=0.2)
     asked = wire.requests()
     wire.perform(AskPosition())
-    while time.time() * 1000 < ends - 600:
+    while time.time() * 1000 < ends - 1_500:
         refused = wire.outcome(wire.order())
         assert refused.reason is RejectReason.RATE_LIMIT
         assert "banned" in refused.text or "bans" in refused.text
@@ -233,12 +240,12 @@ def test_a_clock_that_went_wrong_is_put_right_and_holds_nobody_up(wire: Wire) ->
     begun = time.monotonic()
     wire.perform(AskPosition())
     wire.position.wait(PositionHeard)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
 
 
 def test_maintenance_is_waited_out(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.upkeep.PROBE_S", (0.2, 0.4))
-    wire.exchange.control("reject", code=1, msg="System is under maintenance.", path="*", method="*", for_ms=1500)
+    wire.exchange.control("reject", code=1, msg="System is under maintenance.", path="*", method="*", for_ms=3_000)
     wire.perform(AskPosition())
     until(lambda: wire.events(EventType.VENUE_MAINTENANCE))
     refused = wire.outcome(wire.order(OrderKind.ENTRY))

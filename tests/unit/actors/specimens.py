@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from actors.guard import ActorContext, GuardedActor
 
-WAIT_S = 5.0
+WAIT_S = 20.0
 """Longer than anything a test waits for; only a failing test waits that long."""
 
 

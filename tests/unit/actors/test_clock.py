@@ -106,6 +106,6 @@ def test_system_clock_stops_with_timers_open_and_starts_once() -> None:
         clock.start()
     begun = time.monotonic()
     assert clock.stop()
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     assert not fired.is_set()
     assert clock.stop()

@@ -26,7 +26,7 @@ from tests.unit.actors.specimens import WAIT_S
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 FLOOD = 20_000
 PRICE_TAKES_S = 0.005
-PROMPT_S = 0.5
+PROMPT_S = 2.0
 
 
 class Busy(GuardedActor):
