@@ -46,5 +46,5 @@ def judge(service: ServiceProcess) -> None:
     def disagreement() -> list[str]:
         return differences(service.state_dir, service.verdict(), same_ids=not service.bybit)
 
-    service.wait_for(lambda: not disagreement() or None, 10, f"agreement, still: {disagreement()}")
+    service.wait_for(lambda: not disagreement() or None, 30, f"agreement, still: {disagreement()}")
     service.assert_lawful()

@@ -254,6 +254,17 @@ class ServiceProcess:
         found: dict[str, Any] = self.wait_for(look, limit_s, f"position {position_id}: {what}")
         return found
 
+    def wait_trailed(self, position_id: int, best: Decimal, within_pct: Decimal = Decimal(1)) -> dict[str, Any]:
+        """The position once its stop rests within so many percent of the best price: only then a way back passes it.
+
+        What comes back before that finds a stop of earlier, and is answered with an exit at market.
+        """
+
+        def near(p: dict[str, Any]) -> bool:
+            return p["stop_price"] is not None and abs(Decimal(p["stop_price"]) - best) < best * within_pct / 100
+
+        return self.wait_position(position_id, near, 20, f"a stop within {within_pct} % of {best}")
+
     def wait_state(self, position_id: int, *states: str, limit_s: float = 20) -> dict[str, Any]:
         """The position once it is in one of these states; the end of a life counts once the journal has written it.
 

@@ -76,13 +76,7 @@ def test_enters_trails_and_stops_out(there: ServiceProcess, venue: Venue, side: 
     if venue.attaches:
         assert Decimal(opened["unprotected_seconds"]) == 0
     top = there.move_mark(symbol, str(2.5 * favour), steps=5, pause_s=0.3)
-    # Where the way back passes it: what comes back before the stop is there is answered with an exit at market.
-    there.wait_position(
-        opened["id"],
-        lambda p: abs(Decimal(p["stop_price"]) - top) < top / 100,
-        20,
-        "a stop within 1 % of the best price",
-    )
+    there.wait_trailed(opened["id"], top)
     there.move_mark(symbol, str(-1.5 * favour))
     there.wait_state(opened["id"], "CLOSED")
     life = next(life for life in there.verdict().lives if life.owner == opened["id"])

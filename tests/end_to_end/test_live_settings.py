@@ -189,7 +189,9 @@ def test_an_open_position_takes_over_a_nearer_stop_and_keeps_it(shared: ServiceP
     reload("1.5")  # what is next heard of the stop is this: in between it stood still
     third = stop_moves_from(second)
     assert second < third <= entry * Decimal("0.985") + tick
-    told = [event["data"] for event in shared.events(type="rules_tightened", position=opened["id"])]
+    tightened = {"type": "rules_tightened", "position": opened["id"]}
+    shared.wait_for(lambda: len(shared.events(**tightened)) == 2, 20, "both told")
+    told = [event["data"] for event in shared.events(**tightened)]
     assert [each["stop_pct"] for each in told] == ["1.8", "1.5"]
     assert [(Decimal(each["old_stop"]), Decimal(each["new_stop"])) for each in told] == [
         (first, second), (second, third)

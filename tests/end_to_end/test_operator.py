@@ -81,13 +81,11 @@ def test_close_a_part(shared: ServiceProcess) -> None:
     opened = shared.open("XRPUSDT", "short")
     whole = Decimal(opened["quantity"])
     shared.ctl("position.close", id=opened["id"], fraction="0.5")
-    rest = shared.wait_for(
-        lambda: next((p for p in (shared.position(opened["id"]),) if Decimal(p["quantity"]) < whole), None),
-        10,
-        "a rest",
+    step = shared.terms.filters["XRPUSDT"].step
+    rest = shared.wait_position(
+        opened["id"], lambda p: abs(Decimal(p["quantity"]) * 2 - whole) <= step and p["state"] == "ACTIVE", 20, "a half"
     )
-    assert abs(Decimal(rest["quantity"]) * 2 - whole) <= shared.terms.filters["XRPUSDT"].step
-    assert rest["state"] == "ACTIVE"
+    assert Decimal(rest["quantity"]) < whole
 
 
 def test_pause_and_resume(shared: ServiceProcess) -> None:

@@ -12,13 +12,10 @@ from tests.oracle.reader import read_lines
 
 def test_trails_then_stops_out(shared: ServiceProcess) -> None:
     opened = shared.open("ETHUSDT")
-    shared.move_mark("ETHUSDT", "2.5", steps=5, pause_s=0.3)
-    trailed = shared.wait_position(
-        opened["id"],
-        lambda p: p["trailing"]["state"] == "TRAILING" and Decimal(p["stop_price"]) > Decimal(p["entry_price"]),
-        15,
-        "a stop in profit",
-    )
+    top = shared.move_mark("ETHUSDT", "2.5", steps=5, pause_s=0.3)
+    trailed = shared.wait_trailed(opened["id"], top)
+    assert trailed["trailing"]["state"] == "TRAILING"
+    assert Decimal(trailed["stop_price"]) > Decimal(trailed["entry_price"])
     assert int(trailed["trailing"]["updates"]) >= 1
     shared.move_mark("ETHUSDT", "-1.5")
     closed = shared.wait_state(opened["id"], "CLOSED")

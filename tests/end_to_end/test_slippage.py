@@ -36,7 +36,7 @@ def placed(service: ServiceProcess, position_id: int) -> list[dict[str, Any]]:
 def test_a_gap_beyond_the_bound_buys_nothing(service: ServiceProcess, symbol: str, side: str, sign: int) -> None:
     service.wait_price(symbol)
     path = "/v5/order/create" if service.bybit else "/fapi/v1/order"
-    service.control("delay", before_ms=700, method="POST", path=path, where={"symbol": symbol})
+    service.control("delay", before_ms=1_400, method="POST", path=path, where={"symbol": symbol})
     opened = entered(service, symbol, side)
     service.wait_event("entry_placed", position=opened["id"])
     service.move_mark(symbol, str(Decimal(1) * sign))  # while the entry is on its way

@@ -46,12 +46,6 @@ class Follower:
         self.over.set()
 
 
-def stands_within(position: dict[str, Any], mark: Decimal, share: str) -> bool:
-    """Whether a stop rests at the exchange, no further below the mark price than this share of it."""
-    stop = position["stop_price"]
-    return stop is not None and Decimal(stop) > mark * Decimal(share)
-
-
 def test_a_life_from_the_signal_to_the_close(shared: ServiceProcess, source: SignalSource) -> None:
     shared.wait_price(SYMBOL)
     name = f"story-{uuid.uuid4().hex[:8]}"
@@ -60,8 +54,7 @@ def test_a_life_from_the_signal_to_the_close(shared: ServiceProcess, source: Sig
     opened = shared.wait_for(lambda: shared.positions(symbol=SYMBOL), 20, "a position")[0]
     shared.wait_event("entry_filled", position=opened["id"])
     top = shared.move_mark(SYMBOL, "2.5", steps=4, pause_s=0.3)
-    # Once the stop rests where the fall will pass it: a fall that comes before is answered with an exit at market.
-    shared.wait_position(opened["id"], lambda p: stands_within(p, top, "0.99"), 20, "a stop within 1 % of the top")
+    shared.wait_trailed(opened["id"], top)
     shared.move_mark(SYMBOL, "-2")
     shared.wait_state(opened["id"], "CLOSED")
 

@@ -88,6 +88,11 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebService]:
         yield site
 
 
+def whole_lines(file: Path) -> list[str]:
+    """The lines of a file that goes on being written."""
+    return file.read_text().rpartition("\n")[0].splitlines()
+
+
 def _answers(site: WebService) -> bool:
     try:
         return site.get("/live")[0] == 200
@@ -99,7 +104,8 @@ def _answers(site: WebService) -> bool:
 def opened(web: WebService) -> dict[str, Any]:
     """A position that trails."""
     position = web.service.open("BTCUSDT")
-    web.service.move_mark("BTCUSDT", "2", steps=2, pause_s=0.4)
+    top = web.service.move_mark("BTCUSDT", "2", steps=2, pause_s=0.4)
+    web.service.wait_trailed(position["id"], top)
     web.service.wait_event("trailing_moved", position=position["id"])
     return position
 
@@ -256,7 +262,7 @@ def test_the_log_has_the_lines_of_interface(
         web.service.ctl("actors.kill", name="reconciler/main", how="exception")
         web.service.wait_event("actor_restarted")
     file = web.service.state_dir / "logs" / "holdfast.jsonl"
-    said = [json.loads(line)["record"]["message"] for line in file.read_text().splitlines()]
+    said = [json.loads(line)["record"]["message"] for line in whole_lines(file)]
     lines = [line for line in said if line.startswith(f"{tag} ")]
     assert lines, f"no {tag} in the log"
     for key in keys.split():
