@@ -45,7 +45,7 @@ def clean(program: Program) -> Iterator[None]:
 def test_connections_are_refused_and_taken_again(program: Program) -> None:
     async def play(client: Client) -> None:
         async with client.stream("/market/ws/btcusdt@markPrice@1s") as socket:
-            await client.control("down", for_ms=400)
+            await client.control("down", for_ms=1_500)
             assert (await socket.receive(timeout=PATIENCE_S)).type in (
                 aiohttp.WSMsgType.CLOSED,
                 aiohttp.WSMsgType.CLOSE,
@@ -86,7 +86,7 @@ def test_rest_is_dead_while_streams_live_and_the_reverse(program: Program) -> No
 def test_a_stream_that_stays_up_and_says_nothing(program: Program) -> None:
     async def play(client: Client) -> None:
         async with client.stream("/market/ws/btcusdt@markPrice@1s") as socket:
-            await client.control("stall_streams", for_ms=700)
+            await client.control("stall_streams", for_ms=2_000)
             await client.control("price", symbol="BTCUSDT", mark="64001")
             await socket.ping()
             with pytest.raises(asyncio.TimeoutError):

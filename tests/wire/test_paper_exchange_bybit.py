@@ -277,7 +277,7 @@ async def _subscribed(client: Any, count: int) -> None:
         if len(subscriptions) > count:
             break
         await asyncio.sleep(0.02)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.4)
 
 
 def test_ccxt_is_not_needed_to_tell_that_it_stopped(tmp_path: Path) -> None:

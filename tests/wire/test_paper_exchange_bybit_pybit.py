@@ -70,7 +70,7 @@ def listening(stream: Any, *topics: str) -> Any:
     deadline = time.monotonic() + 5
     while not stream.auth and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(0.1)
+    time.sleep(0.4)
     return inbox
 
 
