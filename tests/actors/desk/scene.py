@@ -182,7 +182,7 @@ class Scene:
 
     def prices(self, *, age_s: float = 0) -> None:
         """A price of each symbol, heard `age_s` ago."""
-        at = datetime.now(UTC) - timedelta(seconds=age_s)
+        at = self.stage.clock.now() - timedelta(seconds=age_s)
         for name in ("main", "second"):
             for symbol, price in PRICES.items():
                 self.marks.put(name, symbol, Mark(price=price, at=at, heard_at=at))

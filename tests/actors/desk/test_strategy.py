@@ -35,10 +35,9 @@ STORED = "SELECT id, outcome, raw FROM fas.signals ORDER BY id"
 Answer = Callable[[AskTradedCandles], TradedCandles | None]
 
 
-def last_close(now: datetime | None = None) -> datetime:
+def last_close(now: datetime) -> datetime:
     """When the last minute closed."""
-    moment = now or datetime.now(UTC)
-    return moment - (moment - EPOCH) % MINUTE
+    return now - (now - EPOCH) % MINUTE
 
 
 def falling(ask: AskTradedCandles, *pair: tuple[str, str]) -> TradedCandles:
@@ -113,7 +112,7 @@ class Floor:
 
 def strategy(stage: Stage, **changes: Any) -> Callable[[ActorContext], Any]:
     """Makes a strategy to whom the last minute is due at once, whatever the clock shows."""
-    into = datetime.now(UTC) - last_close()
+    into = stage.clock.now() - last_close(stage.clock.now())
     instruments = {symbol: instrument(symbol) for symbol in SYMBOLS}
     wiring = Wiring(
         account="main",
@@ -208,12 +207,17 @@ def test_a_venue_that_gives_nothing_is_asked_again_and_a_human_told_once(stage: 
 
 
 class Jumping(SystemClock):
-    """The machine's clock, which a test sets ahead."""
+    """The machine's clock, set to ten seconds into a minute, so that none ends in a test; which sets it ahead."""
 
     ahead = timedelta(0)
 
+    def __init__(self) -> None:
+        super().__init__()
+        now = datetime.now(UTC)
+        self._shift = last_close(now) + timedelta(seconds=10) - now
+
     def now(self) -> datetime:
-        return super().now() + self.ahead
+        return super().now() + self._shift + self.ahead
 
 
 @pytest.fixture
@@ -278,7 +282,9 @@ def test_killed_in_the_midst_of_a_run_it_begins_anew(stage: Stage) -> None:
     assert len(floor.asked) >= 3
 
 
-def test_a_find_opens_a_position_and_found_again_by_a_successor_opens_no_other(scene: Scene, rows: Query) -> None:
+def test_a_find_opens_a_position_and_found_again_by_a_successor_opens_no_other(
+    clock: Jumping, scene: Scene, rows: Query
+) -> None:
     """Through the real desk and a real database."""
     scene.desk()
     asked: list[AskTradedCandles] = []

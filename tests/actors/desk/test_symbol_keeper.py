@@ -67,6 +67,7 @@ class Keeping:
         self.stage.tell(messages.SYMBOL_KEEPER, Tick())
 
     def events(self, kind: EventType) -> list[Any]:
+        self.stage.worked_off(messages.SYMBOL_KEEPER, messages.JOURNAL)
         told = self.journal.of(Write)
         return [event for message in told for event in message.record.events if event.type is kind]
 

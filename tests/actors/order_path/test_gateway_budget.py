@@ -112,7 +112,7 @@ def test_a_waiting_move_whose_other_stop_is_lost_leaves_at_once(tmp_path: Path) 
     """Had it waited on, it would have been given back: no room comes free within that time."""
     bench, at_once = bench_of(tmp_path, binance.CAPABILITIES.limits), 140
     try:
-        movers = Movers(bench, at_once + 1)
+        movers = Movers(bench, at_once + 1, attached=False)
         movers.go(*range(at_once))
         bench.client.wait("place", at_once)
         movers.go(at_once)

@@ -84,13 +84,13 @@ def test_closed_candles_are_asked_for_as_the_strategy_wants_them(bench: Bench) -
 def test_a_failure_with_closed_candles_is_an_answer_and_a_pause_is_noted(bench: Bench) -> None:
     refused = VenueFailure(RejectReason.RATE_LIMIT, "429", "slow down", certain=True, retry_after_s=1)
     bench.client.script["closed_candles"] = raises(refused)
+    asked_at = bench.stage.clock.monotonic()
     told = ask_traded(bench)
     assert (told.candles, told.error) == ((), "rate_limit code=429 slow down")
     bench.client.script.clear()
     bench.reconciler.clear()
-    asked_at = bench.stage.clock.monotonic()
     assert ask_traded(bench).error is None
-    assert bench.stage.clock.monotonic() - asked_at > 0.5, "questions wait as long as the venue said"
+    assert bench.stage.clock.monotonic() - asked_at >= 1, "questions wait as long as the venue said"
 
 
 @pytest.mark.parametrize(("count", "weight"), [(1, 1), (99, 1), (100, 2), (499, 2), (500, 5), (1000, 5), (1001, 10)])
