@@ -64,7 +64,7 @@ def test_the_ways_to_end(service: ServiceProcess) -> None:
     time.sleep(1.2)
     if service.alive:
         os.kill(service.pid, signal.SIGTERM)
-        assert ended(service, 3.0) in (0, 1), "asked twice, it does not wait for anybody"
+        assert ended(service, 10.0) in (0, 1), "asked twice, it does not wait for anybody"
 
     service.restart()
     service.wait_state(opened["id"], "ACTIVE", limit_s=OWNED_AGAIN_S)
