@@ -372,4 +372,5 @@ class EntryDesk(ReportingActor):
 
 
 def _say_doubled(signal_id: str, position_id: PositionId | None) -> None:
-    logger.info("GUARD idempotency_blocked signal_key={} existing_order_id={}", signal_id, position_id)
+    text = "GUARD idempotency_blocked signal_key={} existing_order_id={}"
+    logger.bind(event="guard").info(text, signal_id, position_id)

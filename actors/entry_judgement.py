@@ -260,7 +260,7 @@ def _guard(name: str, wish: Wish, found: Refusal | None) -> None:
     figures = {**known, **(found.figures if found is not None else {})}
     said = " ".join(f"{key}={_quoted(value)}" for key, value in figures.items())
     level = "INFO" if found is not None or name in ("idempotency", "cooldown") else "DEBUG"
-    logger.log(level, "GUARD {}_{} {}", name, "passed" if found is None else "blocked", said)
+    logger.bind(event="guard").log(level, "GUARD {}_{} {}", name, "passed" if found is None else "blocked", said)
 
 
 def _quoted(value: object) -> str:

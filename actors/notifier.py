@@ -247,7 +247,8 @@ class Notifier(ReportingActor):
         name = line.channel.name
         first = alerts[0]
         text = "{}_SENT type={} symbol={} order_id={} channel={} count={}"
-        logger.info(text, line.channel.tag, kind(first.type), first.symbol, first.order_id, name, len(alerts))
+        said = logger.bind(event="alert_sent")
+        said.info(text, line.channel.tag, kind(first.type), first.symbol, first.order_id, name, len(alerts))
         self._counts["sent"] += 1
         self.write(
             alerts=self._all_done(name, alerts),
@@ -270,7 +271,8 @@ class Notifier(ReportingActor):
             first = batch.alerts[0]
             text = "{}_FAILED type={} symbol={} order_id={} channel={} error={!r} stack={!r}"
             tag, what = line.channel.tag, kind(first.type)
-            logger.warning(text, tag, what, first.symbol, first.order_id, name, failure.reason, stack)
+            said = logger.bind(event="alert_failed")
+            said.warning(text, tag, what, first.symbol, first.order_id, name, failure.reason, stack)
             tried = tuple(
                 Delivery(alert_id=each.alert_id, channel=name, at=now, error=failure.reason) for each in batch.alerts
             )

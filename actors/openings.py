@@ -6,7 +6,7 @@ What becomes of it is its owner's; nothing here sends anything.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -28,6 +28,7 @@ from domain.entries.signal import Signal
 from domain.entries.situation import Grant, Wish
 from domain.entries.terms import Terms
 from domain.identity import mint_position_id
+from domain.position import foreign
 from domain.position.plan import Plan
 from domain.position.state import Position
 from domain.records import SignalOutcome
@@ -97,7 +98,7 @@ class Openings:
                 "by": by,
             },
         )
-        self._start(position, happening, signal, figures or {}, story)
+        self._start(position, (happening,), signal, figures or {}, story)
         return position
 
     def adopt(self, adopt: Adopt) -> Position:
@@ -138,7 +139,8 @@ class Openings:
                 "bare_since": None if adopt.bare_since is None else adopt.bare_since.isoformat(),
             },
         )
-        self._start(position, happening)
+        kept = (foreign.kept(position.symbol, stop) for stop in position.stops if position.protected_once)
+        self._start(position, (happening, *kept))
         return position
 
     def mend(self) -> None:
@@ -169,7 +171,7 @@ class Openings:
     def _start(
         self,
         position: Position,
-        happening: Happening,
+        happenings: Sequence[Happening],
         signal: Signal | None = None,
         figures: Mapping[str, object] | None = None,
         story: Story = NO_STORY,
@@ -186,7 +188,7 @@ class Openings:
             owners.let_go(place, position.id)  # else nobody would ever enter it, nor answer the signal
             raise RuntimeError(f"{position.symbol} on {position.account}: a desk that was replaced opens nothing")
         now = self._desk.clock.now()
-        events = [position_event(happening, position, now)]
+        events = [position_event(each, position, now) for each in happenings]
         outcomes: tuple[SignalOutcome, ...] = ()
         if signal is not None:
             told = {"signal": signal.id, "action": signal.action.value, **story.place}

@@ -124,7 +124,7 @@ class SymbolBook:
         if self._said.get(symbol) != (alert.value, alert.source):
             self._said[symbol] = (alert.value, alert.source)
             text = "[ALERT_CONFIG] symbol={} normalized={} alert_enabled={} source={}"
-            logger.info(text, symbol, symbol, str(alert.value).lower(), alert.source)
+            logger.bind(event="alert_config").info(text, symbol, symbol, str(alert.value).lower(), alert.source)
         return terms
 
 

@@ -331,4 +331,5 @@ def _guard(turn: Turn, wish: Wish, found: Refusal | None) -> None:
     key, rank, of = turn.standing
     verdict = "passed" if found is None else "blocked"
     why = "" if found is None else f" code={found.code}"
-    logger.info("GUARD wave_{} symbol={} wave={} rank={} of={}{}", verdict, wish.symbol, key.name, rank, of, why)
+    text = "GUARD wave_{} symbol={} wave={} rank={} of={}{}"
+    logger.bind(event="guard").info(text, verdict, wish.symbol, key.name, rank, of, why)

@@ -47,7 +47,7 @@ def set_up(settings: Log, directory: Path, secrets: Iterable[str]) -> None:
             sys.stderr,
             format=f"{DEBUG_TAG} {{message}}",
             level="DEBUG",
-            filter=lambda record: "event" in record["extra"],
+            filter=lambda record: "event" in record["extra"],  # what happened, what was judged, who was told
             backtrace=False,
             diagnose=False,
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from domain.catalogue import EventType
+from domain.catalogue import EventType, Happening
 from domain.identity import ClientOrderId, parse_client_id
 from domain.instrument import PositionSide
 from domain.orders import OrderReport, OrderStatus
@@ -51,18 +51,19 @@ def take(turn: Turn, report: OrderReport) -> None:
     turn.set(stops=(*p.stops, *found), protected_once=not every)
     if not every:
         turn.set(unprotected_since=None)  # it was covered all the time
-    say_exists(turn, found[0])
+    turn.happenings.append(kept(p.symbol, found[0]))
+    turn.record = True
 
 
-def say_exists(turn: Turn, stop: StopOrder) -> None:
-    """Nothing is placed beside it."""
-    data: dict[str, object] = {
-        "symbol": turn.position.symbol,
+def kept(symbol: str, stop: StopOrder) -> Happening:
+    """A stranger's stop stays the stop: nothing is placed beside it."""
+    data: dict[str, str | int | bool | None] = {
+        "symbol": symbol,
         "order_id": stop.exchange_id,
         "existing_orders": 1,
-        "stop_price": stop.trigger,
+        "stop_price": format(stop.trigger.normalize(), "f"),
     }
-    turn.say(EventType.STOP_LOSS_EXISTS, data)
+    return Happening(EventType.STOP_LOSS_EXISTS, data)
 
 
 def may_cancel(p: Position, stop: StopOrder) -> bool:
