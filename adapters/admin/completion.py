@@ -14,9 +14,9 @@ DONE, USAGE = 0, 2
 SHELLS = ("bash", "zsh")
 CTL_WORDS = ("watch", "--json", "--csv", "--follow", "--settings", "--timeout", "--help")
 _PARAMETER = re.compile(r"\b([a-z_]+)=")
-_SCRIPT = """\
-# eval "$(python main.py completion {shell})"
-{zsh}holdfast() {{ {python} {main} "$@"; }}
+_BASH = """\
+# eval "$(python main.py completion bash)"
+holdfast() {{ {python} {main} "$@"; }}
 _holdfast() {{
     local current="${{COMP_WORDS[COMP_CWORD]}}" words=""
     # A '=' ends a word for the shell: what stands after it is the operator's own.
@@ -43,7 +43,40 @@ _holdfast() {{
 }}
 complete -F _holdfast holdfast
 """
-_ZSH = "autoload -Uz compinit bashcompinit && compinit -u && bashcompinit\n"
+_ZSH = """\
+# eval "$(python main.py completion zsh)"
+(( $+functions[compdef] )) || {{ autoload -Uz compinit && compinit -u; }}
+holdfast() {{ {python} {main} "$@"; }}
+_holdfast() {{
+    local offered=""
+    # What stands after a '=' is the operator's own.
+    if [[ "$words[CURRENT]" == *=* ]]; then return 1; fi
+    if (( CURRENT == 2 )); then
+        offered="{commands}"
+    elif [[ "$words[2]" == ctl ]]; then
+        if (( CURRENT == 3 )); then
+            offered="{methods}"
+        else
+            case "$words[3]" in
+{cases}
+            esac
+            offered="$offered {options}"
+        fi
+    elif [[ "$words[2]" == completion ]]; then
+        offered="{shells}"
+    else
+        _files
+        return
+    fi
+    local -a each=(${{=offered}})
+    compadd -S '' -- ${{(M)each:#*=}}
+    local none=$?
+    compadd -- ${{each:#*=}} || return $none
+}}
+compdef _holdfast holdfast
+"""
+_SCRIPTS = {"bash": (_BASH, "words"), "zsh": (_ZSH, "offered")}
+"""The text of each, and its variable of what is offered."""
 
 
 def main(words: Sequence[str], commands: Sequence[str]) -> int:
@@ -57,12 +90,11 @@ def main(words: Sequence[str], commands: Sequence[str]) -> int:
 
 def script(shell: str, commands: Sequence[str], *, python: str, main_py: str) -> str:
     """What the shell evaluates."""
+    text, variable = _SCRIPTS[shell]
     cases = [
-        f"                {name}) words=\"{' '.join(names)}\" ;;" for name, names in parameters().items() if names
+        f'                {name}) {variable}="{" ".join(names)}" ;;' for name, names in parameters().items() if names
     ]
-    return _SCRIPT.format(
-        shell=shell,
-        zsh=_ZSH if shell == "zsh" else "",
+    return text.format(
         python=_quoted(python),
         main=_quoted(main_py),
         commands=" ".join(commands),
