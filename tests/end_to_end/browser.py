@@ -16,6 +16,13 @@ FLAGS = (
 SOON_MS = 30_000
 """How long `expect` looks for a fact: costs nothing where it comes at once, and a loaded machine is slow."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+WATCHED = """() => {
+  window.said = [];
+  const parts = ['#link', '#bare-now'].map((id) => document.querySelector(id));
+  const note = () => window.said.push(parts.map((part) => part.textContent).join(': '));
+  for (const part of parts) new MutationObserver(note).observe(part, { childList: true });
+}"""
+"""What the page says of its connection, from now on: `said`."""
 
 
 def chromium() -> str | None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.end_to_end.browser import browsing, needs_chromium
+from tests.end_to_end.browser import WATCHED, browsing, needs_chromium
 from tests.end_to_end.conftest import judge
 from tests.end_to_end.service import Sections, ServiceProcess, running
 
@@ -51,12 +51,6 @@ CLOSED_AND = """async ([selector, act]) => {
   await told;
   window.fetch = fetched;
   return document.activeElement.name;
-}"""
-WATCHED = """() => {
-  window.said = [];
-  const parts = ['#link', '#bare-now'].map((id) => document.querySelector(id));
-  const note = () => window.said.push(parts.map((part) => part.textContent).join(': '));
-  for (const part of parts) new MutationObserver(note).observe(part, { childList: true });
 }"""
 
 

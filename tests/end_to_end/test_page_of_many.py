@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from actors.web.foremost import CARDS
 from adapters.web.server import Address, WebServer
 from adapters.web.source import Plain
-from tests.end_to_end.browser import browsing, needs_chromium
+from tests.end_to_end.browser import WATCHED, browsing, needs_chromium
 from tests.unit.web.conftest import Scripted
 
 pytestmark = [needs_chromium, pytest.mark.chaos]
@@ -100,3 +100,16 @@ def test_it_shows_the_foremost_and_keeps_what_is_looked_at(page: Page, source: M
     source.open = [position(0), *source.open[2:]]
     expect(page.locator("#detail-title")).to_have_text("N1USDT long · 1 · closed")
     assert set(source.drawn) <= set(range(CARDS + 3)), "nothing is asked of those that were never shown"
+
+
+def test_a_connection_that_says_nothing_is_dialled_anew(page: Page) -> None:
+    """As when the loop of the server hangs: the connection stands, nothing comes. The browser's clock is moved on."""
+    page.clock.install()
+    page.reload()
+    expect(page.locator("#link")).to_have_text("live")
+    expect(page.locator(".card")).to_have_count(CARDS)
+    page.evaluate(WATCHED)
+    page.clock.fast_forward(20_000)
+    expect(page.locator("#link")).to_have_text("live")
+    expect(page.locator("#frame")).to_have_attribute("data-state", "covered")
+    assert page.evaluate("said")[0] == "no news: the service does not answer: what you see is old"
