@@ -46,7 +46,7 @@ def test_a_size_in_per_cent_of_the_equity(scene: Scene) -> None:
 
 
 def test_a_size_by_atr_waits_for_the_candles_and_its_stop_loses_what_is_risked(scene: Scene) -> None:
-    scene.desk(sizing=Sizing(method=Method.ATR, risk_pct=D("0.1")), atr=AtrRules(period=3, candle_minutes=1))
+    scene.desk(sizing=Sizing(method=Method.ATR, risk_pct=D("0.1")), atr=AtrRules(period=3, candle_minutes=60))
     scene.store(signal())
     asked = scene.heard[GATEWAY].wait(AskMarkCandles)
     assert scene.owned() == ()
