@@ -32,6 +32,11 @@ def reading(owned: int) -> Cost:
     return Cost(weight=_READING_WEIGHT, requests=3 + owned // _PAGE_OF_ORDERS)
 
 
+def left_out(symbols: int) -> Cost:
+    """Positions of ours that the list of a reading left out, each asked for by its symbol."""
+    return Cost(weight=QUESTION.weight * symbols, requests=symbols)
+
+
 def zombie(ref: OrderRef) -> Cost:
     """The cancel of an order that is in nobody's hands."""
     return Cost(Errand.ATTACH if ref.attached else Errand.CANCEL)

@@ -334,6 +334,8 @@ class RequestDesk:
         except Exception as error:
             self._actor.tell(reply_to, SnapshotFailed(text=f"{type(error).__name__}: {error}"))
             raise
+        if snapshot.left_out:
+            self._turns.charge(costs.left_out(snapshot.left_out))
         for report in snapshot.orders:
             self._wiring.lease.saw(report.client_id, "open orders")
         owned = [position.id for position in self._wiring.owners.all(self._wiring.account)]

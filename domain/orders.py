@@ -242,7 +242,8 @@ class AccountSnapshot:
     """One complete reading of an account: flat symbols have explicit rows in `positions`.
 
     `asked_at` is our clock before the first request left: whatever we did later may be missing in it. A reading of one
-    symbol has this form too, and says nothing of the others.
+    symbol has this form too, and says nothing of the others. `left_out`: how many symbols of ours the venue's list did
+    not show; each was asked for besides.
     """
 
     account: str
@@ -250,6 +251,7 @@ class AccountSnapshot:
     answered_at: datetime
     positions: tuple[PositionReport, ...]
     orders: tuple[OrderReport, ...]
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

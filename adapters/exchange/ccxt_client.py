@@ -184,6 +184,7 @@ class CcxtTradingClient:
             answered_at=self._now(),
             positions=(*listed, *_unlisted(shown, (row for rows in named for row in rows.result()))),
             orders=tuple(report for part in orders for report in part.result()),
+            left_out=len(named),
         )
 
     async def symbol_snapshot(self, symbol: str, *, rows: bool = True) -> AccountSnapshot:

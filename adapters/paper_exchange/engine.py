@@ -193,15 +193,17 @@ class MatchingEngine(Matching):
     def set_trading_stop(self, now: int, asked: TradingStop, origin: Origin = Origin.API) -> list[Event]:
         """Set, change or clear the stop and the take-profit that stand on a position.
 
-        A leg without quantity is the position's one stop and is changed in place; one with a quantity is added.
+        A leg without quantity is the position's one stop and is changed in place; one with a quantity is added. What
+        was left standing on a flat position can be cleared.
         """
         contract, price = self._market_of(asked.symbol)
         self._check_side(asked.symbol, asked.position_side)
         held = self.book.position(asked.symbol, asked.position_side)
-        if not held.quantity:
+        legs = tuple(zip(_LEGS, (asked.stop_loss, asked.take_profit), strict=True))
+        sets = any(isinstance(leg, Attachment) for _, leg in legs)
+        if not held.quantity and (sets or not any(self._changes_leg(held, kind, leg) for kind, leg in legs)):
             raise Refused(Reason.POSITION_FLAT, f"{asked.symbol} {asked.position_side}")
         side = Side.BUY if held.quantity > 0 else Side.SELL
-        legs = tuple(zip(_LEGS, (asked.stop_loss, asked.take_profit), strict=True))
         for kind, leg in legs:
             if isinstance(leg, Attachment):
                 self._check_attachment(contract, price, side, kind, leg)

@@ -30,6 +30,7 @@ In the engine:
     spoil {}                         a conditional is accepted, then rejected at its trigger
     stick {}                         it stays in TRIGGERING, until `release`
     part {}                          it triggers and is filled to the smallest step, the rest expires
+    cling {}                         what dies with its position (attached, close-position) outlives it
     hold_fill {ms}                   a market order is acknowledged now and filled `ms` later (to the next 250 ms)
     cut_fill {share}                 a market order is filled to `share` percent, the rest expires
 
@@ -55,6 +56,7 @@ class Stage(StrEnum):
     FRAME = "frame"
     TRIGGER = "trigger"
     FILL = "fill"
+    END = "end"
 
 
 class Fault(StrEnum):
@@ -78,6 +80,7 @@ class Fault(StrEnum):
     SPOIL = "spoil"
     STICK = "stick"
     PART = "part"
+    CLING = "cling"
     HOLD_FILL = "hold_fill"
     CUT_FILL = "cut_fill"
 
@@ -104,6 +107,7 @@ _STAGES: Final = {
     Fault.REFUSE_STREAM: Stage.CONNECT,
     **dict.fromkeys((Fault.LOSE, Fault.DOUBLE, Fault.LATE, Fault.REORDER, Fault.GARBLE), Stage.FRAME),
     **dict.fromkeys((Fault.SPOIL, Fault.STICK, Fault.PART), Stage.TRIGGER),
+    Fault.CLING: Stage.END,
     **dict.fromkeys((Fault.HOLD_FILL, Fault.CUT_FILL), Stage.FILL),
 }
 

@@ -207,8 +207,13 @@ class Matching:
             ):
                 continue
             # An attached one also goes when the position has turned within one fill.
-            if flat or (algo.attached and not self.book.reducible(symbol, algo.side, position_side)):
+            over = flat or (algo.attached and not self.book.reducible(symbol, algo.side, position_side))
+            if over and not self._clings(algo):
                 self._emit(replace(algo, status=AlgoStatus.EXPIRED, update_time=now))
+
+    def _clings(self, _algo: AlgoOrder) -> bool:
+        """Whether it outlives its position, which an honest venue does not let happen."""
+        return False
 
     def _check_margin(self, symbol: str, side: Side, quantity: Decimal, position_side: PositionSide) -> None:
         mark = self.book.prices[symbol].mark

@@ -1,4 +1,4 @@
-"""The engine with a will of its own: conditionals and fills go wrong when the plan of faults says so."""
+"""The engine with a will of its own: conditionals, fills and the ends of positions go wrong when the plan says so."""
 
 from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
@@ -80,6 +80,11 @@ class WilfulEngine(MatchingEngine):
         for kind, leg in legs.items():
             if leg is not None and held.quantity * asked.side.sign > 0:
                 self._attach(now, held, kind, leg, asked.origin)
+
+    def _clings(self, algo: AlgoOrder) -> bool:
+        if self._plan is None:
+            return False
+        return self._plan.strike(_happening(Stage.END, algo.type, algo, algo.client_algo_id)) is not None
 
     def _fate(self, algo: AlgoOrder) -> Fate:
         if self._plan is None:

@@ -22,6 +22,7 @@ from tests.oracle.facts import ZERO, Life, Order
 from tests.oracle.reader import AlgoLine, parse_line
 
 BYBIT = "bybit"
+READ_WITHIN_S = 90
 Answer = TypeVar("Answer")
 
 
@@ -238,6 +239,16 @@ class Stage:
     def ask_close(self) -> None:
         """Ask for the position to be closed."""
         self.service.ctl("position.close", id=self.id)
+
+    def reconcile(self) -> dict[str, Any]:
+        """What a reading of the account found; the requests of a minute may have to be waited for (Binance)."""
+
+        def look() -> dict[str, Any] | None:
+            report: dict[str, Any] = self.service.ctl("reconcile", account="main")["accounts"][0]
+            return report
+
+        found: dict[str, Any] = self.service.wait_for(look, READ_WITHIN_S, "a reading of the account")
+        return found
 
     # What has to be true
 

@@ -33,6 +33,7 @@ from tests.oracle.report import breach_text
 
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 30.0
+ANSWER_LIMIT_S = 90.0  # longer than the service itself waits for anything before it answers
 POLL_S = 0.05
 LOG_TAIL = 60
 
@@ -71,7 +72,6 @@ class ServiceProcess:
         self.state_dir = base / "state"
         self.settings = base / "settings.toml"
         self.output = base / "output.log"
-        self.terms = Terms()
         self._environ = dict(environ or {})
         self._program = tuple(program)
         self._process: subprocess.Popen[bytes] | None = None
@@ -81,6 +81,7 @@ class ServiceProcess:
             merged.setdefault(name, {}).update(values)
         merged["service"]["state_dir"] = str(self.state_dir)
         self.bybit = merged["accounts.main"]["exchange"] == "bybit"
+        self.terms = Terms(adopt_stops=bool(merged["accounts.main"].get("adopt_stops")))
         self.settings.write_text(settings_text(merged))
 
     # Life
@@ -196,7 +197,7 @@ class ServiceProcess:
 
     def ctl(self, method: str, **params: object) -> Any:
         """Ask over the control socket. Raises AdminError, NoService."""
-        with AdminClient(self.state_dir / "admin.sock", timeout_s=20) as client:
+        with AdminClient(self.state_dir / "admin.sock", timeout_s=ANSWER_LIMIT_S) as client:
             return client.call(method, params)
 
     def main(self, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from adapters.admin.protocol import REFUSED, AdminError
+from domain.judgement.losses import Source
 from tests.end_to_end.agreement import conninfo
 from tests.end_to_end.conftest import judge
 from tests.end_to_end.service import ServiceProcess, running
@@ -68,24 +69,31 @@ def assert_closed(service: ServiceProcess) -> None:
     assert "kill switch" in str(service.ctl("status")["entries"]["why"])
 
 
+def fired_for(service: ServiceProcess, cause: str) -> dict[str, Any] | None:
+    """What it says of having fired for that."""
+    return next((e for e in service.events(type="kill_switch_fired") if e["data"]["cause"] == cause), None)
+
+
 def entries_of(service: ServiceProcess) -> int:
     return len(service.verdict().lives) + len(service.verdict().open_lives)
 
 
 def day_begun(service: ServiceProcess) -> bool | None:
+    """Whether it is written down, by both sources, where the account began: what a start goes on from."""
     with psycopg.connect(conninfo(service.state_dir)) as database:
-        found = database.execute("SELECT 1 FROM monitoring.service_facts WHERE key = 'loss_watch'").fetchone()
-    return found is not None or None
+        found = database.execute("SELECT value FROM monitoring.service_facts WHERE key = 'loss_watch'").fetchone()
+    return (found is not None and len(found[0].get("main", {})) == len(Source)) or None
 
 
-def wave(*symbols: str) -> list[dict[str, Any]]:
-    return [signal_row(f"s-{uuid.uuid4().hex[:8]}", symbol) for symbol in symbols]
+def wave(*symbols: str, exchange: str = "binanceusdm") -> list[dict[str, Any]]:
+    return [signal_row(f"s-{uuid.uuid4().hex[:8]}", symbol, exchange=exchange) for symbol in symbols]
 
 
-def test_in_the_middle_of_a_wave_and_of_moves(service: ServiceProcess, signals: SignalSource) -> None:
+def fired_in_a_wave(service: ServiceProcess, signals: SignalSource, exchange: str) -> None:
+    """Two positions and their moves, and a wave whose first entry is made: flat, nothing entered until the reset."""
     opened = service.open("BTCUSDT"), service.open("SOLUSDT", "short")
     service.move_mark("BTCUSDT", "2", steps=2, pause_s=0.2)
-    signals.signals(*wave(*WAVE))
+    signals.signals(*wave(*WAVE, exchange=exchange))
     service.wait_for(lambda: len(service.positions()) > 2 or None, 15, "the wave's first entry")
     service.move_mark("BTCUSDT", "1")
     service.move_mark("SOLUSDT", "-2")
@@ -95,7 +103,7 @@ def test_in_the_middle_of_a_wave_and_of_moves(service: ServiceProcess, signals: 
     for position in opened:
         assert service.position(position["id"])["close_reason"] == "kill_switch"
     before = entries_of(service)
-    signals.signals(*wave("ETHUSDT"))
+    signals.signals(*wave("ETHUSDT", exchange=exchange))
     refused = service.wait_event("signal_refused", symbol="ETHUSDT")
     assert "kill switch" in str(refused["data"])
     assert service.wait_event("kill_switch_fired", severity="critical")["data"]["reason"] == "test"
@@ -104,7 +112,40 @@ def test_in_the_middle_of_a_wave_and_of_moves(service: ServiceProcess, signals: 
     service.ctl("kill_switch.reset")
     assert service.ctl("status")["kill_switch"] is None
     service.open("ETHUSDT")
+
+
+def test_in_the_middle_of_a_wave_and_of_moves(service: ServiceProcess, signals: SignalSource) -> None:
+    fired_in_a_wave(service, signals, "binanceusdm")
     judge(service)
+
+
+def test_on_bybit_in_the_middle_of_a_wave_and_then_by_itself_for_a_drawdown(
+    tmp_path: Path, signals: SignalSource
+) -> None:
+    """Where stops stand on the positions, in hedge mode. The drawdown is one from a peak of before the kill -9."""
+    sections: dict[str, dict[str, Any]] = {
+        "accounts.main": {"exchange": "bybit", "hedge_mode": True},
+        "signals": {"url": signals.url},
+        "reconciler": {"interval_s": 3},
+        "risk": {"kill_switch_drawdown_pct": Decimal("0.5")},
+    }
+    with running(tmp_path, sections) as service:
+        service.wait_price("BTCUSDT")
+        fired_in_a_wave(service, signals, "bybit")
+        service.wait_for(lambda: day_begun(service), 30, "what the account had is written down")
+        service.kill9()
+        service.restart()
+        held = [service.open(symbol, side, usd="4000") for symbol, side in (("BTCUSDT", "long"), ("SOLUSDT", "short"))]
+        service.move_mark("BTCUSDT", "-1")
+        service.move_mark("SOLUSDT", "1")
+        fired = service.wait_for(lambda: fired_for(service, "drawdown"), 40, "the kill switch fires by itself")
+        assert fired["data"]["by"] == "itself"
+        limit = Decimal(fired["data"]["limit"])
+        assert all(Decimal(fired["data"][f"lost_by_{source}"]) >= limit > 0 for source in ("book", "account"))
+        wait_flat(service)
+        assert_closed(service)
+        assert {service.position(each["id"])["close_reason"] for each in held} == {"kill_switch"}
+        judge(service)
 
 
 def test_in_the_middle_of_a_roll_back(service: ServiceProcess) -> None:

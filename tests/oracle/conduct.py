@@ -163,7 +163,7 @@ class OneWriter(Law):
 class HandsOff(Law):
     """S9. A stranger's order is not cancelled or changed, his position not closed, an account's modes not changed.
 
-    Excuses: the operator asked for it; a stranger's stop is taken over as `adopt_stops` says.
+    Excuses: the operator asked for it; a stranger's stop is taken over as `adopt_stops` says: once one of ours stands.
     """
 
     name = "S9"
@@ -179,7 +179,12 @@ class HandsOff(Law):
                 self._judge(fact.order.key[0], fact.order.latest.t, "we changed a stranger's order", fact)
 
     def _ended(self, fact: Ended) -> None:
-        if fact.by is By.US and not fact.order.kind:
+        if fact.by is not By.US or fact.order.kind:
+            return
+        stands = any(order.our_stop and order.live for order in self.book.resting.get(fact.order.key, ()))
+        if self.court.terms.adopt_stops and fact.order.is_stop and stands:
+            self.court.excuse(self.name, "adopt_stops is set")
+        else:
             self._judge(fact.order.key[0], fact.order.latest.t, "we cancelled a stranger's order", fact)
 
     def _filled(self, fact: Filled) -> None:

@@ -33,7 +33,7 @@ SEEDS_AT_ONCE = 12
 DAY_EVERY = 12
 DAY_S = 86_400
 WILD = 400
-_ASKED_HERE = ("L1", "L2", "L5", "L6", "S7 (signals)", "S10", "CRASH (no actor falls by itself)")
+_ASKED_HERE = ("L1", "L2", "L5", "L6", "S7 (signals)", "S10", "B12", "CRASH (no actor falls by itself)")
 
 
 @dataclass(slots=True)
@@ -56,6 +56,7 @@ class Total:
     moves: int = 0
     orders: int = 0
     processes: int = 0
+    switched: int = 0
     struck: Matrix = field(default_factory=Counter)
     excuses: Counter[tuple[str, str]] = field(default_factory=Counter)
     bad: list[Outcome] = field(default_factory=list)
@@ -83,6 +84,7 @@ class Total:
         self.moves += outcome.moves
         self.orders += outcome.orders
         self.processes += outcome.processes
+        self.switched += outcome.switched
         self.struck += outcome.struck
         self.excuses += outcome.excuses
         self.unprotected_ms += outcome.unprotected_ms
@@ -202,7 +204,7 @@ def report(total: Total, real_s: float, drawing: Drawing, workers: int | None = 
         _sort("short schedules", total.short, workers or os.cpu_count() or 1),
         _sort("days", total.long, workers or os.cpu_count() or 1),
         f"steps {total.steps}, processes {total.processes}, positions {total.positions}, stop moves {total.moves}",
-        f"requests that change something {total.orders}",
+        f"requests that change something {total.orders}, kill switches fired {total.switched}",
         f"unprotected intervals without excuse {len(lengths)}, longest {max(lengths, default=0)} ms",
         f"  p50 {percentile(lengths, 50)} ms, p99 {percentile(lengths, 99)} ms",
         f"laws checked: {', '.join(law.name for law in LAWS)} (timeline); {', '.join(_ASKED_HERE)}",

@@ -75,6 +75,14 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Switching:
+    """An operator's kill switch: seconds to its firing, and from there to its reset (None: when all is over)."""
+
+    fire_s: float
+    reset_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One schedule. `wishes`: (seconds after the one before, what, which symbol)."""
 
@@ -86,6 +94,7 @@ class Plan:
     trouble_s: float
     calm_s: float = 37.0
     day: Day | None = None
+    switching: Switching | None = None
 
 
 WAVES: list[dict[str, Any]] = [
@@ -109,6 +118,8 @@ JUDGED: dict[str, Any] = {
 }  # fmt: skip
 """Everything that is done about a risk level or an age."""
 JUDGED_SEEDS = 5
+SWITCHED_OF, SWITCHED_SEEDS = 10, 7
+"""In one schedule of so many an operator fires the kill switch."""
 
 
 @cache
@@ -152,6 +163,7 @@ def drawn(seed: int, tapes: Mapping[str, Sequence[Bar]] | None = None, most_faul
         faults=faults,
         wishes=[(0.2, Wish.OPEN, symbols[0]), *wishes],
         trouble_s=trouble_s,
+        switching=_switching(seed, trouble_s) if seed % SWITCHED_OF == SWITCHED_SEEDS else None,
     )
 
 
@@ -167,6 +179,13 @@ def scripted(number: int, wishes: Sequence[Wish], faults: Nth) -> Plan:
         trouble_s=12.0,
         calm_s=22.0,
     )
+
+
+def _switching(seed: int, trouble_s: float) -> Switching:
+    """Numbers of its own: with it or without, all else of a seed is drawn alike."""
+    chance = random.Random(f"switch {seed}")
+    fire_s = chance.uniform(1.0, 0.8 * trouble_s)
+    return Switching(fire_s=fire_s, reset_s=chance.choice((None, None, chance.uniform(1.0, 10.0))))
 
 
 def _swarm(chance: random.Random, most: int | None) -> dict[Fault, float]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from domain.catalogue import EventType
 from tests.oracle.cover import MOST_UNPROTECTED_MS
 from tests.oracle.measures import Measures
 from tests.simulation import liveness
@@ -15,6 +16,7 @@ from tests.simulation.days import START_LIMIT_S, heal, live_day
 from tests.simulation.faults import Matrix
 from tests.simulation.plan import Plan
 from tests.simulation.scheduler import SECOND, Livelock
+from tests.simulation.switch import Operator
 from tests.simulation.verdict import violations
 from tests.simulation.weather import Weather
 from tests.simulation.workload import Workload
@@ -39,6 +41,7 @@ class Outcome:
     stopped_out: int
     orders: int
     processes: int
+    switched: int
     unprotected_ms: list[int] = field(default_factory=list)
     slowest: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -64,6 +67,7 @@ def _script(world: World, plan: Plan) -> None:
     world.pass_time(1.0)
     weather, workload = Weather(world), Workload(world)
     weather.begin()
+    operator = None if plan.switching is None else Operator(world, plan.switching)
     spent = 0.0
     for wait, wish, symbol in plan.wishes:
         world.pass_time(wait)
@@ -71,6 +75,8 @@ def _script(world: World, plan: Plan) -> None:
         spent += wait
     world.pass_time(max(plan.trouble_s - spent, 1.0))
     heal(world, weather, workload, plan.calm_s)
+    if operator is not None:
+        operator.ends()
     liveness.memory_is_whole(world)
     liveness.nobody_fell_by_itself(world)
 
@@ -99,6 +105,7 @@ def _outcome(world: World, plan: Plan, work_s: float) -> Outcome:
         stopped_out=sum(life.ended_by == "stop" for life in verdict.lives),
         orders=sum(count for path, count in measures.requests.items() if path.startswith(("POST", "DELETE"))),
         processes=len(world.processes),
+        switched=sum(event.type is EventType.KILL_SWITCH_FIRED for event in world.database.events),
         unprotected_ms=[i.length for i in measures.intervals if i.excuse is None],
         slowest=_slowest(world, measures),
     )

@@ -10,6 +10,7 @@ import pytest
 from tests.simulation.explore import Drawing, explore, matrix, report
 from tests.simulation.faults import Fault
 from tests.simulation.histories import HISTORIES, exhaust
+from tests.simulation.plan import SWITCHED_OF
 
 FIRST, SCHEDULES = 100_000, 2_000
 DAYS = 8
@@ -28,6 +29,7 @@ def test_random_schedules_break_no_law(capsys: pytest.CaptureFixture[str]) -> No
         sys.stdout.write(f"\n{text}\n")
     assert total.schedules == SCHEDULES
     assert not total.bad, text
+    assert total.switched >= SCHEDULES // SWITCHED_OF // 2
     missed = [fault for fault in Fault if not any(total.struck[key] for key in total.struck if key[0] is fault)]
     assert not missed, f"never struck: {missed}"
 

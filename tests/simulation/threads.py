@@ -168,6 +168,11 @@ class SimulatedFuture(pykka.Future[Any]):
             raise self._error
         return self._value
 
+    @property
+    def answer(self) -> Any:
+        """The answer, for whoever cannot wait: None while there is none, or where it is an exception."""
+        return self._value
+
     def set(self, value: Any | None = None) -> None:
         """Answer. Raises queue.Full."""
         self._answer()

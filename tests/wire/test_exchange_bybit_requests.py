@@ -447,6 +447,7 @@ def test_a_snapshot_is_two_requests_and_one_more_for_each_position_that_the_venu
             ("BTCUSDT", Decimal("0.002")),
             ("ETHUSDT", Decimal(0)),
         ]
+        assert snapshot.left_out == 1
 
     scenario(play, {POSITIONS: positions, REALTIME: page(stop_row(), attached_row(orderId="other"))})
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from actors import messages
+from actors.messages import AskSnapshot, SnapshotTaken
 from actors.owners import Place as Where
 from adapters.exchange import binance, bybit
 from adapters.exchange.interface import Errand, RateLimit
 from domain.identity import OrderKind
-from domain.orders import Accepted, OrderIntent, Rejected, RejectReason
+from domain.orders import Accepted, AccountSnapshot, OrderIntent, Rejected, RejectReason
 from domain.position.effects import AskPosition, Place
 from domain.position.inputs import OutcomeHeard
 from domain.position.state import OrderState, Purpose
-from tests.actors.order_path.gateway_bench import Bench
+from tests.actors.order_path.gateway_bench import NAME, Bench
 from tests.actors.order_path.house import Exchange
 from tests.actors.order_path.scripted import MARK, Owner, ScriptedClient
 from tests.actors.order_path.stage import until
@@ -135,6 +137,34 @@ def test_the_check_of_the_account_at_a_start_takes_its_share_of_the_budget(tmp_p
         bench.client.wait("position", 1)
         assert isinstance(bench.outcome(bench.place()), Accepted)
         assert sum(name == "position" for name, _ in bench.client.calls) == 1
+    finally:
+        bench.stop()
+
+
+def tight(burst: int) -> RateLimit:
+    """What is used up comes back after minutes only."""
+    return RateLimit(of=frozenset(Errand), weighed=True, most=2 * burst + 2, window_s=60, kept=0, burst=burst)
+
+
+@pytest.mark.parametrize(("left_out", "asked"), [(0, 1), (2, 0)])
+def test_symbols_that_a_reading_left_out_take_their_share_of_the_budget(
+    tmp_path: Path, left_out: int, asked: int
+) -> None:
+    """A check, a reading and the balance leave ten of 160; two symbols asked for besides take them."""
+    bench = bench_of(tmp_path, (tight(160),))
+    try:
+        now = datetime.now(UTC)
+        shown = AccountSnapshot(
+            account="main", asked_at=now, answered_at=now, positions=(), orders=(), left_out=left_out
+        )
+        bench.client.script["snapshot"] = lambda _held: shown
+        bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))
+        bench.reconciler.wait(SnapshotTaken)
+        bench.client.wait("balance")
+        bench.perform(AskPosition())
+        assert isinstance(bench.outcome(bench.place()), Accepted)
+        bench.client.wait("position", asked)
+        assert len(bench.client.called("position")) == asked
     finally:
         bench.stop()
 

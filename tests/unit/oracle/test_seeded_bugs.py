@@ -206,6 +206,23 @@ def test_strangers_attached_stop_may_be_taken_over_where_the_settings_say_so() -
     assert excuses(x, Terms(adopt_stops=True))["S9"] == "adopt_stops is set"
 
 
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_strangers_stop_may_be_cancelled_where_the_settings_say_so_once_ours_stands(ours_first: bool) -> None:
+    x = TinyExchange()
+    x.market("web_1", "BUY", "1", origin="human")
+    his = x.stop("97", name="web_stop")
+    x.wait(500)
+    if ours_first:
+        x.stop("98")
+        x.cancel(his)
+        assert excuses(x, Terms(adopt_stops=True))["S9"] == "adopt_stops is set"
+    else:
+        x.cancel(his)
+        x.stop("98")
+        assert "S9" in x.verdict(Terms(adopt_stops=True)).broken()
+    assert "S9" in x.verdict(Terms()).broken()
+
+
 def test_stop_tightened_by_a_human_is_the_floor_only_after_the_news_has_come() -> None:
     x = TinyBybit()
     stop = attached_lives.opened(x)

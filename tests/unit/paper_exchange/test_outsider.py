@@ -2,6 +2,9 @@
 
 from decimal import Decimal
 
+import pytest
+
+from adapters.paper_exchange.asked import ControlError
 from adapters.paper_exchange.orders import AlgoStatus, Origin, PositionSide
 from tests.unit.paper_exchange.hand import Hand
 from tests.unit.paper_exchange.test_binance_streams import user_stream
@@ -185,6 +188,24 @@ def test_a_stop_is_filled_in_part(venue: Venue, hand: Hand) -> None:
     assert (done["algoStatus"], done["actualQty"]) == ("FINISHED", "0.001")
     child = venue.ok("GET", "/fapi/v1/order", symbol="BTCUSDT", orderId=done["actualOrderId"])
     assert (child["status"], child["executedQty"]) == ("EXPIRED", "0.001")
+
+
+def test_a_stop_on_a_position_outlives_it_and_can_be_cleared(venue: Venue, hand: Hand) -> None:
+    for path in ("STOP_MARKET", "TAKE_PROFIT_MARKET"):
+        hand("cling", symbol="BTCUSDT", path=path)
+    for _once in range(2):
+        hand("order", symbol="BTCUSDT", side="BUY", quantity="0.010")
+        hand("position_stop", symbol="BTCUSDT", stop_loss="60000", take_profit="70000")
+        hand("order", symbol="BTCUSDT", side="SELL", quantity="0.010", reduceOnly=True)
+        left = [algo.trigger_price for algo in venue.exchange.book.open_algos.values()]
+        assert left == ([] if _once else [Decimal(60000), Decimal(70000)])
+        with pytest.raises(ControlError, match="POSITION_FLAT"):
+            hand("position_stop", symbol="BTCUSDT", stop_loss="61000")
+        if not _once:
+            hand("position_stop", symbol="BTCUSDT", stop_loss="0", take_profit="0")
+        with pytest.raises(ControlError, match="POSITION_FLAT"):
+            hand("position_stop", symbol="BTCUSDT", stop_loss="0")
+        assert not venue.exchange.book.open_algos
 
 
 def test_a_market_order_is_acknowledged_before_it_is_filled(venue: Venue, hand: Hand) -> None:
