@@ -257,11 +257,11 @@ class Stage:
         """The position, as the service shows it."""
         return self.service.position(self.id)
 
-    def state(self, *states: str, limit_s: float = 25) -> dict[str, Any]:
+    def state(self, *states: str, limit_s: float = 60) -> dict[str, Any]:
         """Wait for one of these states."""
         return self.service.wait_state(self.id, *states, limit_s=limit_s)
 
-    def event(self, type_: str, severity: str, limit_s: float = 15) -> dict[str, Any]:
+    def event(self, type_: str, severity: str, limit_s: float = 40) -> dict[str, Any]:
         """An event of this position, at this severity."""
 
         def look() -> dict[str, Any] | None:
@@ -291,9 +291,9 @@ class Stage:
 
     def sized(self, quantity: Decimal) -> None:
         """Wait until the service shows this quantity."""
-        self.service.wait_position(self.id, lambda p: Decimal(p["quantity"]) == quantity, 20, f"quantity {quantity}")
+        self.service.wait_position(self.id, lambda p: Decimal(p["quantity"]) == quantity, 40, f"quantity {quantity}")
 
-    def protected(self, limit_s: float = 20) -> dict[str, Any]:
+    def protected(self, limit_s: float = 40) -> dict[str, Any]:
         """Wait until exactly one stop of ours rests, of the size and in the place that the service shows."""
 
         def look() -> dict[str, Any] | None:
@@ -310,7 +310,7 @@ class Stage:
         found: dict[str, Any] = self.service.wait_for(look, limit_s, f"one right stop of {self.symbol}")
         return found
 
-    def flat(self, *states: str, limit_s: float = 25) -> dict[str, Any]:
+    def flat(self, *states: str, limit_s: float = 60) -> dict[str, Any]:
         """Wait until the position is over in both books, and nothing of ours rests."""
         shown = self.state(*states, limit_s=limit_s)
         self.service.wait_for(lambda: self.resting() == (ZERO, []), 10, f"nothing left of {self.symbol}")
