@@ -250,6 +250,8 @@ class EventType(StrEnum):
     """It came to another risk level; as grave as the level where an action is set for that. A row of `risk_events`."""
     RISK_STOP_TIGHTENED = "risk_stop_tightened", INFO, "risk_level old_stop new_stop mark_price"
     """Its stop is to come nearer because of its risk level."""
+    LIQUIDATION_NEAR = "liquidation_near", WARNING, "symbol liquidation_price old_stop new_stop mark_price"
+    """The exchange would liquidate it before its stop fires: the stop is to come nearer."""
     AGING_CHANGED = "aging_changed", DEBUG, "max_age_s step_s step_pct max_loss_pct"
     """How old it may become is set otherwise (`max_age_s` 0: as old as it likes)."""
     AGED_BREAKEVEN = "aged_breakeven", INFO, "symbol step profit_pct exit_price mark_price age_s"

@@ -16,14 +16,13 @@ from domain.entries import margin
 from domain.entries.situation import Grant, Quote, Refusal, Rules, Situation, Slots, Wish
 from domain.entries.sizing import balance_of
 from domain.instrument import MONEY, percent_of
+from domain.position.liquidation import WAY_TO_LIQUIDATION_PCT
 
 __all__ = ["CHECKS", "Refusal", "Rules", "Situation", "Slots", "Wish", "judge", "out_of_time"]
 
 SLOTS_FOR_A_MOVE = 1
 STALE_MARK_S = 15
 AHEAD_S = 60
-# A stop may use up so much of the way to the liquidation price: what triggers it has yet to be filled.
-WAY_TO_LIQUIDATION_PCT = Decimal(90)
 
 
 Check = Callable[[Wish, Rules, Situation], Refusal | None]

@@ -257,9 +257,7 @@ def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None)
     pushed = asked_at is None
     if not pushed:
         turn.note(verify_at=turn.now + timedelta(seconds=ASK_AGAIN_S))
-    # A position the other way round has its own liquidation price, on the other side of the mark.
-    liquidation_price = report.liquidation_price or p.liquidation_price
-    turn.note(liquidation_price=liquidation_price if report.quantity * p.side.sign > 0 else None)
+    turn.note(liquidation_price=_liquidation_price(p, report))
     if p.mark_price is None and report.mark_price is not None:
         turn.note(mark_price=report.mark_price, mark_at=report.at)
     if asked_at is not None and p.last_activity_at is not None and asked_at <= p.last_activity_at:
@@ -282,6 +280,17 @@ def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None)
     turn.note(disagreements=(p.disagreements if same else 0) + (2 if pushed and not same else 1))
     if not pushed:
         _adjust(turn, report, quantity)
+
+
+def _liquidation_price(p: Position, report: PositionReport) -> Decimal | None:
+    """Where this position would be liquidated; None where the price is another's: on the other side of the mark.
+
+    One the other way round has its own, and in hedge mode a venue may name the level of both sides together.
+    """
+    price, mark = report.liquidation_price or p.liquidation_price, report.mark_price or p.mark_price
+    if report.quantity * p.side.sign <= 0 or price is None:
+        return None
+    return None if mark is not None and price > 0 and not p.side.better(mark, price) else price
 
 
 def _outdated(p: Position, report: PositionReport) -> bool:

@@ -30,6 +30,7 @@ from domain.position import (
     foreign,
     ladder,
     ledger,
+    liquidation,
     recovery,
     risk,
     stops,
@@ -142,6 +143,7 @@ def _position(turn: Turn, heard: PositionHeard) -> None:
     if heard.report.position_side not in (None, turn.position.side):
         return  # the other side of a hedge is another position
     ledger.hear_position(turn, heard.report, heard.asked_at)
+    liquidation.hear(turn)
     _hear_attached(turn, heard.report)
 
 
@@ -160,6 +162,7 @@ def _view(turn: Turn, heard: View) -> None:
     if heard.report.position_side not in (None, p.side):
         return
     ledger.hear_position(turn, heard.report, heard.asked_at)
+    liquidation.hear(turn)
     if p.last_activity_at is not None and heard.asked_at <= p.last_activity_at:
         return
     if p.unread_until is not None:

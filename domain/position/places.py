@@ -51,9 +51,14 @@ def emergency_trigger(p: Position) -> Decimal | None:
     if mark is None:
         return None
     trigger = trailing.offset(p.side, mark, -p.plan.protection.emergency_stop_pct)
-    if p.liquidation_price is not None and p.liquidation_price > 0:
-        trigger = p.side.best(trigger, p.liquidation_price + p.instrument.tick * p.side.sign)
-    return p.instrument.stop_price(p.side, trigger)
+    return p.instrument.stop_price(p.side, _short_of_liquidation(p, trigger))
+
+
+def _short_of_liquidation(p: Position, trigger: Decimal) -> Decimal:
+    """A trigger, or the last one before the venue liquidates."""
+    if p.liquidation_price is None or p.liquidation_price <= 0:
+        return trigger
+    return p.side.best(trigger, p.liquidation_price + p.instrument.tick * p.side.sign)
 
 
 def nearest_trigger(p: Position) -> Decimal | None:
@@ -68,4 +73,5 @@ def nearest_trigger(p: Position) -> Decimal | None:
     for known in (first_trigger(p), *(s.trigger for s in p.stops if s.accepted_at is not None)):
         if known is not None and on_safe_side(p, known):
             nearest = p.side.best(nearest, known)
-    return nearest
+    last = p.instrument.stop_price(p.side, _short_of_liquidation(p, nearest))
+    return last if on_safe_side(p, last) else nearest

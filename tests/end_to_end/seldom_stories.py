@@ -15,6 +15,7 @@ import psutil
 
 from tests.end_to_end.fault_stage import Act, Stage
 from tests.end_to_end.fault_stories import part_of
+from tests.end_to_end.saboteur_stories import owner_comes
 from tests.oracle.facts import ZERO
 from tests.oracle.ours import TAKE_PROFIT
 from tests.oracle.reader import AlgoLine
@@ -25,6 +26,7 @@ TARGETS_ONLY = {"type": "TAKE_PROFIT_MARKET"}
 NO_MARGIN, NO_SLOT, KEY_REFUSED = -2019, -4045, -2015
 LONG_MS = 90_000
 CALLBACK = Decimal("0.005")
+WALLETS = 55  # so much of the wallet a position is worth that is liquidated 1.4 % away
 
 
 def alert(stage: Stage, type_: str, severity: str, words: str, *, of_account: bool = False) -> None:
@@ -261,6 +263,23 @@ def one_stop_of(stage: Stage, quantity: Decimal) -> bool:
 # The account, the database
 
 
+def near_its_liquidation(stage: Stage) -> None:
+    """A human's position would be liquidated before our stop fires: said, and the stop comes nearer for that."""
+    stage.service.wait_price(stage.symbol)
+    stage.service.control("leverage", symbol=stage.symbol, leverage=100)
+    mark, step = stage.service.mark(stage.symbol), stage.service.terms.filters[stage.symbol].step
+    wallet = Decimal(stage.service.exchange("POST", "/control/state", {})["wallet"])
+    stage.hand_order(opens=True, quantity=(wallet * WALLETS / mark / step).quantize(Decimal(1)) * step)
+    owner_comes(stage, stage.side, limit_s=20)
+    told = stage.event("liquidation_near", "warning")["data"]
+    beyond, old, new = (Decimal(told[name]) for name in ("liquidation_price", "old_stop", "new_stop"))
+    assert (old - beyond) * stage.sign <= 0 < (new - beyond) * stage.sign
+    alert(stage, "liquidation_near", "warning", f"liquidation_price={told['liquidation_price']}")
+    stage.service.wait_position(stage.id, lambda p: p["stop_price"] == told["new_stop"], 20, "the nearer stop")
+    stage.protected()
+    stage.no_event("order_refused_unsafe", "rollback_started")
+
+
 def key_may_withdraw(stage: Stage) -> None:
     """The key was given a right it should not have: said as soon as the account is read anew; entries go on."""
     stage.open()
@@ -329,4 +348,8 @@ TOGETHER: dict[str, Story] = {
     "emergency": emergency,
     "averaged_by_the_venue": averaged_by_the_venue,
 }
-ALONE: dict[str, Story] = {"database_is_slow": database_is_slow, "key_may_withdraw": key_may_withdraw}
+ALONE: dict[str, Story] = {
+    "database_is_slow": database_is_slow,
+    "near_its_liquidation": near_its_liquidation,
+    "key_may_withdraw": key_may_withdraw,
+}

@@ -206,6 +206,9 @@ def test_the_liquidation_price_is_of_the_position_that_is_held() -> None:
     assert talk.position.liquidation_price == 50_000
     talk.hear(PositionHeard(report=replace(talk.row(-SIZE), liquidation_price=D(70_000))))
     assert talk.position.liquidation_price is None
+    both_sides = replace(talk.row(SIZE), liquidation_price=D(70_000), mark_price=D(60_000))
+    talk.hear(PositionHeard(report=both_sides))
+    assert talk.position.liquidation_price is None, "a long is not liquidated by a rise"
 
 
 def test_a_mark_price_in_a_report_is_better_than_none() -> None:
@@ -291,6 +294,8 @@ def test_the_nearest_valid_stop(side: PositionSide) -> None:
     assert places.nearest_trigger(replace(p, mark_price=None)) is None
     better = replace(p, mark_price=talk.at(58_900))
     assert places.nearest_trigger(better) == talk.at(58_800)  # not looser than the one it replaces
+    assert places.nearest_trigger(replace(p, liquidation_price=talk.at(57_900))) == talk.at("57900.1")
+    assert places.nearest_trigger(replace(p, liquidation_price=talk.at(57_000))) == places.nearest_trigger(p)
 
 
 @BOTH
