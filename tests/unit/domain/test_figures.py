@@ -206,9 +206,14 @@ def test_the_liquidation_price_is_of_the_position_that_is_held() -> None:
     assert talk.position.liquidation_price == 50_000
     talk.hear(PositionHeard(report=replace(talk.row(-SIZE), liquidation_price=D(70_000))))
     assert talk.position.liquidation_price is None
-    both_sides = replace(talk.row(SIZE), liquidation_price=D(70_000), mark_price=D(60_000))
-    talk.hear(PositionHeard(report=both_sides))
-    assert talk.position.liquidation_price is None, "a long is not liquidated by a rise"
+
+
+@BOTH
+def test_a_level_of_both_sides_of_a_hedge_is_not_where_the_winning_one_is_liquidated(side: PositionSide) -> None:
+    talk, _ = protected(side)
+    row = replace(talk.row(SIZE), liquidation_price=talk.at(70_000), mark_price=talk.at(60_000))
+    talk.hear(PositionHeard(report=row))
+    assert talk.position.liquidation_price is None
 
 
 def test_a_mark_price_in_a_report_is_better_than_none() -> None:
