@@ -270,7 +270,7 @@ def near_its_liquidation(stage: Stage) -> None:
     mark, step = stage.service.mark(stage.symbol), stage.service.terms.filters[stage.symbol].step
     wallet = Decimal(stage.service.exchange("POST", "/control/state", {})["wallet"])
     stage.hand_order(opens=True, quantity=(wallet * WALLETS / mark / step).quantize(Decimal(1)) * step)
-    owner_comes(stage, stage.side, limit_s=20)
+    owner_comes(stage, stage.side)
     told = stage.event("liquidation_near", "warning")["data"]
     beyond, old, new = (Decimal(told[name]) for name in ("liquidation_price", "old_stop", "new_stop"))
     assert (old - beyond) * stage.sign <= 0 < (new - beyond) * stage.sign
