@@ -195,7 +195,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """One execution. `fee` is what it cost (positive), `realized_pnl` before fees, both in the margin currency."""
+    """One execution. `fee` is what it cost (positive), `realized_pnl` before fees, both in the margin currency.
+
+    `by_attached_stop`: the venue says that the stop on the position did it, whose order bears no id of ours.
+    """
 
     trade_id: str
     symbol: str
@@ -210,6 +213,7 @@ class Fill:
     realized_pnl: Decimal
     at: datetime
     liquidation: bool = False
+    by_attached_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,7 +195,7 @@ def orders(row: Row, source: Source) -> tuple[OrderReport, ...]:
 
 
 def is_attached(row: Row) -> bool:
-    """Whether it is the stop-loss of the whole position, which the venue keeps on the position itself."""
+    """Whether it is, or executes, the stop-loss of the whole position, which the venue keeps on the position itself."""
     stop = row.get("stopOrderType") == "StopLoss" or row.get("createType") == "CreateByStopLoss"
     return stop and row.get("tpslMode") in ("Full", "", None)
 
@@ -308,6 +308,7 @@ def fill(row: Row, hedge_mode: bool, entry: Decimal | None = None) -> Fill:
         realized_pnl=realized or ZERO,
         at=instant(row["execTime"]),
         liquidation=row["execType"] in _FORCED_EXECUTIONS or row.get("createType") in _FORCED_ORDERS,
+        by_attached_stop=is_attached(row),
     )
 
 

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import cast
 
 from domain.catalogue import EventType
-from domain.orders import OrderStatus, PositionReport
+from domain.orders import Fill, OrderStatus, PositionReport
 from domain.position import (
     aged,
     attached,
@@ -27,6 +27,7 @@ from domain.position import (
     ending,
     entering,
     exits,
+    fired,
     foreign,
     ladder,
     ledger,
@@ -136,7 +137,12 @@ def _order(turn: Turn, heard: OrderHeard) -> None:
 
 
 def _fill(turn: Turn, heard: FillHeard) -> None:
-    ledger.hear_fill(turn, heard.fill)
+    _execution(turn, heard.fill)
+
+
+def _execution(turn: Turn, fill: Fill) -> None:
+    ledger.hear_fill(turn, fill)
+    fired.by_execution(turn, fill)
 
 
 def _position(turn: Turn, heard: PositionHeard) -> None:
@@ -197,7 +203,7 @@ def _fills_listed(turn: Turn, heard: FillsListed) -> None:
         late = p.flat_at is not None and fill.at > p.flat_at + timedelta(seconds=1)
         if not (late and fill.exchange_id not in known):
             before = ledger.book(turn.position)
-            ledger.hear_fill(turn, fill)
+            _execution(turn, fill)
             _explain(turn, ledger.book(turn.position) - before)
     p = turn.position
     flat, whole = ledger.flat(p), ledger.itemised(p)

@@ -13,9 +13,9 @@ from decimal import Decimal
 
 from domain.catalogue import EventType, Severity
 from domain.identity import OrderKind
-from domain.orders import OrderIntent, OrderReport, OrderStatus, Rejected, RejectReason, Source
-from domain.position import attached, foreign, guarding, ledger, places, targets, trailing
-from domain.position.cover import TRIGGERED_LIMIT_S, closes
+from domain.orders import OrderIntent, OrderStatus, Rejected, RejectReason
+from domain.position import attached, fired, foreign, guarding, ledger, places, targets, trailing
+from domain.position.cover import closes
 from domain.position.effects import Cancel
 from domain.position.plan import MoveStyle
 from domain.position.state import (
@@ -34,9 +34,6 @@ MOVE_PAUSE_S = 2.0
 WITHHELD_PAUSE_S = 5.0
 LOST_BEFORE_PAUSE = 3
 LOST_PAUSE_S = 1.0
-STUCK_ASK_S = 0.5
-STUCK_CLOSE_S = 1.5
-TRIGGERED_ASK_S = 0.3
 
 
 def decide(turn: Turn) -> None:
@@ -48,8 +45,8 @@ def decide(turn: Turn) -> None:
     if ledger.exposure(p) <= 0:
         return
     _filled_before_its_acknowledgement(turn)
-    _watch_triggered(turn)
-    _watch_stuck(turn)
+    fired.watch_triggered(turn)
+    fired.watch_stuck(turn)
     live = [s for s in turn.position.stops if s.state is OrderState.LIVE]
     busy = [s for s in turn.position.stops if s.state in (OrderState.SENDING, OrderState.UNKNOWN)]
     if any(s.state is OrderState.TRIGGERED for s in turn.position.stops):
@@ -413,81 +410,3 @@ def gone(turn: Turn, stop: StopOrder, status: OrderStatus, why: str) -> None:
         severity = Severity.INFO if ledger.exposure(p) <= 0 else None
         data: dict[str, object] = {"stop_price": stop.trigger, "status": status, "error": why}
         turn.say(EventType.STOP_LOSS_LOST, data, severity, order_id=stop.client_id)
-
-
-def triggered(turn: Turn, stop: StopOrder, report: OrderReport) -> None:
-    """The venue says the trigger price was touched. That an order exists says nothing of its fill (VENUES T8)."""
-    p = turn.position
-    child = report.child_id or stop.child_id
-    if stop.state is OrderState.TRIGGERED:
-        if child != stop.child_id:
-            turn.put(replace(stop, child_id=child))
-            turn.set(fills_confirmed=False, fills_ask_at=None, fills_questions=0)
-        return
-    turn.put(
-        replace(
-            stop,
-            state=OrderState.TRIGGERED,
-            exchange_id=report.exchange_id,
-            child_id=child,
-            triggered_at=turn.now,
-            ask_at=turn.now + timedelta(seconds=TRIGGERED_ASK_S) if child is None else None,
-        )
-    )
-    turn.set(last_activity_at=turn.now, fills_confirmed=False, fills_ask_at=None)
-    turn.order_changed(stop.client_id, OrderStatus.TRIGGERED, exchange_id=report.exchange_id)
-    if p.trail.state is TrailState.TRAILING:
-        turn.set(trail=replace(p.trail, state=TrailState.TRIGGERED))
-    if report.source is not Source.STREAM:
-        ledger.ask_fills(turn)  # it may have fired long ago: what it filled is in no stream of ours
-    turn.say(
-        EventType.STOP_LOSS_TRIGGERED,
-        {"stop_price": stop.trigger, "mark_price": p.mark_price, "child_order_id": child},
-        order_id=stop.client_id,
-    )
-
-
-def _watch_triggered(turn: Turn) -> None:
-    """A stop that triggered and left something open is finished by us: at once when it has filled whole (more of the
-    entry came after it), else after the second for which it counts (LAWS S1).
-    """
-    p = turn.position
-    for stop in p.stops:
-        if stop.state is not OrderState.TRIGGERED or stop.triggered_at is None:
-            continue
-        spent = not stop.whole and ledger.filled_by(p, stop.child_id) >= stop.quantity
-        if p.close_wanted is None and ledger.book(p) > 0 and spent:
-            turn.set(close_wanted=CloseReason.STOP_LOSS)
-            data: dict[str, object] = {"reason": CloseReason.STOP_LOSS, "quantity": ledger.book(p)}
-            turn.say(EventType.CLOSE_REQUESTED, data)
-            return
-        limit = stop.triggered_at + timedelta(seconds=TRIGGERED_LIMIT_S)
-        if turn.now < limit:
-            turn.wake_at(limit)
-        elif p.close_wanted is None:
-            turn.set(close_wanted=CloseReason.STOP_STUCK)
-            turn.say(EventType.STOP_LOSS_STUCK, {"stop_price": stop.trigger, "quantity": ledger.exposure(p)})
-
-
-def _watch_stuck(turn: Turn) -> None:
-    """The mark is beyond a resting stop: ask about it, and close when it goes on doing nothing."""
-    p = turn.position
-    stop = trailing.stop_in_force(p)
-    beyond = trailing.passed(p)
-    if beyond is (p.beyond_stop_since is None):
-        turn.note(beyond_stop_since=turn.now if beyond else None)
-        p = turn.position
-    if p.beyond_stop_since is None or stop is None:
-        return
-    ask, close = (p.beyond_stop_since + timedelta(seconds=s) for s in (STUCK_ASK_S, STUCK_CLOSE_S))
-    if turn.now < ask:
-        turn.wake_at(ask)
-        return
-    if stop.ask_at is None and turn.now < ask + timedelta(seconds=STUCK_ASK_S):
-        turn.find(stop)
-        turn.put(replace(stop, ask_at=close, questions=stop.questions + 1))
-    if turn.now < close:
-        turn.wake_at(close)
-    elif p.close_wanted is None:
-        turn.set(close_wanted=CloseReason.STOP_STUCK)
-        turn.say(EventType.STOP_LOSS_STUCK, {"stop_price": stop.trigger, "mark_price": p.mark_price})

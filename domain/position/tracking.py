@@ -27,7 +27,7 @@ from domain.orders import (
     Source,
     Unknown,
 )
-from domain.position import attached, exits, ledger, stops, targets, trailing
+from domain.position import attached, exits, fired, ledger, stops, targets, trailing
 from domain.position.cover import covered
 from domain.position.state import (
     ExitOrder,
@@ -333,7 +333,7 @@ def _stop_report(turn: Turn, stop: StopOrder, report: OrderReport, asked_at: dat
         case OrderStatus.CANCELED | OrderStatus.EXPIRED | OrderStatus.REJECTED:
             stops.gone(turn, stop, report.status, report.reason)
         case OrderStatus.TRIGGERING | OrderStatus.TRIGGERED | OrderStatus.FILLED | OrderStatus.PART_FILLED:
-            stops.triggered(turn, stop, report)
+            fired.triggered(turn, stop, report)
         case _:
             if stop.state in (OrderState.SENDING, OrderState.UNKNOWN, OrderState.REFUSED):
                 if stop.replaces is None:

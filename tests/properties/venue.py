@@ -385,5 +385,6 @@ class Venue:
                 realized_pnl=realized,
                 at=self.now,
                 liquidation=order.owner == "liquidation",
+                by_attached_stop=any(o.attached and o.child_id == order.exchange_id for o in self.orders.values()),
             )
         )

@@ -255,6 +255,21 @@ def test_a_forced_execution_is_told_by_its_kind(forced: dict[str, str]) -> None:
     assert parse.fill(execution_row(**forced), False).liquidation
 
 
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        ({"stopOrderType": "StopLoss", "createType": "CreateByStopLoss"}, True),
+        ({"stopOrderType": "PartialStopLoss", "createType": "CreateByPartialStopLoss"}, False),
+        ({"stopOrderType": "TakeProfit", "createType": "CreateByTakeProfit"}, False),
+        ({"stopOrderType": "Stop", "createType": "CreateByUser"}, False),
+        ({"stopOrderType": "UNKNOWN", "createType": "CreateByClosing"}, False),
+        ({}, False),
+    ],
+)
+def test_an_execution_tells_when_the_stop_on_the_position_did_it(of: dict[str, str], told: bool) -> None:
+    assert parse.fill(execution_row(side="Sell", closedSize="0.002", **of), False).by_attached_stop is told
+
+
 def test_funding_is_no_execution() -> None:
     assert not parse.is_execution(execution_row(execType="Funding"))
 
