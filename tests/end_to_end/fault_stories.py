@@ -203,12 +203,12 @@ def stream(command: str, act: Act, **body: object) -> Story:
 
 def fill_unheard(stage: Stage) -> None:
     """The stop fires and no stream tells: the position is found to be gone, with its executions, and why."""
-    stop = stage.open()["stop_price"]
+    stop = Decimal(stage.open()["stop_price"])
     for act in (Act.ORDERS, Act.STOPS, Act.POSITIONS):
         stage.fault("lose", act, for_ms=15_000)
     stage.move("-2.3")
     stage.flat("CLOSED")
-    assert stage.event("stop_loss_triggered", "info")["data"]["stop_price"] == stop
+    assert Decimal(stage.event("stop_loss_triggered", "info")["data"]["stop_price"]) == stop
     assert stage.shown["close_reason"] == "stop_loss"
 
 
