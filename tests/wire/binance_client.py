@@ -30,7 +30,7 @@ STOP: dict[str, Any] = {
     "reduceOnly": "true",
     "workingType": "MARK_PRICE",
 }
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 
 
 def standing_market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:

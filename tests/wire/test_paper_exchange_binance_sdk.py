@@ -216,7 +216,7 @@ def test_streams(program: Program, sdk: Any) -> None:
             await asyncio.to_thread(sdk.rest_api.new_order, SYMBOL, BUY, "MARKET", quantity=0.01)
             await asyncio.to_thread(resting_stop, sdk)
             await asyncio.to_thread(program.control, "price", symbol=SYMBOL, mark="62900")
-            await asyncio.wait_for(finished, 5)
+            await asyncio.wait_for(finished, 20)
         finally:
             await sdk.websocket_streams.close_connection()
 

@@ -81,10 +81,10 @@ async def test_an_entry_with_its_stop_moved_and_triggered(program: Program) -> N
         attached = {"stopLoss": {"triggerPrice": "63000"}, "slTriggerBy": "MarkPrice", "tpslMode": "Full"}
         made = await client.create_order(SYMBOL, "market", "buy", "0.010", None, entry("c-entry-1", **attached))
         assert (made["status"], made["clientOrderId"]) == (None, "c-entry-1"), "a reply says no more than the ids"
-        watched = await asyncio.wait_for(orders, 5)
+        watched = await asyncio.wait_for(orders, 20)
         assert [(row["id"], row["status"], row["filled"]) for row in watched] == [(made["id"], "closed", 0.01)]
-        assert [row["side"] for row in await asyncio.wait_for(positions, 5)] == ["long"]
-        assert [row["order"] for row in await asyncio.wait_for(trades, 5)] == [made["id"]]
+        assert [row["side"] for row in await asyncio.wait_for(positions, 20)] == ["long"]
+        assert [row["order"] for row in await asyncio.wait_for(trades, 20)] == [made["id"]]
         (stop,) = await client.fetch_open_orders(SYMBOL)
         assert (stop["triggerPrice"], stop["info"]["stopOrderType"], stop["status"]) == (63000.0, "StopLoss", "open")
         assert await _stop_loss(client) == "63000"
@@ -155,7 +155,7 @@ async def test_prices_candles_balance_and_leverage(program: Program) -> None:
         moved = asyncio.create_task(client.watch_ticker(SYMBOL))
         await asyncio.sleep(0)
         program.control("price", symbol="BTCUSDT", mark="64100")
-        assert (await asyncio.wait_for(moved, 5))["markPrice"] == 64100.0
+        assert (await asyncio.wait_for(moved, 20))["markPrice"] == 64100.0
         candles = await client.fetch_ohlcv(SYMBOL, "1m", params={"price": "mark"}, limit=3)
         assert [candle[0] for candle in candles] == sorted(candle[0] for candle in candles)
         assert candles[-1][4] == 64100.0
