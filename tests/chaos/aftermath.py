@@ -77,7 +77,7 @@ def judged(service: ServiceProcess, sent: Sequence[dict[str, object]]) -> Verdic
     def disagreement() -> list[str]:
         return differences(service.state_dir, service.verdict(), same_ids=not service.bybit, over_only=True)
 
-    service.wait_for(lambda: not disagreement(), 15, f"agreement, still: {disagreement()}")
+    service.wait_for(lambda: not disagreement(), 20, f"agreement, still: {disagreement()}")
     verdict = service.assert_lawful()
     uncovered = [i for i in verdict.measures.intervals if i.cause is By.US or (service.bybit and i.owner)]
     assert not uncovered, f"unprotected by us: {uncovered}"

@@ -53,7 +53,7 @@ def fail_the_database(base: Path, exchange: str) -> None:
             service.kill_database()
             time.sleep(BETWEEN_S)
         with away(service):
-            service.wait_for(lambda: "database" in closed(service), 10, "entries to be closed")
+            service.wait_for(lambda: "database" in closed(service), 20, "entries to be closed")
             moved = watch.triggers()
             time.sleep(AWAY_S)
             assert watch.triggers() > moved, "no stop moved while the database was away"
@@ -64,7 +64,7 @@ def fail_the_database(base: Path, exchange: str) -> None:
         time.sleep(BETWEEN_S)
         market.stop()
         settled(service, watch, SYMBOLS, market.sent)
-        service.wait_for(lambda: spooled(service) == [], 10, f"an empty spool, still: {spooled(service)}")
+        service.wait_for(lambda: spooled(service) == [], 20, f"an empty spool, still: {spooled(service)}")
         judged(service, market.sent)
         assert out_of_order(service) == []
         lost, back = service.events(type="database_lost"), service.events(type="database_restored")
@@ -79,10 +79,10 @@ def test_a_pause_of_the_whole_process_comes_right(tmp_path: Path, exchange: str)
     with busy(tmp_path / exchange, exchange) as (service, watch, market):
         trailed = service.open(TRAILED)
         service.move_mark(TRAILED, "1.5")
-        before = service.wait_position(trailed["id"], lambda p: p["trailing"]["updates"] > 0, 10, "a first move")
+        before = service.wait_position(trailed["id"], lambda p: p["trailing"]["updates"] > 0, 20, "a first move")
         service.pause_for(PAUSED_S, meanwhile=lambda: service.move_mark(TRAILED, "1"))
         service.wait_position(
-            trailed["id"], lambda p: Decimal(p["stop_price"]) > Decimal(before["stop_price"]), 10, "the move"
+            trailed["id"], lambda p: Decimal(p["stop_price"]) > Decimal(before["stop_price"]), 20, "the move"
         )
         market.stop()
         settled(service, watch, (TRAILED, *SYMBOLS), market.sent)
@@ -107,14 +107,14 @@ def test_a_full_disk_does_not_end_protection(tmp_path: Path) -> None:
             for percent in ("1.5", "0.6", "0.6"):
                 before = trigger(watch, TRAILED)
                 service.move_mark(TRAILED, percent)
-                service.wait_for(partial(moved_beyond, watch, before), 10, "a move on a full disk")
+                service.wait_for(partial(moved_beyond, watch, before), 20, "a move on a full disk")
             service.ctl("position.close", id=closed_by_hand["id"])
-            service.wait_for(lambda: not any(watch.resting(("SOLUSDT", "BOTH"))), 10, "the end of the other position")
+            service.wait_for(lambda: not any(watch.resting(("SOLUSDT", "BOTH"))), 20, "the end of the other position")
             time.sleep(FULL_S)
             assert "RECORD_POISONED" in service.output.read_text(errors="replace"), "nobody shouted"
             filler.unlink()
             service.wait_for(lambda: not closed(service), 30, "entries again")
-            service.wait_for(lambda: spooled(service) == [], 10, "an empty spool")
+            service.wait_for(lambda: spooled(service) == [], 20, "an empty spool")
             service.wait_state(closed_by_hand["id"], "CLOSED")
             shown = service.position(trailed["id"])
             assert Decimal(shown["stop_price"]) == trigger(watch, TRAILED)

@@ -39,7 +39,7 @@ def ended(service: ServiceProcess, limit_s: float) -> int:
 def test_the_ways_to_end(service: ServiceProcess) -> None:
     opened = service.open("BTCUSDT")
     os.kill(service.pid, signal.SIGUSR1)
-    service.wait_for(lambda: "--- gateway/main#1" in service.output.read_text(), 10, "the stacks of all threads")
+    service.wait_for(lambda: "--- gateway/main#1" in service.output.read_text(), 20, "the stacks of all threads")
 
     service.ctl("actors.kill", name="root", how="hang")
     hung = time.monotonic()

@@ -25,7 +25,7 @@ def test_started_while_one_exchange_is_away(tmp_path: Path) -> None:
         actors = {each["name"]: each["state"] for each in house.service.ctl("actors")["actors"]}
         assert actors["gateway/main"] == "RUNNING"
         assert actors["gateway/second"] != "RUNNING"
-        house.service.wait_for(lambda: main_is_whole(house), 10, "main owned and covered")
+        house.service.wait_for(lambda: main_is_whole(house), 20, "main owned and covered")
         house.proxy.heal()
         begun = time.monotonic()
         recovery = await_whole(house)

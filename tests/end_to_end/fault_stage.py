@@ -313,7 +313,7 @@ class Stage:
     def flat(self, *states: str, limit_s: float = 60) -> dict[str, Any]:
         """Wait until the position is over in both books, and nothing of ours rests."""
         shown = self.state(*states, limit_s=limit_s)
-        self.service.wait_for(lambda: self.resting() == (ZERO, []), 10, f"nothing left of {self.symbol}")
+        self.service.wait_for(lambda: self.resting() == (ZERO, []), 20, f"nothing left of {self.symbol}")
         return shown
 
     def resting(self) -> tuple[Decimal, list[Order]]:

@@ -276,7 +276,7 @@ def stuck(stage: Stage) -> None:
     stage.fault("stick", Act.TRIGGER)
     stage.move("-2.3")
     stage.event("stop_loss_stuck", "warning")
-    stage.service.wait_for(lambda: stage.resting()[0] == ZERO, 10, "flat at the exchange")
+    stage.service.wait_for(lambda: stage.resting()[0] == ZERO, 20, "flat at the exchange")
     assert isinstance(stop.latest, AlgoLine)
     if stop.latest.status == "TRIGGERING":
         stage.service.control("release", algoId=int(stop.latest.algo_id))

@@ -38,7 +38,7 @@ def alert(stage: Stage, type_: str, severity: str, words: str, *, of_account: bo
         wanted = (type_, severity, about)
         return any(words in row["text"] for row in rows if (row["type"], row["severity"], row["symbol"]) == wanted)
 
-    stage.service.wait_for(told, 15, f"a {severity} alert {type_} with {words!r}")
+    stage.service.wait_for(told, 20, f"a {severity} alert {type_} with {words!r}")
 
 
 # Take-profits
@@ -251,7 +251,7 @@ def averaged_by_the_venue(stage: Stage) -> None:
     assert (told["symbol"], Decimal(told["exchange"]), told["seen"]) == (stage.symbol, price, "2/2")
     assert abs(Decimal(told["book"]) - price) > price / 2_000
     alert(stage, "entry_price_corrected", "warning", f"exchange={told['exchange']}")
-    stage.service.wait_position(stage.id, lambda p: Decimal(p["entry_price"]) == price, 10, "the venue's price")
+    stage.service.wait_position(stage.id, lambda p: Decimal(p["entry_price"]) == price, 20, "the venue's price")
 
 
 def one_stop_of(stage: Stage, quantity: Decimal) -> bool:

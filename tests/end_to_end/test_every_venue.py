@@ -145,7 +145,7 @@ def test_kill_9_and_restart_go_on_where_it_was(there: ServiceProcess, venue: Ven
     opened = there.open("AVAXUSDT")
     there.move_mark("AVAXUSDT", "2", steps=2, pause_s=0.5)
     there.wait_position(
-        opened["id"], lambda p: Decimal(p["stop_price"]) > Decimal(p["entry_price"]), 15, "a stop in profit"
+        opened["id"], lambda p: Decimal(p["stop_price"]) > Decimal(p["entry_price"]), 20, "a stop in profit"
     )
     stop = Decimal(there.position(opened["id"])["stop_price"])
     there.kill9()
@@ -153,6 +153,6 @@ def test_kill_9_and_restart_go_on_where_it_was(there: ServiceProcess, venue: Ven
     there.wait_event("position_recovered", position=opened["id"])
     assert Decimal(there.position(opened["id"])["stop_price"]) >= stop
     there.move_mark("AVAXUSDT", "1.5", steps=2, pause_s=0.5)
-    there.wait_position(opened["id"], lambda p: Decimal(p["stop_price"]) > stop, 15, "a better stop")
+    there.wait_position(opened["id"], lambda p: Decimal(p["stop_price"]) > stop, 20, "a better stop")
     there.move_mark("AVAXUSDT", "-2")
     there.wait_state(opened["id"], "CLOSED")

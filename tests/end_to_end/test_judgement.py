@@ -37,14 +37,14 @@ def rows(service: ServiceProcess, position_id: int) -> list[tuple[str, str, Deci
 
 def test_a_level_is_shown_told_and_stored(shared: ServiceProcess) -> None:
     opened = shared.open("AVAXUSDT")
-    sound = shared.wait_position(opened["id"], lambda p: p["risk"]["score"] is not None, 15, "a score")
+    sound = shared.wait_position(opened["id"], lambda p: p["risk"]["score"] is not None, 20, "a score")
     assert (sound["risk"]["level"], sound["aging"]) == ("LOW", None)
     shared.move_mark("AVAXUSDT", "-1.9")
     told = shared.wait_event("position_risk_changed", position=opened["id"])
     assert (told["severity"], told["data"]["risk_level"], told["data"]["old_level"]) == ("info", "medium", "low")
-    shown = shared.wait_position(opened["id"], lambda p: p["risk"]["level"] == "MEDIUM", 10, "the level")
+    shown = shared.wait_position(opened["id"], lambda p: p["risk"]["level"] == "MEDIUM", 20, "the level")
     assert Decimal(shown["risk"]["dangers"]["stop"]) > 90
-    assert shared.wait_for(lambda: rows(shared, opened["id"]), 10, "a row")[0][:2] == ("medium", "none")
+    assert shared.wait_for(lambda: rows(shared, opened["id"]), 20, "a row")[0][:2] == ("medium", "none")
     assert shown["stop_price"] == opened["stop_price"], "nothing is set to be done"
     shared.ctl("position.close", id=opened["id"])  # the next test on the symbol finds it free
     shared.wait_state(opened["id"], "CLOSED")
@@ -76,16 +76,16 @@ def test_what_is_set_for_each_level_is_done_once(venue: Venue) -> None:
     opened = service.open("ETHUSDT")
     service.move_mark("ETHUSDT", "-0.7")
     tightened = service.wait_position(
-        opened["id"], lambda p: Decimal(p["stop_price"]) > Decimal(opened["stop_price"]), 15, "a nearer stop"
+        opened["id"], lambda p: Decimal(p["stop_price"]) > Decimal(opened["stop_price"]), 20, "a nearer stop"
     )
     assert tightened["risk"]["level"] == "MEDIUM"
     service.kill9()
     service.restart()
-    again = service.wait_position(opened["id"], lambda p: p["risk"]["score"] is not None, 15, "a score")
+    again = service.wait_position(opened["id"], lambda p: p["risk"]["score"] is not None, 20, "a score")
     assert (again["risk"]["level"], again["stop_price"]) == ("MEDIUM", tightened["stop_price"])
     service.move_mark("ETHUSDT", "-0.55")
     half = service.wait_position(
-        opened["id"], lambda p: Decimal(p["quantity"]) < Decimal(opened["quantity"]), 15, "a part closed"
+        opened["id"], lambda p: Decimal(p["quantity"]) < Decimal(opened["quantity"]), 20, "a part closed"
     )
     assert half["state"] == "ACTIVE"
     told = [(each["risk_level"], each["action"]) for each in events(service, opened["id"], "position_risk_changed")]

@@ -25,7 +25,7 @@ def test_killed_and_started_again(service: ServiceProcess) -> None:
     trailing, resting, falling = service.open("BTCUSDT"), service.open("ETHUSDT", "short"), service.open("SOLUSDT")
     service.move_mark("BTCUSDT", "2", steps=4, pause_s=0.3)
     before = service.wait_position(
-        trailing["id"], lambda p: Decimal(p["stop_price"]) > Decimal(p["entry_price"]), 15, "a stop in profit"
+        trailing["id"], lambda p: Decimal(p["stop_price"]) > Decimal(p["entry_price"]), 20, "a stop in profit"
     )
 
     service.kill9()
@@ -44,14 +44,14 @@ def test_killed_and_started_again(service: ServiceProcess) -> None:
     assert Decimal(again["stop_price"]) >= Decimal(before["stop_price"])
     # The minute in which the position was opened counts by its close only: its high may be older than the position.
     service.wait_position(
-        trailing["id"], lambda p: Decimal(p["trailing"]["extreme_price"]) >= seen_again, 10, f"extreme {seen_again}"
+        trailing["id"], lambda p: Decimal(p["trailing"]["extreme_price"]) >= seen_again, 20, f"extreme {seen_again}"
     )
     recovered = service.wait_event("position_recovered", position=trailing["id"])
     assert recovered["correlation_id"] == trailing["correlation_id"]
 
     stop = Decimal(service.position(trailing["id"])["stop_price"])
     service.move_mark("BTCUSDT", "2", steps=2, pause_s=0.3)
-    service.wait_position(trailing["id"], lambda p: Decimal(p["stop_price"]) > stop, 10, "trailing resumed")
+    service.wait_position(trailing["id"], lambda p: Decimal(p["stop_price"]) > stop, 20, "trailing resumed")
     judge(service)
     verdict = service.verdict()
     assert {life.owner for life in verdict.open_lives} == {trailing["id"], resting["id"]}

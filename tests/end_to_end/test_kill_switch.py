@@ -94,7 +94,7 @@ def fired_in_a_wave(service: ServiceProcess, signals: SignalSource, exchange: st
     opened = service.open("BTCUSDT"), service.open("SOLUSDT", "short")
     service.move_mark("BTCUSDT", "2", steps=2, pause_s=0.2)
     signals.signals(*wave(*WAVE, exchange=exchange))
-    service.wait_for(lambda: len(service.positions()) > 2 or None, 15, "the wave's first entry")
+    service.wait_for(lambda: len(service.positions()) > 2 or None, 20, "the wave's first entry")
     service.move_mark("BTCUSDT", "1")
     service.move_mark("SOLUSDT", "-2")
     fire(service)
@@ -219,7 +219,7 @@ def test_close_all_leaves_strangers_alone_unless_told(service: ServiceProcess) -
     released = service.open("LTCUSDT")
     service.ctl("position.release", id=released["id"])
     assert len(service.ctl("close_all")["closing"]) == 1
-    service.wait_for(lambda: not service.positions() or None, 15, "ours are closed")
+    service.wait_for(lambda: not service.positions() or None, 20, "ours are closed")
     time.sleep(4)  # a reading of the account and a half: nothing more is to happen
     assert Decimal(service.control("state")["positions"]["LTCUSDT"])
     assert service.ctl("close_all", all="true")["closing"] == []

@@ -150,7 +150,7 @@ def test_a_bad_file_is_refused_whole_and_the_old_settings_stay(shared: ServicePr
     rewrite(lambda text: text[: len(text) // 2] + '\n[protection\nstop_pct = "')
     told = len(shared.events(type="settings_refused"))
     shared.send(signal.SIGHUP)
-    shared.wait_for(lambda: len(shared.events(type="settings_refused")) > told, 10, "the half-written file refused")
+    shared.wait_for(lambda: len(shared.events(type="settings_refused")) > told, 20, "the half-written file refused")
     assert shared.alive
 
 
@@ -180,7 +180,7 @@ def test_an_open_position_takes_over_a_nearer_stop_and_keeps_it(shared: ServiceP
         def moved(p: dict[str, Any]) -> bool:
             return Decimal(p["stop_price"]) != before and p["state"] == "ACTIVE"
 
-        return Decimal(shared.wait_position(opened["id"], moved, 10, f"another stop than {before}")["stop_price"])
+        return Decimal(shared.wait_position(opened["id"], moved, 20, f"another stop than {before}")["stop_price"])
 
     reload("1.8")
     second = stop_moves_from(first)
@@ -196,7 +196,7 @@ def test_an_open_position_takes_over_a_nearer_stop_and_keeps_it(shared: ServiceP
     assert [(Decimal(each["old_stop"]), Decimal(each["new_stop"])) for each in told] == [
         (first, second), (second, third)
     ]  # fmt: skip
-    resting = shared.wait_for(lambda: lone_stop(shared, "DOTUSDT"), 10, "one stop at the exchange")
+    resting = shared.wait_for(lambda: lone_stop(shared, "DOTUSDT"), 20, "one stop at the exchange")
     assert resting == third
     shared.ctl("position.close", id=opened["id"])  # the next test on the symbol finds it free
     shared.wait_state(opened["id"], "CLOSED")

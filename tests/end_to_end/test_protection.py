@@ -66,7 +66,7 @@ def test_lost_reply_to_a_stop_makes_no_double(shared: ServiceProcess) -> None:
     shared.control("drop_reply", next=1, path="algoOrder", symbol="BNBUSDT")
     opened = shared.open("BNBUSDT")
     shared.wait_for(
-        lambda: sum(o.our_stop for o in live_orders(shared, "BNBUSDT")) == 1 or None, 15, "exactly one stop"
+        lambda: sum(o.our_stop for o in live_orders(shared, "BNBUSDT")) == 1 or None, 20, "exactly one stop"
     )
     assert shared.position(opened["id"])["state"] == "ACTIVE"
 
@@ -84,7 +84,7 @@ def test_lost_reply_to_an_entry_opens_once(shared: ServiceProcess) -> None:
     opened = shared.open("ADAUSDT")
     held = Decimal(shared.control("state")["positions"]["ADAUSDT"])
     # It is ACTIVE from the first part of its entry on that a stop covers: the rest may fill yet.
-    shared.wait_position(opened["id"], lambda p: Decimal(p["quantity"]) == held, 10, f"the whole of {held}")
+    shared.wait_position(opened["id"], lambda p: Decimal(p["quantity"]) == held, 20, f"the whole of {held}")
     lives = [life for life in shared.verdict().open_lives if life.key[0] == "ADAUSDT"]
     assert [life.owner for life in lives] == [opened["id"]]
 
@@ -106,7 +106,7 @@ def test_position_closed_by_hand(shared: ServiceProcess) -> None:
     opened = shared.open("DOTUSDT")
     shared.control("order", symbol="DOTUSDT", side="SELL", quantity=opened["quantity"], reduceOnly=True)
     shared.wait_state(opened["id"], "CLOSED")
-    shared.wait_for(lambda: not live_orders(shared, "DOTUSDT") or None, 10, "no order left")
+    shared.wait_for(lambda: not live_orders(shared, "DOTUSDT") or None, 20, "no order left")
 
 
 def test_streams_cut_and_market_moves(shared: ServiceProcess) -> None:

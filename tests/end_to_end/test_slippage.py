@@ -84,7 +84,7 @@ def test_a_part_in_both_tries_is_a_smaller_position_that_outlives_a_kill(service
     service.control("cut_fill", share=40, next=2, where={"symbol": "ADAUSDT", "reduce_only": ""})
     opened = entered(service, "ADAUSDT", "long")
     service.wait_for(
-        lambda: len(service.events(type="entry_filled", position=opened["id"])) == 2, 15, "two tries, filled in part"
+        lambda: len(service.events(type="entry_filled", position=opened["id"])) == 2, 20, "two tries, filled in part"
     )
     before = service.wait_state(opened["id"], "ACTIVE")
     assert 0 < Decimal(before["quantity"]) < Decimal(placed(service, opened["id"])[0]["quantity"])

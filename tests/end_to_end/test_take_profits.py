@@ -30,7 +30,7 @@ def opened_with(service: ServiceProcess, symbol: str, side: str, goals: list[dic
     """A protected position whose take-profits rest on the exchange."""
     opened = service.open(symbol, side, take_profits=goals, trailing=False)
     return service.wait_position(
-        opened["id"], lambda p: all(t["state"] == "LIVE" for t in p["take_profits"]), 10, "take-profits that rest"
+        opened["id"], lambda p: all(t["state"] == "LIVE" for t in p["take_profits"]), 20, "take-profits that rest"
     )
 
 
@@ -51,7 +51,7 @@ def test_each_is_taken_in_turn(service: ServiceProcess, symbol: str, side: str, 
         assert target["order_id"]
     service.move_mark(symbol, str(Decimal("1.1") * sign))
     half = service.wait_position(
-        opened["id"], lambda p: Decimal(p["quantity"]) == Decimal(far["quantity"]), 10, "the first half taken"
+        opened["id"], lambda p: Decimal(p["quantity"]) == Decimal(far["quantity"]), 20, "the first half taken"
     )
     assert half["state"] == "ACTIVE"
     service.wait_for(
@@ -100,7 +100,7 @@ def test_they_outlive_a_kill(service: ServiceProcess) -> None:
     service.kill9()
     service.restart()
     again = service.wait_position(
-        opened["id"], lambda p: [t["state"] for t in p["take_profits"]] == ["LIVE"], 15, "the same take-profit"
+        opened["id"], lambda p: [t["state"] for t in p["take_profits"]] == ["LIVE"], 20, "the same take-profit"
     )
     assert again["take_profits"][0]["order_id"] == target["order_id"]
     service.kill9()

@@ -46,7 +46,7 @@ def test_every_command_of_the_tour(tmp_path: Path) -> None:
         owner = 0
         for command in COMMANDS:
             if command.startswith("holdfast ctl position.show"):
-                owner = service.wait_for(lambda: service.positions(symbol="XRPUSDT"), 10, "it")[0]["id"]
+                owner = service.wait_for(lambda: service.positions(symbol="XRPUSDT"), 20, "it")[0]["id"]
                 service.wait_state(owner, "ACTIVE")
             typed = command.replace("ID", str(owner)).replace("FILE", str(tmp_path / "book.backup"))
             done = type_in(service, typed)

@@ -59,7 +59,7 @@ def test_a_killed_holder_is_replaced_and_its_position_goes_on(ground: Common) ->
     second.wait_state(opened["id"], "ACTIVE")
     stop = second.position(opened["id"])["stop_price"]
     second.move_mark("BTCUSDT", "2", steps=2, pause_s=0.3)
-    second.wait_position(opened["id"], lambda p: p["stop_price"] != stop, 15, "the stop trails on")
+    second.wait_position(opened["id"], lambda p: p["stop_price"] != stop, 20, "the stop trails on")
     second.ctl("position.close", id=opened["id"])
     second.wait_state(opened["id"], "CLOSED")
     second.terms = first.terms

@@ -207,7 +207,7 @@ def read_account(stage: Stage) -> None:
 
     before = readings()
     stage.service.ctl("reconcile", account="main")
-    stage.service.wait_for(lambda: readings() > before, 15, "a reading of the account")
+    stage.service.wait_for(lambda: readings() > before, 20, "a reading of the account")
 
 
 def untrue_snapshots(command: str, **body: object) -> Story:

@@ -146,7 +146,7 @@ def test_events_can_be_filtered_and_followed(web: WebService, opened: dict[str, 
 
 def test_a_drawing_has_the_stairs_of_the_stop(web: WebService, opened: dict[str, Any]) -> None:
     drawing = web.service.wait_for(
-        lambda: len((found := web.json(f"/api/positions/{opened['id']}/drawing"))["points"]) > 2 and found, 10, "points"
+        lambda: len((found := web.json(f"/api/positions/{opened['id']}/drawing"))["points"]) > 2 and found, 20, "points"
     )
     stops = [price for _, price in drawing["stops"]]
     assert len(stops) >= 2
@@ -196,7 +196,7 @@ def test_metrics_tell_what_happened(web: WebService, opened: dict[str, Any]) -> 
 def test_a_dead_or_hung_web_actor_is_replaced_and_serves_again(web: WebService, how: str) -> None:
     before = web.url
     web.service.ctl("actors.kill", name="web", how=how)
-    web.service.wait_for(lambda: _answers(web) and web.url != before, 15, "a new server")
+    web.service.wait_for(lambda: _answers(web) and web.url != before, 20, "a new server")
 
 
 def test_another_host_is_turned_away(web: WebService) -> None:

@@ -44,7 +44,7 @@ def trails(service: ServiceProcess, opened: dict[str, Any], percent: str) -> Non
     """The mark moves in favour, and the stop follows."""
     before = stop_of(service, opened)
     service.move_mark(opened["symbol"], percent, steps=2, pause_s=0.4)
-    service.wait_position(opened["id"], lambda p: Decimal(p["stop_price"] or 0) > before, 15, "the stop follows")
+    service.wait_position(opened["id"], lambda p: Decimal(p["stop_price"] or 0) > before, 20, "the stop follows")
 
 
 def test_started_without_its_database_and_met_again(service: ServiceProcess) -> None:
@@ -65,10 +65,10 @@ def test_started_without_its_database_and_met_again(service: ServiceProcess) -> 
     assert "WITHOUT_DATABASE" in service.log_tail()
     assert "protection_only" in why_closed(service)
     service.wait_state(opened["id"], "ACTIVE")
-    service.wait_position(opened["id"], lambda p: Decimal(p["stop_price"] or 0) >= stop, 10, "the stop of before")
+    service.wait_position(opened["id"], lambda p: Decimal(p["stop_price"] or 0) >= stop, 20, "the stop of before")
     trails(service, opened, "1.5")
     service.move_mark("SOLUSDT", "-3")
-    service.wait_for(lambda: [p["id"] for p in service.positions()] == [opened["id"]] or None, 15, "SOLUSDT is stopped")
+    service.wait_for(lambda: [p["id"] for p in service.positions()] == [opened["id"]] or None, 20, "SOLUSDT is stopped")
     service.kill9()
     service.restart()
     service.wait_state(opened["id"], "ACTIVE")
@@ -76,7 +76,7 @@ def test_started_without_its_database_and_met_again(service: ServiceProcess) -> 
 
     passwords.with_suffix(".away").rename(passwords)
     service.wait_event("database_restored", 30)
-    service.wait_for(lambda: service.ctl("status")["entries"]["open"] or None, 15, "entries open")
+    service.wait_for(lambda: service.ctl("status")["entries"]["open"] or None, 20, "entries open")
     trails(service, opened, "1")
     other = service.open("ETHUSDT")
     for position in (opened, other):
@@ -101,17 +101,17 @@ def test_away_for_a_whole_trailing_stop(ground: Common) -> None:
     one.start()
     opened = one.open("BTCUSDT")
     ground.server.stop()
-    one.wait_for(lambda: not one.ctl("status")["entries"]["open"] or None, 15, "entries closed")
+    one.wait_for(lambda: not one.ctl("status")["entries"]["open"] or None, 20, "entries closed")
     for percent in ("2", "1", "1"):
         trails(one, opened, percent)
     one.move_mark("BTCUSDT", "-2")
-    one.wait_for(lambda: not one.positions() or None, 15, "the stop was hit")
+    one.wait_for(lambda: not one.positions() or None, 20, "the stop was hit")
     assert any((one.state_dir / "spool").glob("*.jsonl"))
     ground.server.start()
     one.wait_event("database_restored", 30)
     assert one.position(opened["id"])["close_reason"] == "trailing_stop"
     one.assert_lawful()
-    one.wait_for(lambda: not spooled(one) or None, 10, "an empty spool")
+    one.wait_for(lambda: not spooled(one) or None, 20, "an empty spool")
     moves = one.events(type="trailing_moved", position=opened["id"])
     assert [move["ts"] for move in moves] == sorted(move["ts"] for move in moves)
     assert len(moves) >= 3

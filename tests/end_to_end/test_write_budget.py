@@ -42,7 +42,7 @@ def test_moves_take_turns_within_the_writes_of_the_account(
                 service.move_mark(symbol, "0.3")
             time.sleep(PAUSE_S)
         marks = {symbol: service.mark(symbol) for symbol in SYMBOLS}  # once: our own questions count as requests too
-        service.wait_for(lambda: _trailed(service, marks), 15, "every stop to stand where it belongs")
+        service.wait_for(lambda: _trailed(service, marks), 20, "every stop to stand where it belongs")
         sent = _sent(service, begun)
         assert len(sent) > most, "else nobody had to wait"
         assert _most_within(sent, window_s * 1000) <= most

@@ -130,7 +130,7 @@ def test_position_methods_answer_with_the_position(service: ServiceProcess, open
     assert {order["kind"] for order in shown["orders"]} == {"entry", "stop"}
     nearer = service.on_tick("BTCUSDT", Decimal(shown["stop_price"]) * Decimal("1.001"))
     assert service.ctl("position.set_stop", id=number, price=str(nearer))["id"] == number
-    service.wait_position(number, lambda p: Decimal(p["stop_price"]) == nearer, 10, "the operator's stop")
+    service.wait_position(number, lambda p: Decimal(p["stop_price"]) == nearer, 20, "the operator's stop")
     trailing = service.ctl("position.set_trailing", id=number, callback_pct="0.7", enabled="true")
     assert misfits(trailing, {"id": int, "trailing": dict}) == []
 
@@ -153,7 +153,7 @@ def test_release_leaves_stop_and_position_to_the_human(service: ServiceProcess) 
     cycle = service.ctl("reconcile")["accounts"][0]["cycle"]
     assert service.ctl("position.release", id=made["id"])["state"] == "RELEASED"
     service.wait_for(
-        lambda: service.ctl("reconcile")["accounts"][0]["cycle"] > cycle + 3 or None, 15, "three readings more"
+        lambda: service.ctl("reconcile")["accounts"][0]["cycle"] > cycle + 3 or None, 20, "three readings more"
     )
     assert service.control("state")["positions"]["LTCUSDT"] == made["quantity"].rstrip("0").rstrip(".")
     assert service.ctl("positions", symbol="LTCUSDT")["positions"] == []
@@ -271,7 +271,7 @@ def test_positions_do_not_need_the_database(service: ServiceProcess, ground: Gro
     made = service.open("SOLUSDT", usd="300")
     ground.away()
     try:
-        service.wait_for(lambda: "down" in str(_component(service, "database")) or None, 10, "the loss to be noticed")
+        service.wait_for(lambda: "down" in str(_component(service, "database")) or None, 20, "the loss to be noticed")
         status = service.ctl("status")
         assert status["unprotected_seconds_today"] is None
         assert status["entries"]["open"] is False
@@ -294,7 +294,7 @@ def test_positions_do_not_need_the_database(service: ServiceProcess, ground: Gro
         _stands(service, opened["id"], nearer)
         service.ctl("position.close", id=made["id"])
         service.wait_for(
-            lambda: made["id"] not in {p["id"] for p in service.ctl("positions")["positions"]} or None, 15, "the close"
+            lambda: made["id"] not in {p["id"] for p in service.ctl("positions")["positions"]} or None, 20, "the close"
         )
     finally:
         ground.back()

@@ -69,7 +69,7 @@ def test_adopted_and_protected_within_a_cycle_and_three_seconds(service: Service
     assert time.monotonic() - began < CYCLE_S + 3
     assert (held["symbol"], held["side"], Decimal(held["quantity"])) == ("BTCUSDT", "short", Decimal("0.02"))
     assert Decimal(held["stop_price"]) > Decimal(held["mark_price"])
-    service.wait_for(lambda: len(sightings(service, "main")) >= 2 or None, 10, "two sightings in the database")
+    service.wait_for(lambda: len(sightings(service, "main")) >= 2 or None, 20, "two sightings in the database")
     assert sightings(service, "main") == ["1/2", "2/2"]
     service.ctl("position.close", id=position["id"])
     service.wait_state(position["id"], "CLOSED")
@@ -81,10 +81,10 @@ def test_adopted_and_protected_within_a_cycle_and_three_seconds(service: Service
 
 def test_alert_tells_and_touches_nothing(service: ServiceProcess) -> None:
     by_a_human(service, "watched", "BUY")
-    service.wait_for(lambda: len(sightings(service, "watched")) >= 2 or None, 10, "two sightings")
+    service.wait_for(lambda: len(sightings(service, "watched")) >= 2 or None, 20, "two sightings")
     cycle = service.ctl("reconcile", account="watched")["accounts"][0]["cycle"]
     service.wait_for(
-        lambda: service.ctl("reconcile", account="watched")["accounts"][0]["cycle"] > cycle + 2 or None, 10, "cycles"
+        lambda: service.ctl("reconcile", account="watched")["accounts"][0]["cycle"] > cycle + 2 or None, 20, "cycles"
     )
     assert sightings(service, "watched") == ["1/2", "2/2"], "said twice, not for ever"
     assert service.positions(account="watched") == []

@@ -245,7 +245,7 @@ class House:
         return found
 
     def wait(
-        self, position_id: PositionId, ready: Callable[[Position], object], seconds: float = 15, what: str = ""
+        self, position_id: PositionId, ready: Callable[[Position], object], seconds: float = 30, what: str = ""
     ) -> Position:
         """The state once it is as `ready` says."""
 

@@ -57,7 +57,7 @@ class ScriptedClient:
         with self._bell:
             return [about for call, about in self.calls if call == name]
 
-    def wait(self, name: str, number: int = 1, seconds: float = 10) -> list[Any]:
+    def wait(self, name: str, number: int = 1, seconds: float = 30) -> list[Any]:
         """That many calls of a method; fails when they do not come."""
         deadline = time.monotonic() + seconds
         with self._bell:

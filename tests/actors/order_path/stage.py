@@ -21,7 +21,7 @@ from actors.supervisor import Supervisor
 from actors.ticket import Ticket
 from domain.position.state import Position
 
-WAIT_S = 15.0
+WAIT_S = 30.0
 M = TypeVar("M")
 
 

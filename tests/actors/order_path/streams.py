@@ -27,7 +27,7 @@ class Tape:
         with self._bell:
             return len(self._runs)
 
-    def opened(self, number: int = 1, seconds: float = 10) -> None:
+    def opened(self, number: int = 1, seconds: float = 30) -> None:
         """Wait until it was opened so often."""
         with self._bell:
             assert self._bell.wait_for(lambda: len(self._runs) >= number, seconds), "the stream was not opened"
