@@ -39,13 +39,14 @@ STORIES = {**HANDS, **STRANGERS}
 def played_at(name: str, venue: Venue) -> bool:
     """Whether a story can happen there: no side is turned over in hedge mode, Binance amends no stop by hand.
 
-    A reading takes so much of Binance's budget of a minute that the next ones wait for it: there each mode has one lie
-    (`test_venue_faults_account` tells others), and hedge mode a part of the hands.
+    A reading takes so much of Binance's budget of a minute that the next ones wait for it: there hedge mode has one lie
+    and a part of the hands, one-way mode no lie (`test_venue_faults_account` tells others).
     """
     if venue == BINANCE_HEDGE:
         return name in OF_BINANCE_HEDGE
     only_there = {
         "empty": venue.attaches,
+        "stale": venue.attaches,
         "partial": venue.attaches,
         "hidden": venue.attaches,
         "partial_and_hidden": False,
