@@ -223,8 +223,8 @@ class PositionReport:
     `position_side` is None in one-way mode. `liquidation_price` None means the venue gave none. `attached_stop`: the
     trigger of the stop that stands on the position itself; 0 is the venue's word that there is none, None says nothing.
     `attached_profit` says the same of the take-profit there.
-    `changed_at`: the venue's own time of the position's last change, where its row tells; an execution newer than that
-    is not in the row, however fresh the answer looks.
+    `changed_at`: the venue's own time of the position's last change, where its row tells (1970: never); an execution
+    newer than that is not in the row, however fresh the answer looks.
     """
 
     symbol: str

@@ -18,9 +18,9 @@ from adapters.exchange.rows import (
     client_id,
     flag,
     instant,
+    last_change,
     liquidation,
     money,
-    optional_instant,
     optional_money,
     positive,
     price,
@@ -187,7 +187,7 @@ def position(row: Row, at: datetime, source: Source) -> PositionReport:
         at=at,
         source=source,
         leverage=optional_money(row, "leverage"),
-        changed_at=optional_instant(row, "updateTime"),
+        changed_at=last_change(row, "updateTime"),
     )
 
 

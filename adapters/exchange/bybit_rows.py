@@ -19,9 +19,9 @@ from adapters.exchange.rows import (
     client_id,
     flag,
     instant,
+    last_change,
     liquidation,
     money,
-    optional_instant,
     optional_money,
     positive,
     price,
@@ -259,7 +259,7 @@ def position(row: Row, at: datetime, source: Source) -> PositionReport:
         attached_stop=optional_money(row, "stopLoss") or ZERO,
         attached_profit=optional_money(row, "takeProfit") or ZERO,
         leverage=optional_money(row, "leverage"),
-        changed_at=optional_instant(row, "updatedTime"),
+        changed_at=last_change(row, "updatedTime"),
     )
 
 

@@ -41,9 +41,9 @@ def instant(milliseconds: Any) -> datetime:
     return EPOCH + timedelta(milliseconds=int(milliseconds))
 
 
-def optional_instant(row: Row, key: str) -> datetime | None:
-    """A time stamp of which absence, '' and 0 mean 'never'."""
-    return None if row.get(key) in (None, "", 0, "0") else instant(row[key])
+def last_change(row: Row, key: str) -> datetime | None:
+    """A time stamp of a last change. 0: there never was one, which is older than all we did; '' says nothing."""
+    return None if row.get(key) in (None, "") else instant(row[key])
 
 
 def stamp(at: datetime) -> int:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.exchange import binance_rows as parse
 from adapters.exchange.interface import WalletReport
-from adapters.exchange.rows import instant, money, read, stamp
+from adapters.exchange.rows import EPOCH, instant, money, read, stamp
 from adapters.exchange.venue import BadReply
 from domain.instrument import PositionSide, Side
 from domain.orders import OrderStatus, Source
@@ -132,6 +132,12 @@ def test_a_flat_row_is_an_explicit_zero() -> None:
     report = parse.position(position_row(), MOMENT, Source.SNAPSHOT)
     assert (report.quantity, report.entry_price, report.liquidation_price) == (ZERO, None, None)
     assert (report.mark_price, report.at) == (Decimal(60010), MOMENT)
+
+
+@pytest.mark.parametrize(("shown", "changed_at"), [(0, EPOCH), ("0", EPOCH), ("", None), (None, None), (STAMP, MOMENT)])
+def test_a_row_that_never_changed_is_older_than_all(shown: object, changed_at: datetime | None) -> None:
+    """A cached answer of before the first trade on a symbol must not pass for one that may hold it."""
+    assert parse.position(position_row(updateTime=shown), MOMENT, Source.QUERY).changed_at == changed_at
 
 
 def test_a_short_position() -> None:

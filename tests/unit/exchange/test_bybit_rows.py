@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.exchange import bybit_rows as parse
-from adapters.exchange.rows import read
+from adapters.exchange.rows import EPOCH, read
 from adapters.exchange.venue import BadReply
 from domain.instrument import PositionSide, Side
 from domain.orders import OrderStatus, Source
@@ -185,6 +185,12 @@ def test_a_flat_row_is_an_explicit_zero_without_a_stop() -> None:
         None,
         ZERO,
     )
+
+
+@pytest.mark.parametrize(("shown", "changed_at"), [("0", EPOCH), ("", None), (str(STAMP), MOMENT)])
+def test_a_row_that_never_changed_is_older_than_all(shown: str, changed_at: datetime | None) -> None:
+    """A cached answer of before the first trade on a symbol must not pass for one that may hold it."""
+    assert parse.position(flat_row(updatedTime=shown), MOMENT, Source.QUERY).changed_at == changed_at
 
 
 @pytest.mark.parametrize(("side", "liquidation"), [("Buy", "90000"), ("Buy", "60020.00"), ("Sell", "30000")])
