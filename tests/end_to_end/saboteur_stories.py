@@ -60,7 +60,7 @@ def adopted_bare(stage: Stage) -> None:
     bare = Decimal(shown["unprotected_seconds"])
     assert NOT_ONE_LOOK_S <= bare < CYCLE_S, f"{bare} s from first sight to a stop: two looks, and no cycle apart"
     found = stage.service.events(type="reconcile_finding", symbol=stage.symbol)
-    assert [e["data"]["seen"] for e in found if e["data"]["kind"] == "untracked"][:2] == ["1/2", "2/2"]
+    assert [e["data"]["seen"] for e in found if e["data"].get("kind") == "untracked"][:2] == ["1/2", "2/2"]
     repaired = stage.service.wait_event("reconcile_repaired", symbol=stage.symbol, limit_s=SOON_S)
     assert repaired["data"]["result"] == "has an owner"
 
@@ -147,7 +147,8 @@ def reduced_unheard(stage: Stage) -> None:
 
 def found_kinds(stage: Stage) -> set[str]:
     """All that readings have found on the symbol so far."""
-    return {each["data"]["kind"] for each in stage.service.events(type="reconcile_finding", symbol=stage.symbol)}
+    found = stage.service.events(type="reconcile_finding", symbol=stage.symbol)
+    return {each["data"]["kind"] for each in found if "kind" in each["data"]}
 
 
 def leverage_changed(stage: Stage) -> None:
@@ -157,7 +158,7 @@ def leverage_changed(stage: Stage) -> None:
     stage.reconcile()
     found = stage.service.wait_for(
         lambda: next((e for e in stage.service.events(type="reconcile_finding", symbol=stage.symbol)
-                      if e["data"]["kind"] == "leverage" and e["data"]["seen"] == "2/2"), None), SOON_S, "the finding",
+                      if e["data"].get("kind") == "leverage" and e["data"]["seen"] == "2/2"), None), SOON_S, "the finding",
     )  # fmt: skip
     assert (found["severity"], found["position_id"]) == ("warning", stage.id)
     assert (found["data"]["book"], found["data"]["exchange"]) == (str(OUR_LEVERAGE), str(OUR_LEVERAGE * 2))
