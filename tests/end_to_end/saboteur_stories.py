@@ -156,10 +156,12 @@ def leverage_changed(stage: Stage) -> None:
     stage.open()
     stage.service.control("leverage", symbol=stage.symbol, leverage=OUR_LEVERAGE * 2)
     stage.reconcile()
-    found = stage.service.wait_for(
-        lambda: next((e for e in stage.service.events(type="reconcile_finding", symbol=stage.symbol)
-                      if e["data"].get("kind") == "leverage" and e["data"]["seen"] == "2/2"), None), SOON_S, "the finding",
-    )  # fmt: skip
+
+    def sure() -> dict[str, Any] | None:
+        told = stage.service.events(type="reconcile_finding", symbol=stage.symbol)
+        return next((e for e in told if (e["data"].get("kind"), e["data"]["seen"]) == ("leverage", "2/2")), None)
+
+    found = stage.service.wait_for(sure, SOON_S, "the finding")
     assert (found["severity"], found["position_id"]) == ("warning", stage.id)
     assert (found["data"]["book"], found["data"]["exchange"]) == (str(OUR_LEVERAGE), str(OUR_LEVERAGE * 2))
     stage.protected()
