@@ -218,7 +218,9 @@ HANDS: dict[str, Story] = {
 # What an exchange says of the whole account that is not so (LAWS S11).
 
 LOOKS = 3
-"""So often is what may be gone looked at before it is believed (1/3 to 3/3); what stays old for 15 s is believed."""
+"""So often is what may be gone looked at before it is believed (1/3 to 3/3)."""
+OLD_MS, BRIEFLY_MS = 25_000, 8_000
+"""A row that is still the old one 15 s after our last execution is believed."""
 ALWAYS = 1_000
 
 
@@ -280,7 +282,7 @@ def lies(stage: Stage) -> dict[str, Story]:
     hidden = Untrue("hide", orders, {"ms": 60_000})
     return {
         "empty": lie(*(Untrue("rows", each, {"drop": "all"}) for each in (positions, orders))),
-        "stale": lie(*(Untrue("stale", each, {"ms": 25_000}) for each in (positions, orders))),
+        "stale": lie(*(Untrue("stale", each, {"ms": OLD_MS, "for_ms": BRIEFLY_MS}) for each in (positions, orders))),
         "partial": lie(partial),
         "hidden": lie(hidden),
         "partial_and_hidden": lie(partial, hidden),
