@@ -40,8 +40,8 @@ class Book(Protocol):
     def fact(self, key: str) -> Any:
         """What was remembered."""
 
-    def realized_before(self, account: str, at: datetime, besides: list[int]) -> Decimal:
-        """Gains less fees of executions."""
+    def realized(self, account: str, besides: list[int]) -> Decimal:
+        """Gains less fees of all executions but those of some positions."""
 
 
 class BookValue:
@@ -69,17 +69,17 @@ class BookValue:
                 return None
             self._seen[p.id] = (worth, moment)
         if self._read_at is None or moment - self._read_at >= READ_EVERY_S:
-            self._read({p.id for p in owned}, now, moment)
+            self._read({p.id for p in owned}, moment)
         if self._read_at is None:
             return None
         return self._over + sum((worth for worth, _ in self._seen.values()), ZERO)
 
-    def _read(self, live: set[PositionId], now: datetime, moment: float) -> None:
+    def _read(self, live: set[PositionId], moment: float) -> None:
         kept = {
             key: seen for key, seen in self._seen.items() if key in live or moment - seen[1] < WRITTEN_WITHIN_S
         }
         try:
-            self._over = self._book.realized_before(self._account, now + timedelta(days=1), sorted(kept))
+            self._over = self._book.realized(self._account, sorted(kept))
         except DatabaseAway:
             return  # what was read last and what has ended since still add up
         self._seen, self._read_at = kept, moment

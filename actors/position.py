@@ -14,6 +14,7 @@ from loguru import logger
 from actors import messages
 from actors.clock import Cancellable
 from actors.directory import StaleIncarnationError
+from actors.fee_prices import priced
 from actors.guard import ActorContext, GuardedActor
 from actors.marks import Marks
 from actors.messages import (
@@ -41,7 +42,16 @@ from domain.identity import Epoch, PositionId
 from domain.orders import Fence
 from domain.position import machine, places, trailing
 from domain.position.effects import Transition
-from domain.position.inputs import Begin, Input, PriceRange, Recovered, StopWanted, Wake
+from domain.position.inputs import (
+    Begin,
+    FillHeard,
+    FillsListed,
+    Input,
+    PriceRange,
+    Recovered,
+    StopWanted,
+    Wake,
+)
 from domain.position.state import Position
 from domain.records import Record
 
@@ -118,6 +128,8 @@ class PositionActor(GuardedActor):
                 self._note(prices)
                 self._band = None  # the feed tells a band once: it waits until it is told one again
                 self._hear(prices)
+            case FillHeard() | FillsListed():
+                self._hear(priced(message, self._wiring.account, self._wiring.marks))
             case WakeUp():
                 self._hear(Wake())
             case Minute():

@@ -54,6 +54,7 @@ def position_view(p: Position, now: datetime) -> dict[str, object]:
         "close_reason": p.close_reason.value if p.close_reason is not None else None,
         "realized_pnl": ledger.realized_pnl(p),
         "fees": ledger.fees(p),
+        "fees_apart": ledger.fees_apart(p),
     }
 
 

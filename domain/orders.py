@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from enum import StrEnum
 
 from domain.identity import ClientOrderId, Epoch, OrderKind, PositionId
-from domain.instrument import PositionSide, Side
+from domain.instrument import MONEY, PositionSide, Side
+
+MARGIN_CURRENCY = "USDT"
+"""In what profit and margin are: others are out of scope."""
 
 
 class OrderStatus(StrEnum):
@@ -195,9 +198,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """One execution. `fee` is what it cost (positive), `realized_pnl` before fees, both in the margin currency.
+    """One execution. `fee` is what it cost (positive) in `fee_currency`, `realized_pnl` is before fees, in USDT.
 
     `by_attached_stop`: the venue says that the stop on the position did it, whose order bears no id of ours.
+    `fee_price`: what one unit of another fee currency was worth in USDT then; None: nobody knew.
     """
 
     trade_id: str
@@ -214,6 +218,17 @@ class Fill:
     at: datetime
     liquidation: bool = False
     by_attached_stop: bool = False
+    fee_price: Decimal | None = None
+
+    @property
+    def fee_usdt(self) -> Decimal | None:
+        """The fee in the margin currency; None: it was paid in another coin, at a price that nobody knew."""
+        if self.fee_currency == MARGIN_CURRENCY or not self.fee:
+            return self.fee
+        if self.fee_price is None:
+            return None
+        with localcontext(MONEY):
+            return self.fee * self.fee_price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

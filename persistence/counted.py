@@ -37,6 +37,11 @@ SELECT count(*) AS closed,
        min(realized_pnl - fees) AS worst
 FROM monitoring.positions WHERE {ENDED}
 """  # noqa: S608 - all parts are of this file
+_APART = f"""
+SELECT coin, sum(amount::numeric) AS amount
+FROM monitoring.positions, jsonb_each_text(fees_apart) AS each (coin, amount)
+WHERE {ENDED} AND fees_apart IS NOT NULL GROUP BY coin ORDER BY coin
+"""  # noqa: S608
 _BEGINNINGS = f"""
 SELECT count(*) FILTER (WHERE entry_price IS NOT NULL) AS opened,
        count(*) FILTER (WHERE status = 'failed') AS failed,
@@ -62,7 +67,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endings:
-    """The positions that ended in a span. `best`, `worst`: None where there is none."""
+    """The positions that ended in a span. `best`, `worst`: None: there is none. `fees_apart`: what `fees` lacks."""
 
     closed: int
     rolled_back: int
@@ -71,6 +76,7 @@ class Endings:
     lost: int
     realized_pnl: Decimal
     fees: Decimal
+    fees_apart: dict[str, Decimal]
     net_pnl: Decimal
     best: Decimal | None
     worst: Decimal | None
@@ -88,7 +94,8 @@ class Beginnings:
 
 def endings(pool: ReadPool, span: Span) -> Endings:
     """Raises DatabaseAway."""
-    return Endings(**_one(pool, _ENDINGS, span))
+    apart = {row["coin"]: row["amount"] for row in pool.rows(_APART, span.asked)}
+    return Endings(**_one(pool, _ENDINGS, span), fees_apart=apart)
 
 
 def beginnings(pool: ReadPool, span: Span) -> Beginnings:

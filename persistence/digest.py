@@ -32,6 +32,7 @@ def read_day(reader: Reader, day: date) -> Day:
         won=ended.won,
         net_pnl=ended.net_pnl,
         fees=ended.fees,
+        fees_apart=ended.fees_apart,
         unprotected_seconds=reader.unprotected_seconds(day),
         refused={row["outcome"]: row["number"] for row in refused},
         grave={row["severity"]: row["number"] for row in grave},

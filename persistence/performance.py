@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from domain.days import midnight
 from domain.judgement.performance import Day
-from persistence import counted
+from persistence import counted, executions
 from persistence.pool import ReadPool
 
 
 def day_of(pool: ReadPool, account: str, day: date) -> Day:
     """A day (UTC) of an account as far as it is written. Raises DatabaseAway."""
     since = midnight(day)
-    span = {"account": account, "since": since, "until": since + timedelta(days=1)}
-    traded = pool.row(
-        "SELECT coalesce(sum(realized_pnl), 0) AS realized, coalesce(sum(fee), 0) AS fees, "
-        "coalesce(sum(quantity * price), 0) AS volume FROM monitoring.trades "
-        "WHERE account = %(account)s AND executed_at >= %(since)s AND executed_at < %(until)s",
-        span,
-    )
-    counting = counted.Span(begin=since, end=since + timedelta(days=1), account=account)
-    ended, begun = counted.endings(pool, counting), counted.beginnings(pool, counting)
+    span = counted.Span(begin=since, end=since + timedelta(days=1), account=account)
+    traded = executions.traded(pool, account, span.begin, span.end)
+    ended, begun = counted.endings(pool, span), counted.beginnings(pool, span)
     deepest = pool.row(
         "SELECT coalesce(max(drawdown_percent), 0) AS drawdown FROM monitoring.performance "
-        "WHERE account = %(account)s AND taken_at >= %(since)s AND taken_at < %(until)s",
-        span,
+        "WHERE account = %(account)s AND taken_at >= %(begin)s AND taken_at < %(end)s",
+        span.asked,
     )
-    if traded is None or deepest is None:
-        raise TypeError("a sum has no row")
+    if deepest is None:
+        raise TypeError("a maximum has no row")
     return Day(
-        realized_pnl=traded["realized"],
-        fees=traded["fees"],
-        volume=traded["volume"],
+        realized_pnl=traded.realized_pnl,
+        fees=traded.fees,
+        fees_apart=traded.fees_apart,
+        volume=traded.volume,
         opened=begun.opened,
         closed=ended.closed,
         won=ended.won,
@@ -50,13 +45,3 @@ def peak_equity(pool: ReadPool, account: str) -> Decimal:
         (account,),
     )
     return Decimal(0) if row is None else Decimal(row["value"])
-
-
-def realized_before(pool: ReadPool, account: str, at: datetime, besides: list[int]) -> Decimal:
-    """Gains less fees of all executions before `at`, but for those of the positions `besides`. Raises DatabaseAway."""
-    row = pool.row(
-        "SELECT coalesce(sum(realized_pnl - fee), 0) AS realized FROM monitoring.trades "
-        "WHERE account = %s AND executed_at < %s AND NOT position_id = ANY(%s)",
-        (account, at, besides),
-    )
-    return Decimal(row["realized"]) if row else Decimal(0)

@@ -12,7 +12,7 @@ from typing import Any
 
 from domain.identity import PositionId
 from domain.judgement.performance import Day
-from persistence import performance
+from persistence import executions, performance
 from persistence.pool import ReadPool, Row
 
 _EVENT_COLUMNS = (
@@ -22,8 +22,8 @@ _POSITION_COLUMNS = (
     "id, trade_id, account, exchange, symbol, side, status, open, quantity, entry_price, current_price, mark_price, "
     "unrealized_pnl, unrealized_pnl_percent, liquidation_price, has_stop_loss, stop_loss_price, stop_loss_order_id, "
     "has_trailing_stop, trailing_activated, trailing_activation_price, trailing_callback_rate, exit_price, "
-    "realized_pnl, fees, exit_reason, unprotected_seconds, needs_intervention, adopted, signal_id, signal_key, "
-    "correlation_id, term, incarnation, version, opened_at, closed_at, last_update"
+    "realized_pnl, fees, fees_apart, exit_reason, unprotected_seconds, needs_intervention, adopted, signal_id, "
+    "signal_key, correlation_id, term, incarnation, version, opened_at, closed_at, last_update"
 )
 
 
@@ -115,12 +115,7 @@ class Reader:
 
     def realized_since(self, account: str, since: datetime) -> Decimal:
         """Realised P&L after fees of an account's executions since then, as far as they are written."""
-        row = self.pool.row(
-            "SELECT coalesce(sum(realized_pnl - fee), 0) AS realized FROM monitoring.trades "
-            "WHERE account = %s AND executed_at >= %s",
-            (account, since),
-        )
-        return Decimal(row["realized"]) if row else Decimal(0)
+        return executions.realized_since(self.pool, account, since)
 
     def signal(self, signal_id: str) -> Row | None:
         """One signal and what became of it, or None."""
@@ -232,9 +227,9 @@ class Reader:
         """The highest equity of all snapshots of an account; 0: there is none."""
         return performance.peak_equity(self.pool, account)
 
-    def realized_before(self, account: str, at: datetime, besides: list[int]) -> Decimal:
-        """Gains less fees of an account's executions before `at`, those of the positions `besides` left out."""
-        return performance.realized_before(self.pool, account, at, besides)
+    def realized(self, account: str, besides: Sequence[int]) -> Decimal:
+        """Gains less fees of all of an account's executions, those of the positions `besides` left out."""
+        return executions.realized(self.pool, account, besides)
 
     def fact(self, key: str) -> Any:
         """What was last written under `key`; None when nothing was."""

@@ -21,7 +21,7 @@ ANSWERED_WELL = ("opened", "closing", "dry_run")
 _WHERE = "(%(account)s::text IS NULL OR account = %(account)s)"
 _POSITIONS = f"""
 SELECT id, account, symbol, side, status, trim_scale(round(t.entry_price, 8)) AS entry_price,
-       trim_scale(round(t.exit_price, 8)) AS exit_price, t.realized_pnl, t.fees,
+       trim_scale(round(t.exit_price, 8)) AS exit_price, t.realized_pnl, t.fees, t.fees_apart,
        t.realized_pnl - t.fees AS net_pnl, t.exit_reason, t.unprotected_seconds, s.update_count AS stop_moves,
        t.opened_at, t.closed_at
 FROM monitoring.positions t LEFT JOIN monitoring.trailing_stop_state s ON s.position_id = t.id
@@ -65,6 +65,7 @@ def report(pool: ReadPool, begin: datetime, end: datetime, account: str | None =
         },
         "realized_pnl": ended.realized_pnl,
         "fees": ended.fees,
+        "fees_apart": ended.fees_apart,
         "net_pnl": ended.net_pnl,
         "best": ended.best,
         "worst": ended.worst,

@@ -12,7 +12,7 @@ from typing import Any
 
 from domain.identity import parse_client_id
 from domain.instrument import PositionSide
-from domain.orders import OrderIntent
+from domain.orders import MARGIN_CURRENCY, OrderIntent
 from domain.position import ledger, trailing
 from domain.position.state import Position, TrailState
 from domain.records import (
@@ -64,6 +64,7 @@ def position_row(position: Position, at: datetime) -> Row:
         "exit_price": ledger.exit_price(p),
         "realized_pnl": ledger.realized_pnl(p),
         "fees": ledger.fees(p),
+        "fees_apart": ledger.fees_apart(p) or None,
         "exit_reason": p.close_reason,
         "unprotected_seconds": p.unprotected_seconds,
         "needs_intervention": p.needs_intervention,
@@ -164,6 +165,7 @@ def trade_row(trade: Trade) -> Row:
         "price": fill.price,
         "fee": fill.fee,
         "fee_currency": fill.fee_currency,
+        "fee_converted": None if fill.fee_currency == MARGIN_CURRENCY else fill.fee_usdt,
         "realized_pnl": fill.realized_pnl,
         "liquidation": fill.liquidation,
         "executed_at": fill.at,

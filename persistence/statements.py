@@ -22,7 +22,7 @@ _POSITION = (
     "id", "trade_id", "account", "exchange", "symbol", "side", "status", "open", "quantity", "entry_price",
     "current_price", "mark_price", "unrealized_pnl", "unrealized_pnl_percent", "liquidation_price", "has_stop_loss",
     "stop_loss_price", "stop_loss_order_id", "has_trailing_stop", "trailing_activated", "trailing_activation_price",
-    "trailing_callback_rate", "exit_price", "realized_pnl", "fees", "exit_reason", "unprotected_seconds",
+    "trailing_callback_rate", "exit_price", "realized_pnl", "fees", "fees_apart", "exit_reason", "unprotected_seconds",
     "needs_intervention", "adopted", "signal_id", "signal_key", "correlation_id", "term", "incarnation", "version",
     "state", "opened_at", "closed_at", "last_update",
 )  # fmt: skip
@@ -37,7 +37,7 @@ _INTENT = (
 )  # fmt: skip
 _TRADE = (
     "account", "exchange", "symbol", "trade_id", "position_id", "order_id", "client_id", "side", "position_side",
-    "quantity", "price", "fee", "fee_currency", "realized_pnl", "liquidation", "executed_at",
+    "quantity", "price", "fee", "fee_currency", "fee_converted", "realized_pnl", "liquidation", "executed_at",
 )  # fmt: skip
 _EVENT = (
     "event_type", "event_data", "severity", "correlation_id", "position_id", "order_id", "account", "symbol",

@@ -12,13 +12,17 @@ MOST_REASONS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """A day (UTC) in figures. `refused`: signals by the reason; `grave`: events by severity."""
+    """A day (UTC) in figures. `refused`: signals by the reason; `grave`: events by severity.
+
+    `fees_apart`: by coin, what is not in `fees`.
+    """
 
     day: date
     closed: int
     won: int
     net_pnl: Decimal
     fees: Decimal
+    fees_apart: Mapping[str, Decimal]
     unprotected_seconds: Decimal
     refused: Mapping[str, int]
     grave: Mapping[str, int]
@@ -39,8 +43,9 @@ def words(day: Day) -> str:
     told = ", ".join(f"{number} {reason}" for reason, number in reasons[:MOST_REASONS])
     more = f", {sum(number for _, number in reasons[MOST_REASONS:])} others" if len(reasons) > MOST_REASONS else ""
     severities = ", ".join(f"{day.grave.get(name, 0)} {name}" for name in ("critical", "error", "warning"))
+    apart = "".join(f", and {amount} {coin} at no known price" for coin, amount in day.fees_apart.items())
     return (
         f"DAILY_DIGEST {day.day}: unprotected {day.unprotected_seconds} s; {day.closed} positions closed, {day.won} "
-        f"with a profit, net P&L {day.net_pnl} (fees {day.fees}); "
+        f"with a profit, net P&L {day.net_pnl} (fees {day.fees}{apart}); "
         f"{sum(day.refused.values())} signals refused{f' ({told}{more})' if reasons else ''}; events: {severities}"
     )

@@ -7,7 +7,7 @@ worked out anew that it has told. What counts as opened, closed and won says `pe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, localcontext
 
@@ -27,6 +27,8 @@ class Day:
 
     realized_pnl: Decimal = ZERO
     fees: Decimal = ZERO
+    fees_apart: Mapping[str, Decimal] = field(default_factory=dict)
+    """By coin, what is not in `fees`."""
     volume: Decimal = ZERO
     opened: int = 0
     closed: int = 0
@@ -80,6 +82,7 @@ def day_metrics(account: str, day: date, figures: Day, now: Performance | None, 
             "unprotected_seconds": figures.unprotected_seconds,
             "max_drawdown_percent": max(figures.max_drawdown_percent, now.drawdown_percent if now else ZERO),
         }
+        values |= {f"fees_{coin.lower()}": amount for coin, amount in figures.fees_apart.items()}
         if figures.closed:
             values["win_rate_percent"] = HUNDRED * figures.won / figures.closed
     if now is not None:

@@ -158,7 +158,7 @@ def _end(turn: Turn, phase: Phase, reason: CloseReason) -> None:
         targets=tuple(replace(t, state=OrderState.DONE) if not t.state.over else t for t in turn.position.targets),
     )
     p = turn.position
-    pnl, fees = ledger.realized_pnl(p), ledger.fees(p)
+    pnl, fees, apart = ledger.realized_pnl(p), ledger.fees(p), ledger.fees_apart(p)
     turn.say(
         ENDS[phase],
         {
@@ -172,6 +172,7 @@ def _end(turn: Turn, phase: Phase, reason: CloseReason) -> None:
             "realized_pnl": pnl,
             "fees": fees,
             "net_pnl": pnl - fees,
+            **({"fees_apart": ", ".join(f"{amount} {coin}" for coin, amount in apart.items())} if apart else {}),
             "unprotected_seconds": p.unprotected_seconds,
             "stop_updates": p.trail.updates,
         },

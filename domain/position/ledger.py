@@ -10,6 +10,7 @@ stranger does on the symbol after that time is not this position's.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
@@ -129,8 +130,20 @@ def realized_pnl(p: Position) -> Decimal:
 
 
 def fees(p: Position) -> Decimal:
-    """Fees paid, positive."""
+    """Fees paid, positive, in the margin currency."""
     return sum((f.fee for f in p.fills), ZERO)
+
+
+def fees_apart(p: Position) -> dict[str, Decimal]:
+    """By coin, fees that are not in `fees`: paid in another currency, at a price that nobody knew."""
+    return _by_coin(pair for f in p.fills for pair in f.fees_apart)
+
+
+def _by_coin(pairs: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for coin, amount in pairs:
+        found[coin] = found.get(coin, ZERO) + amount
+    return found
 
 
 def of_its_time(p: Position, at: datetime | None) -> bool:
@@ -187,12 +200,15 @@ def hear_fill(turn: Turn, fill: Fill) -> None:
     )
     if fill.trade_id in known.trades:
         return
+    cost = fill.fee_usdt
+    apart = known.fees_apart if cost is not None else (*known.fees_apart, (fill.fee_currency, fill.fee))
     with localcontext(MONEY):
         changed = replace(
             known,
             traded=known.traded + fill.quantity,
             traded_notional=known.traded_notional + fill.quantity * fill.price,
-            fee=known.fee + fill.fee,
+            fee=known.fee + (ZERO if cost is None else cost),
+            fees_apart=tuple(_by_coin(apart).items()),
             realized_pnl=known.realized_pnl + fill.realized_pnl,
             trades=known.trades | {fill.trade_id},
             liquidation=known.liquidation or fill.liquidation,
@@ -206,6 +222,8 @@ def hear_fill(turn: Turn, fill: Fill) -> None:
             "quantity": fill.quantity,
             "price": fill.price,
             "fee": fill.fee,
+            "fee_currency": fill.fee_currency,
+            "fee_usdt": cost,
             "realized_pnl": fill.realized_pnl,
             "liquidation": fill.liquidation,
         },

@@ -204,6 +204,8 @@ class OrderFills:
     traded: Decimal = ZERO
     traded_notional: Decimal = ZERO
     fee: Decimal = ZERO
+    fees_apart: tuple[tuple[str, Decimal], ...] = ()
+    """Coin and amount of the fees that are not in `fee`: nobody knew what they were worth."""
     realized_pnl: Decimal = ZERO
     trades: frozenset[str] = frozenset()
     client_id: ClientOrderId | None = None

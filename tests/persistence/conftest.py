@@ -89,6 +89,10 @@ class Query:
         with self._conn.cursor(row_factory=psycopg.rows.dict_row) as cursor:
             return cursor.execute(query.encode(), parameters).fetchall()
 
+    def execute(self, statement: str) -> None:
+        """What a human does by hand."""
+        self._conn.execute(statement.encode())
+
     def one(self, query: str, *parameters: object) -> dict[str, object]:
         (row,) = self(query, *parameters)
         return row

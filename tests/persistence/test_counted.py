@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -25,13 +26,13 @@ BOUGHT = OrderFills(
 )
 
 
-def sold(gained: str) -> tuple[OrderFills, ...]:
+def sold(gained: str, **more: Any) -> tuple[OrderFills, ...]:
     """What opened a position, and what closed it with a gain before fees, of which there were 0.10."""
     closing = OrderFills(
         exchange_id="901", side=Side.SELL, traded=D("0.003"), traded_notional=D(150), fee=D("0.04"),
         realized_pnl=D(gained), trades=frozenset({"b"}),
     )  # fmt: skip
-    return (BOUGHT, closing)
+    return (BOUGHT, replace(closing, **more))
 
 
 KINDS: tuple[dict[str, Any], ...] = (
@@ -43,6 +44,8 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"phase": Phase.LIQUIDATED, "fills": sold("-40")},
     {"phase": Phase.CLOSED, "fills": sold("3"), "adopted": True},
     {"phase": Phase.CLOSED, "fills": (), "adopted": True, "adopted_quantity": D(1), "adopted_price": D(50_000)},
+    {"phase": Phase.CLOSED, "fills": sold("0.2", fees_apart=(("BNB", D("0.001")),))},
+    {"phase": Phase.CLOSED, "fills": sold("0.2", fees_apart=(("BNB", D("0.002")), ("MNT", D(3))))},
     {"phase": Phase.FAILED, "fills": ()},
     {"phase": Phase.CLOSED, "fills": ()},  # closed by an operator before its entry was sent: no trade
     {"phase": Phase.ROLLED_BACK, "fills": ()},
@@ -63,19 +66,22 @@ def test_all_that_count_positions_agree(writer: Writer, reader: Reader) -> None:
 
     reported = report(reader.pool, MIDNIGHT, NEXT, "main")
     assert reported["positions"] == {
-        "opened": 12, "failed": 1, "closed": 9, "rolled_back": 1, "liquidated": 1, "won": 3, "lost": 4,
-        "win_rate_pct": D("33.33"),
+        "opened": 14, "failed": 1, "closed": 11, "rolled_back": 1, "liquidated": 1, "won": 5, "lost": 4,
+        "win_rate_pct": D("45.45"),
     }  # fmt: skip
-    assert (reported["realized_pnl"], reported["fees"], reported["net_pnl"]) == (D("-25.85"), D("0.80"), D("-26.65"))
-    assert [row["id"] for row in reported["closed"]] == [17, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert (reported["realized_pnl"], reported["fees"], reported["net_pnl"]) == (D("-25.45"), D("1.00"), D("-26.45"))
+    assert reported["fees_apart"] == {"BNB": D("0.003"), "MNT": D(3)}
+    assert [row["id"] for row in reported["closed"]] == [19, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert [row["fees_apart"] for row in reported["closed"][-2:]] == [{"BNB": "0.001"}, {"BNB": "0.002", "MNT": "3"}]
 
     of_the_day = reader.day_of("main", DAY)
-    assert (of_the_day.opened, of_the_day.closed, of_the_day.won) == (12, 9, 3)
+    assert (of_the_day.opened, of_the_day.closed, of_the_day.won) == (14, 11, 5)
 
     everywhere = report(reader.pool, MIDNIGHT, NEXT)
     digest = read_day(reader, DAY)
-    assert (digest.closed, digest.won) == (10, 4)
+    assert (digest.closed, digest.won) == (12, 6)
     assert (digest.net_pnl, digest.fees) == (everywhere["net_pnl"], everywhere["fees"])
+    assert digest.fees_apart == everywhere["fees_apart"] == {"BNB": D("0.003"), "MNT": D(3)}
     assert everywhere["positions"]["closed"] == digest.closed
 
     page = day.totals(reader.pool, MIDNIGHT)

@@ -79,5 +79,5 @@ def test_the_figures_of_a_day_are_those_of_its_executions_and_endings(writer: Wr
         unprotected_seconds=D("0.5"), max_drawdown_percent=D(3),
     )  # fmt: skip
     assert reader.day_of("other", DAY) == Day()
-    assert reader.realized_before("main", MIDNIGHT, []) == D(50) - D("0.00000001")
-    assert reader.realized_before("main", MIDNIGHT, [7]) == 0
+    assert reader.realized("main", []) == D(107) - D("1.00000003")
+    assert reader.realized("main", [7]) == 0

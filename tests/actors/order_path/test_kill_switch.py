@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -58,7 +57,7 @@ class NoReader:
     def fact(self, key: str) -> Any:
         return None
 
-    def realized_before(self, account: str, at: datetime, besides: list[int]) -> Decimal:
+    def realized(self, account: str, besides: list[int]) -> Decimal:
         return Decimal(0)
 
 

@@ -36,12 +36,14 @@ def test_its_words() -> None:
         won=3,
         net_pnl=Decimal("12.5"),
         fees=Decimal("1.25"),
+        fees_apart={"BNB": Decimal("0.01")},
         unprotected_seconds=Decimal("0.25"),
         refused=reasons,
         grave={"critical": 1, "warning": 7},
     )
     assert words(day) == (
-        "DAILY_DIGEST 2026-11-29: unprotected 0.25 s; 5 positions closed, 3 with a profit, net P&L 12.5 (fees 1.25); "
+        "DAILY_DIGEST 2026-11-29: unprotected 0.25 s; 5 positions closed, 3 with a profit, net P&L 12.5 (fees 1.25, "
+        "and 0.01 BNB at no known price); "
         "44 signals refused (9 reason_0, 8 reason_1, 7 reason_2, 6 reason_3, 5 reason_4, 4 reason_5, 5 others); "
         "events: 1 critical, 0 error, 7 warning"
     )

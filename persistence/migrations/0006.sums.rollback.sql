@@ -1,0 +1,10 @@
+DROP TRIGGER changed_to ON monitoring.trades;
+DROP TRIGGER changed_from ON monitoring.trades;
+DROP TRIGGER deleted ON monitoring.trades;
+DROP TRIGGER added ON monitoring.trades;
+DROP FUNCTION monitoring.subtract_trades();
+DROP FUNCTION monitoring.add_trades();
+DROP TABLE monitoring.trade_totals;
+DROP FUNCTION monitoring.fee_usdt(numeric, text, numeric);
+ALTER TABLE monitoring.positions DROP COLUMN fees_apart;
+ALTER TABLE monitoring.trades DROP COLUMN fee_converted;
