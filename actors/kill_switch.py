@@ -58,6 +58,7 @@ from domain.position.state import CloseReason
 
 LOOK_EVERY_S = 1.0
 CLOSING_EVERY_S = 0.1
+BEGINNING_S = 15.0  # for so long a start does not wait a whole second to see what its day is counted from
 DISK_LIMIT_S = 10.0
 # Neither 0 and O nor 1 and I: it is read from one terminal and typed in another.
 LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -117,8 +118,9 @@ class KillSwitch(ReportingActor):
         self._armed: Armed | None = None
         self._closings = Closings(self, wiring.owners)
         self._losses = LossWatch(
-            self, wiring.standings, wiring.owners, wiring.marks, wiring.reader, wiring.limits
+            self, wiring.standings, wiring.owners, wiring.marks, wiring.reader, wiring.book, wiring.limits
         )
+        self._hurried_until = self.clock.monotonic() + BEGINNING_S
         self._flat: set[str] = set()
         self._timer: Cancellable | None = None
 
@@ -128,6 +130,7 @@ class KillSwitch(ReportingActor):
         for name, standing in self._wiring.standings.items():
             if standing.kill_switch.number > self._wiring.written.get(name, 0):
                 self._tell_of(name)
+        self._judge()
         self._look()
 
     def receive(self, message: Any) -> object:
@@ -276,7 +279,8 @@ class KillSwitch(ReportingActor):
             self._note_flat(name, standing)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.remind_after(CLOSING_EVERY_S if self._closings else LOOK_EVERY_S, Tick())
+        hurry = self._closings or (self._losses.beginning and self.clock.monotonic() < self._hurried_until)
+        self._timer = self.remind_after(CLOSING_EVERY_S if hurry else LOOK_EVERY_S, Tick())
 
     def _note_flat(self, account: str, standing: Standing) -> None:
         """Say, once, that nothing is left of what was to be closed."""

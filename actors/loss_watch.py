@@ -11,26 +11,28 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-from loguru import logger
-
 from actors import messages
-from actors.guard import GuardedActor
+from actors.guard import patience
+from actors.loss_memory import LOSS_FACT, as_fact, keep, recall
 from actors.marks import Marks
 from actors.owners import Owners
+from actors.reporting import ReportingActor
 from actors.standing import Standing
+from actors.switch_memory import Book as LocalBook
 from actors.switch_messages import AskFunds
+from domain.catalogue import EventType
 from domain.identity import PositionId
-from domain.judgement.losses import NOTHING, Limits, Reading, Source, Verdict, Watch, begun_anew, from_row, hear, to_row
+from domain.judgement.losses import NOTHING, Limits, Reading, Source, Verdict, Watch, begun_anew, begun_late, hear
 from domain.position import ledger
 from domain.position.state import Position
 from persistence.database import DatabaseAway
 
-LOSS_FACT = "loss_watch"
 READ_EVERY_S = 10.0
 ASK_EVERY_S = 3.0
 KEEP_EVERY_S = 60.0
 MARK_GOOD = timedelta(seconds=30)
 WRITTEN_WITHIN_S = 30.0
+DISK_LIMIT_S = 10.0
 ZERO = Decimal(0)
 
 
@@ -100,23 +102,25 @@ class LossWatch:
 
     def __init__(
         self,
-        actor: GuardedActor,
+        actor: ReportingActor,
         standings: Mapping[str, Standing],
         owners: Owners,
         marks: Marks,
         book: Book,
+        local: LocalBook,
         limits: Callable[[], Limits],
     ) -> None:
-        """`actor` tells the gateways; `limits` is asked each time."""
+        """`actor` tells the gateways; `book` is the database, `local` the local book; `limits` is asked each time."""
         self._actor = actor
         self._standings = standings
         self._book = book
+        self._local = local
         self._limits = limits
         self._values = {name: BookValue(name, owners, marks, book) for name in standings}
         self._watches: dict[str, Watch] | None = None
         self._asked_at: dict[str, float] = {}
         self._kept_at = 0.0
-        self._kept: Mapping[str, Any] | None = None
+        self._kept: dict[str, Watch] | None = None
         self._starts: Mapping[tuple[str, Source], tuple[date, Decimal]] = {}
 
     def look(self) -> list[tuple[str, Verdict]]:
@@ -136,9 +140,21 @@ class LossWatch:
             self._watches[account] = begun_anew(self._watches[account])
             self._kept_at = 0.0
 
+    @property
+    def beginning(self) -> bool:
+        """Whether an account is watched of which a source has said nothing yet: it is counted from its first word."""
+        watches = self._watches
+        if watches is None or self._limits().off:
+            return False
+        return any(len(watches.get(name, NOTHING).curves) < len(Source) for name in self._standings)
+
     def to_keep(self) -> Mapping[str, Any] | None:
-        """The fact, when it has changed and it is time to write it: at once where a day begins anew."""
-        moment = self._actor.clock.monotonic()
+        """The fact, when it has changed and it is time to write it: at once where a day begins anew.
+
+        What a day is counted from is in the local book when this returns.
+        """
+        clock = self._actor.clock
+        moment = clock.monotonic()
         if self._watches is None:
             return None
         starts = {
@@ -146,13 +162,17 @@ class LossWatch:
             for name, watch in self._watches.items()
             for source, curve in watch.curves.items()
         }
-        if starts == self._starts and moment - self._kept_at < KEEP_EVERY_S:
+        anew = starts != self._starts
+        if not anew and moment - self._kept_at < KEEP_EVERY_S:
             return None
         self._kept_at, self._starts = moment, starts
-        fact = {name: to_row(watch) for name, watch in self._watches.items()}
-        if fact == self._kept:
+        if self._watches == self._kept:
             return None
-        self._kept = fact
+        self._kept = dict(self._watches)
+        fact = as_fact(self._watches, clock.now())
+        if anew:
+            patience(DISK_LIMIT_S)
+            keep(self._local, fact)
         return {LOSS_FACT: fact}
 
     def _heard(self, watches: dict[str, Watch], account: str, limits: Limits) -> list[Verdict]:
@@ -167,8 +187,13 @@ class LossWatch:
             readings.append(Reading(source=Source.BOOK, at=now, value=value))
         watch = watches.get(account, NOTHING)
         for reading in readings:
+            before = watch
             watch, verdict = hear(watch, reading, limits)
             found += [] if verdict is None else [verdict]
+            if begun_late(before, watch, reading):
+                data = {"account": account, "source": reading.source.value, "value": str(reading.value)}
+                data["at"] = reading.at.isoformat()
+                self._actor.report(EventType.LOSSES_COUNTED_FROM, data, account=account)
         watches[account] = watch
         if watch.suspicious and moment - self._asked_at.get(account, -ASK_EVERY_S) >= ASK_EVERY_S:
             self._asked_at[account] = moment
@@ -178,13 +203,7 @@ class LossWatch:
     def _loaded(self) -> dict[str, Watch] | None:
         if self._watches is None:
             try:
-                row = self._book.fact(LOSS_FACT) or {}
+                self._watches = recall(self._standings, self._book, self._local)
             except DatabaseAway:
                 return None
-            self._watches = {}
-            for account in self._standings:
-                try:
-                    self._watches[account] = from_row(row.get(account, {}))
-                except (KeyError, ValueError, TypeError, ArithmeticError, AttributeError) as fault:
-                    logger.error("LOSSES_UNREADABLE account={} error={!r}: counted from here", account, fault)
         return self._watches

@@ -369,6 +369,8 @@ class EventType(StrEnum):
     """Nothing is left of what the kill switch had to close."""
     KILL_SWITCH_DOUBTFUL = "kill_switch_doubtful", WARNING, "account cause ..."
     """One of two sources alone says that a limit of the kill switch is passed: it does not fire."""
+    LOSSES_COUNTED_FROM = "losses_counted_from", INFO, "account source value at"
+    """A source of the automatic kill switch was not read when the day began: its day is counted from here."""
     KILL_SWITCH_RESET = "kill_switch_reset", WARNING, "account by positions"
     """An operator opened entries again."""
     OPERATOR_COMMAND = "operator_command", INFO, "method uid ..."

@@ -143,6 +143,12 @@ def begun_anew(watch: Watch) -> Watch:
     return Watch(curves=curves)
 
 
+def begun_late(before: Watch, after: Watch, reading: Reading) -> bool:
+    """Whether this reading is what its source's day is counted from: nobody looked when the day began."""
+    known, curve = before.curves.get(reading.source), after.curves[reading.source]
+    return known is None or (curve.day != known.day and curve.settling)
+
+
 def _begun(reading: Reading) -> Curve:
     value = reading.value
     return Curve(day=reading.at.date(), day_start=value, peak=value, recent=(value,), at=reading.at)

@@ -240,6 +240,8 @@ def test_it_fires_by_itself_where_book_and_account_agree(tmp_path: Path) -> None
     """Half of the limit is lost for good, the rest stands open; before the kill -9 in between as after it."""
     with running(tmp_path, {"risk": {"kill_switch_daily_loss_usd": 60}, "reconciler": {"interval_s": 3}}) as service:
         service.wait_for(lambda: day_begun(service), 30, "what the account had when the day began is written down")
+        counted = service.wait_event("losses_counted_from")
+        assert counted["data"]["account"] == "main", "nobody looked at midnight: it says from where it counts"
         first = service.open("BTCUSDT", usd="4000")
         service.move_mark("BTCUSDT", "-1")
         service.ctl("position.close", id=first["id"])
