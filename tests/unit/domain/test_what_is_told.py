@@ -107,6 +107,7 @@ def test_from_the_first_move_to_the_end() -> None:
     fill = talk.execution("77", moved.side, SIZE, D(60_690), realized_pnl=D("6.8"))
     talk.fill("77", moved.side, SIZE, D(60_690), realized_pnl=D("6.8"))
     sold = {"side": "sell", "quantity": "0.01", "price": "60690", "fee": "0.1", "realized_pnl": "6.8"}
+    sold |= {"fee_currency": "USDT", "fee_usdt": "0.1"}
     assert told(talk) == [("fill", {**sold, "trade_id": "102", "liquidation": False}, "77")]
     assert talk.last.trades == (
         Trade(
