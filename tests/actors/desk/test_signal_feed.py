@@ -237,7 +237,7 @@ def _summed(rows: Query) -> list[dict[str, object]] | None:
 FLOOD, BURSTS = 500, 40
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(200)
 def test_ten_thousand_a_second_for_two_seconds(scene: Scene, rows: Query) -> None:
     """All stored once, each decided on once, everybody else answers meanwhile, and memory stays where it was."""
     names = [f"f{n:05}" for n in range(FLOOD * BURSTS)]
@@ -255,7 +255,7 @@ def test_ten_thousand_a_second_for_two_seconds(scene: Scene, rows: Query) -> Non
     with RudeSource(flood) as source, watched(scene) as seen:
         began = time.monotonic()
         scene.feed(source.url)
-        scene.wait(lambda: rows.one("SELECT count(*) AS n FROM fas.signals")["n"] == len(names), "all stored", 60)
+        scene.wait(lambda: rows.one("SELECT count(*) AS n FROM fas.signals")["n"] == len(names), "all stored", 150)
         stored_s = time.monotonic() - began
         scene.prices()
         assert scene.by_hand("BTCUSDT").symbol == "BTCUSDT", "an operator need not wait for the flood"
