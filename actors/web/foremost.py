@@ -1,9 +1,9 @@
 """Which of many positions the page is told of: those nearest to their stop.
 
 A page shows so many cards. To tell it of a thousand positions once a second would cost the service more than all their
-decisions do. Rules of this file: who is bare or needs a human comes first, then who is nearest to its stop; the nearest
-half is always there, and who is shown stays while it is among the first twice as many, so that cards do not come and go
-with every price.
+decisions do. Rules of this file: who is bare or needs a human comes first and at once, then who is nearest to its stop.
+So that cards do not come and go with every price, the others are chosen anew every `STAY_S` only, and who is shown
+stays then too while it is among the first twice as many, unless the nearest half needs its place.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from domain.position import trailing
 from domain.position.state import Position
 
 CARDS = 24
+STAY_S = 10.0
 
 Marked = Callable[[Position], Decimal | None]
 
@@ -28,14 +29,18 @@ class Foremost:
         """Nothing has been shown yet."""
         self._most = most
         self._shown: frozenset[PositionId] = frozenset()
+        self._chosen_at = -STAY_S
 
-    def of(self, owned: Sequence[Position], mark: Marked) -> list[Position]:
-        """At most so many of them, the most urgent first; all, if they are not more."""
+    def of(self, owned: Sequence[Position], mark: Marked, at: float) -> list[Position]:
+        """At most so many of them, the most urgent first; all, if they are not more. `at`: monotonic seconds."""
         ranked = sorted(owned, key=lambda p: _urgency(p, mark(p)))
         if len(ranked) > self._most:
             alarming = (p.id for p in ranked if _alarming(p))
-            nearest = (p.id for p in ranked[: self._most // 2])
-            staying = (p.id for p in ranked[: 2 * self._most] if p.id in self._shown)
+            settled = at - self._chosen_at < STAY_S
+            if not settled:
+                self._chosen_at = at
+            nearest = (p.id for p in ranked[: 0 if settled else self._most // 2])
+            staying = (p.id for p in (ranked if settled else ranked[: 2 * self._most]) if p.id in self._shown)
             wanted = chain(alarming, nearest, staying, (p.id for p in ranked))
             chosen = set(list(dict.fromkeys(wanted))[: self._most])
             ranked = [p for p in ranked if p.id in chosen]

@@ -175,7 +175,9 @@ class Showing:
             "accounts": self._money(),
             "components": well["components"],
             "open": len(owned),
-            "positions": [house.position(p, now) for p in self._foremost.of(owned, self._mark)],
+            "positions": [
+                house.position(p, now) for p in self._foremost.of(owned, self._mark, house.clock.monotonic())
+            ],
             "owners": {"running": sum(each["state"] == RUNNING for each in owners), "all": len(owners)},
             "actors": [
                 each
