@@ -196,6 +196,10 @@ async function recall(id, life) {
     life.points.unshift(...told.points.filter((each) => each[0] < first));
     life.stops = told.stops;
     life.fills = told.fills;
+    const [card, p] = [state.cards.get(id), state.positions.get(id)];
+    if (!card || !p) return;
+    card.drawn = ""; // also where nobody looks: with two prices it was empty
+    draw(p, card.chart, card);
   } catch (error) {
     life.missing = String(error.message ?? error);
   }
