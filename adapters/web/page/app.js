@@ -197,9 +197,7 @@ async function recall(id, life) {
     life.stops = told.stops;
     life.fills = told.fills;
     const [card, p] = [state.cards.get(id), state.positions.get(id)];
-    if (!card || !p) return;
-    card.drawn = ""; // also where nobody looks: with two prices it was empty
-    draw(p, card.chart, card);
+    if (card && p) draw(p, card.chart, Object.assign(card, { drawn: "" })); // also where nobody looks: it was empty
   } catch (error) {
     life.missing = String(error.message ?? error);
   }
