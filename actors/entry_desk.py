@@ -366,7 +366,8 @@ class EntryDesk(ReportingActor):
             self._wiring.owners.show_foreign(place, left)
             self.tell(messages.reconciler(account), ReconcileNow(reason="a stranger's position"))
         if position.phase in (Phase.CLOSED, Phase.ROLLED_BACK, Phase.LIQUIDATED):
-            over = PositionOver(symbol=symbol, side=place.side, reason=position.phase.value)
+            reason, at = position.phase.value, position.last_fill_at
+            over = PositionOver(symbol=symbol, side=place.side, reason=reason, last_fill_at=at)
             self.tell(messages.reconciler(account), over)
         self._go_on()  # a spare may move up
 

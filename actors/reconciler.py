@@ -35,6 +35,7 @@ from actors.switch_messages import CloseStranger, CloseStrangers
 from actors.zombie_messages import HuntOn, PositionOver, ScanZombies, ShowScan, SymbolRead, ZombieAnswered
 from domain.agreement.reconcile import Untracked, compare
 from domain.catalogue import EventType
+from domain.instrument import PositionSide
 from domain.orders import AccountSnapshot
 
 FIRST_LOOK_S = 1.0
@@ -84,6 +85,7 @@ class Reconciler(ReportingActor):
         self._due_at = 0.0
         self._disagreements = Disagreements(self, wiring)
         self._bare_since: dict[str, datetime] = {}
+        self._over: dict[tuple[str, PositionSide | None], datetime] = {}
         self._newest: datetime | None = None
         self._close_strangers_until = 0.0
         self._timer: Cancellable | None = None
@@ -121,7 +123,11 @@ class Reconciler(ReportingActor):
                 return self._scan(message)
             case ShowScan(number=number):
                 return self._hunt.report(number)
-            case PositionOver() | SymbolRead() | ZombieAnswered() | HuntOn():
+            case PositionOver(symbol=symbol, side=side, last_fill_at=at):
+                if at is not None:
+                    self._over[symbol, side] = at
+                self._hunt.hear(message)
+            case SymbolRead() | ZombieAnswered() | HuntOn():
                 self._hunt.hear(message)
             case _:
                 raise TypeError(f"{self.name}: no answer to {type(message).__name__}")
@@ -195,7 +201,7 @@ class Reconciler(ReportingActor):
         self._under_way = False
         wiring = self._wiring
         owned = wiring.owners.all(wiring.account)
-        found = compare(snapshot, owned, self._wiring.exclude(), wiring.leverage)
+        found = compare(snapshot, owned, self._wiring.exclude(), wiring.leverage, self._over)
         for position_id, view in found.views.items():
             self.tell(messages.position(position_id), view)
         for (symbol, side), quantity in found.foreign.items():

@@ -53,12 +53,13 @@ class ZombieAnswered:
 class PositionOver:
     """From the entry desk to the reconciler: a position of ours ended and has no owner any more: look at its symbol.
 
-    `side` is None in one-way mode.
+    `side` is None in one-way mode. `last_fill_at`: when its last execution was, by the venue.
     """
 
     symbol: str
     side: PositionSide | None
     reason: str
+    last_fill_at: datetime | None = None
 
     @property
     def conflate_key(self) -> Hashable:

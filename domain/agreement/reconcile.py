@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from domain.agreement.findings import Finding, Kind
@@ -18,6 +19,7 @@ from domain.position import average, ledger, trailing
 from domain.position.inputs import View
 from domain.position.state import OrderState, Position
 
+NOTHING_OVER: Mapping[tuple[str, PositionSide | None], datetime] = {}
 _BUSY = (OrderState.SENDING, OrderState.UNKNOWN, OrderState.CANCELLING)
 
 
@@ -62,11 +64,13 @@ def compare(
     owned: Iterable[Position],
     exclude: frozenset[str],
     leverage: Callable[[str], int] = _as_it_is,
+    over: Mapping[tuple[str, PositionSide | None], datetime] = NOTHING_OVER,
 ) -> Comparison:
     """Sort what the venue shows by owner. A position without an explicit row is unseen: that proves nothing (S11).
 
     No untracked position is found on the symbols of `exclude`.
-    `leverage`: what is set before an entry on a symbol; 0: nothing, so nothing differs.
+    `leverage`: what is set before an entry on a symbol; 0: nothing, so nothing differs. `over`: our last execution
+    where a position of ours has ended: a row from before it shows no stranger.
     """
     owners = list(owned)
     rows = {(row.symbol, row.position_side): row for row in snapshot.positions}
@@ -83,7 +87,11 @@ def compare(
         early = p.last_activity_at is not None and snapshot.asked_at <= p.last_activity_at
         differences.extend(_differences(p, row, orders, leverage(p.symbol), early=early))
     taken = {(p.symbol, p.side) for p in owners}
-    unowned = tuple(_unowned(snapshot, taken))
+    unowned = tuple(
+        found
+        for found in _unowned(snapshot, taken)
+        if not ledger.outdated(found.report, over.get((found.report.symbol, found.report.position_side)))
+    )
     foreign = {(row.symbol, row.position_side): Decimal(0) for row in snapshot.positions}
     for found in unowned:
         foreign[found.report.symbol, found.report.position_side] = found.report.quantity

@@ -283,7 +283,7 @@ def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None)
     before = p.reported
     if before is not None and report.at < before.at:
         return
-    if _outdated(p, report):
+    if outdated(report, p.last_fill_at):
         return
     quantity = report.quantity * p.side.sign
     turn.note(reported=Reported(quantity=quantity, at=report.at), verify_wanted=p.verify_wanted and pushed)
@@ -311,14 +311,14 @@ def _liquidation_price(p: Position, report: PositionReport) -> Decimal | None:
     return None if mark is not None and price > 0 and not p.side.better(mark, price) else price
 
 
-def _outdated(p: Position, report: PositionReport) -> bool:
+def outdated(report: PositionReport, last_fill_at: datetime | None) -> bool:
     """Whether a row cannot hold our last execution yet, by the venue's own time of its last change (LAWS S11).
 
     For a while only: a venue that dates its rows otherwise than we think is believed in the end.
     """
-    if report.changed_at is None or p.last_fill_at is None:
+    if report.changed_at is None or last_fill_at is None:
         return False
-    return report.changed_at + DATED_WITHIN < p.last_fill_at and report.at < p.last_fill_at + OUTDATED_AT_MOST
+    return report.changed_at + DATED_WITHIN < last_fill_at and report.at < last_fill_at + OUTDATED_AT_MOST
 
 
 def _adjust(turn: Turn, report: PositionReport, shown: Decimal) -> None:

@@ -219,7 +219,7 @@ HANDS: dict[str, Story] = {
 
 LOOKS = 3
 """So often is what may be gone looked at before it is believed (1/3 to 3/3)."""
-OLD_MS, BRIEFLY_MS = 25_000, 8_000
+OLD_MS, BRIEFLY_MS, GHOST_MS = 25_000, 8_000, 4_000
 """A row that is still the old one 15 s after our last execution is believed."""
 ALWAYS = 1_000
 
@@ -270,6 +270,27 @@ def lie(*answers: Untrue) -> Story:
     return story
 
 
+def ghost(*paths: str) -> Story:
+    """Ours is over, and for some seconds the lists still show it: nobody takes it for a stranger's and protects it."""
+
+    def story(stage: Stage) -> None:
+        stage.open()
+        stage.protected()
+        time.sleep(GHOST_MS / 1000)  # so old is what will be shown
+        stage.ask_close()
+        stage.flat("CLOSED")
+        ordered = {"method": "GET", "next": ALWAYS, "ms": GHOST_MS, "for_ms": GHOST_MS}
+        for path in paths:
+            stage.expects(int(stage.service.exchange("POST", "/control/stale", {**ordered, "path": path})["fault"]))
+        seen = readings(stage)
+        while readings(stage) < seen + LOOKS:
+            stage.reconcile()
+        assert stage.service.events(type="position_adopted", symbol=stage.symbol) == []
+        assert stage.service.positions(symbol=stage.symbol) == []
+
+    return story
+
+
 def lies(stage: Stage) -> dict[str, Story]:
     """Every kind, about the lists that a reading asks for.
 
@@ -286,9 +307,10 @@ def lies(stage: Stage) -> dict[str, Story]:
         "partial": lie(partial),
         "hidden": lie(hidden),
         "partial_and_hidden": lie(partial, hidden),
+        "ghost": ghost(positions, orders),
     }
 
 
-LIES = ("empty", "stale", "partial", "hidden", "partial_and_hidden")
+LIES = ("empty", "stale", "ghost", "partial", "hidden", "partial_and_hidden")
 BESIDE = "ADAUSDT"
 ROWS_AFTER_IT = 8  # of BNBUSDT, among which is `BESIDE`

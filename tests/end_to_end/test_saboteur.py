@@ -47,6 +47,7 @@ def played_at(name: str, venue: Venue) -> bool:
     only_there = {
         "empty": venue.attaches,
         "stale": venue.attaches,
+        "ghost": venue.attaches,
         "partial": venue.attaches,
         "hidden": venue.attaches,
         "partial_and_hidden": False,

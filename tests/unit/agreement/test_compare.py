@@ -205,6 +205,18 @@ def test_untracked() -> None:
     assert found.foreign == {("BTCUSDT", None): 0, ("ETHUSDT", None): -3, ("XRPUSDT", None): 0, ("DOGEUSDT", None): 5}
 
 
+@pytest.mark.parametrize(
+    ("changed_s", "read_s", "seen"), [(-60, 2, False), (-60, 16, True), (1, 2, True), (None, 2, True)]
+)
+def test_a_row_from_before_our_last_execution_shows_no_stranger(changed_s: int | None, read_s: int, seen: bool) -> None:
+    """A cached list shows a position of ours that is over: for 15 s it is taken for what it is, then believed."""
+    changed_at = None if changed_s is None else NOON + timedelta(seconds=changed_s)
+    shown = replace(row(), changed_at=changed_at, at=NOON + timedelta(seconds=read_s))
+    found = compare(_snapshot([shown], []), [], frozenset(), over={("BTCUSDT", None): NOON})
+    assert bool(found.untracked) is seen
+    assert found.foreign["BTCUSDT", None] == (2 if seen else 0)
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(["A", "B", "C"]), st.sampled_from(["-2", "0", "2"])), unique_by=lambda r: r[0]),
     st.sets(st.sampled_from(["A", "B", "C"])),
@@ -252,9 +264,7 @@ def test_what_strangers_hold_on_both_sides_is_kept_apart() -> None:
 
 def test_leverage_is_told_and_never_a_matter_for_repair() -> None:
     shown = replace(row(), leverage=D(20))
-    (finding,) = compare(
-        _snapshot([shown], [order()]), [owned()], frozenset(), {"BTCUSDT": 10}.__getitem__
-    ).differences
+    (finding,) = compare(_snapshot([shown], [order()]), [owned()], frozenset(), {"BTCUSDT": 10}.__getitem__).differences
     assert (finding.kind.value, finding.lasting) == ("leverage", True)
     assert finding.figures == {"book": "10", "exchange": "20"}
 
