@@ -19,6 +19,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from adapters.admin.protocol import AdminError
+from domain.judgement.losses import Source
 from tests.end_to_end.agreement import conninfo, differences
 from tests.end_to_end.fault_stage import Act, Stage, Venue, Watch
 from tests.end_to_end.service import ServiceProcess, running
@@ -35,11 +36,12 @@ FALLING = ("performance", "judge", "archivist", "symbol_keeper")
 """Nobody whose work another story needs meanwhile: more than five falls of each in 30 s, more than twenty of all."""
 ROUNDS = 20
 MINUTE_S = 100.0
+LARGE_USD = 4_000
 SETTINGS: dict[str, dict[str, Any]] = {
     "accounts.main": {"exclude": [BY_HAND], "leverage": 10},
     "chaos": {"enabled": True},
     "reconciler": {"interval_s": 30, "alert_unrepaired_s": Decimal("0.5")},
-    "risk": {"kill_switch_drawdown_pct": Decimal("0.6")},  # 60 USD; a day's loss would begin anew at midnight
+    "risk": {"kill_switch_drawdown_pct": Decimal("0.6")},  # 60 USD; a loss of the day would end at midnight
     "supervision": {"base_backoff_s": Decimal("0.01"), "max_backoff_s": 1},
     "zombies": {"alert_over": 1},
 }
@@ -47,30 +49,27 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """What has lost money by hand while it was away, and some of whose actors have fallen again and again."""
+    """Some of its actors have fallen again and again, and a position has lost money that the account still has."""
     with running(tmp_path_factory.mktemp("troubles"), SETTINGS) as service:
-        service.wait_for(lambda: worth_known(service), 40, "what the account was worth at first")
-        service.kill9()
-        lose_by_hand(service)
-        service.restart()
+        service.wait_for(lambda: counted_from(service) == set(Source) or None, 40, "both sources of losses")
         fall_again_and_again(service)
+        lose_what_a_hand_makes_good(service)
         yield service
 
 
-def worth_known(service: ServiceProcess) -> bool | None:
-    """Whether it is written down, as both sources tell it."""
-    with psycopg.connect(conninfo(service.state_dir)) as database:
-        row = database.execute("SELECT value FROM monitoring.service_facts WHERE key = 'loss_watch'").fetchone()
-    return (row is not None and set(row[0].get("main", ())) == {"account", "book"}) or None
+def counted_from(service: ServiceProcess) -> set[str]:
+    """Which sources of losses have said a first word: what is lost from then on counts."""
+    return {event["data"]["source"] for event in service.events(type="losses_counted_from")}
 
 
-def lose_by_hand(service: ServiceProcess) -> None:
-    """A human's position that is left to him loses twice the limit: the account shows it, our book does not."""
-    mark = service.mark(BY_HAND)
-    step = service.terms.filters[BY_HAND].step
-    quantity = (4_000 / mark / step).quantize(Decimal(1)) * step
+def lose_what_a_hand_makes_good(service: ServiceProcess) -> None:
+    """Our position loses more than the limit, a human's that is left to him gains more: the book alone shows a loss."""
+    mark, step = service.mark(BY_HAND), service.terms.filters[BY_HAND].step
+    quantity = (LARGE_USD / mark / step).quantize(Decimal(1)) * step
     service.control("order", symbol=BY_HAND, side="BUY", quantity=str(quantity))
-    service.move_mark(BY_HAND, "-3")
+    service.open(HELD, usd=str(LARGE_USD), stop_pct=5)
+    service.move_mark(BY_HAND, "3")
+    service.move_mark(HELD, "-2")
 
 
 def fall_again_and_again(service: ServiceProcess) -> None:
@@ -135,8 +134,8 @@ def test_who_falls_again_and_again_is_named(service: ServiceProcess) -> None:
 
 
 def test_a_zombie_that_cannot_be_cancelled_is_told_of_and_too_many_are(service: ServiceProcess) -> None:
-    opened = service.open(HELD, usd="300")
-    entry = next(o["client_id"] for o in service.position(opened["id"])["orders"] if o["kind"] == "entry")
+    (held,) = service.positions(symbol=HELD)
+    entry = next(o["client_id"] for o in service.position(held["id"])["orders"] if o["kind"] == "entry")
     prefix, _position, epoch, _rest = entry.split("-")
     service.operator_acts(LEFT)
     stuck, other = (lay_as(service, LEFT, f"{prefix}-1-{epoch}-{number}s") for number in (1, 2))
@@ -273,7 +272,7 @@ def test_a_zombie_is_tried_again_and_the_alert_ends_with_its_reason(service: Ser
 def test_a_loss_that_one_source_alone_shows_is_told_and_fires_nothing(service: ServiceProcess) -> None:
     doubt = service.wait_event("kill_switch_doubtful", MINUTE_S, severity="warning")["data"]
     assert (doubt["account"], doubt["cause"]) == ("main", "drawdown")
-    assert Decimal(doubt["lost_by_account"]) >= Decimal(doubt["limit"]) > Decimal(doubt["lost_by_book"])
+    assert Decimal(doubt["lost_by_book"]) >= Decimal(doubt["limit"]) > Decimal(doubt["lost_by_account"])
     assert service.events(type="kill_switch_fired") == []
     assert service.ctl("status")["kill_switch"] is None
 
