@@ -88,7 +88,7 @@ def day_begun(service: ServiceProcess) -> bool | None:
     """Whether it is written down, by both sources, where the account began: what a start goes on from."""
     with psycopg.connect(conninfo(service.state_dir)) as database:
         found = database.execute("SELECT value FROM monitoring.service_facts WHERE key = 'loss_watch'").fetchone()
-    return (found is not None and len(found[0].get("main", {})) == len(Source)) or None
+    return (found is not None and len(found[0]["accounts"].get("main", {})) == len(Source)) or None
 
 
 def wave(*symbols: str, exchange: str = "binanceusdm") -> list[dict[str, Any]]:
