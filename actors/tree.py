@@ -87,7 +87,7 @@ from persistence.digest import read_day
 from persistence.positions import load_open
 
 # A stop this far from the mark is a mistake whoever decided it; a trailing-less winner's first stop may lag far behind.
-FARTHEST_STOP_PCT = Decimal(60)
+LAST_CHECK_REACH_PCT = Decimal(60)
 WATCHED_SYMBOLS = 50
 # Nothing is protected without a gateway: when the exchange answers again, it must not sleep.
 GATEWAY_BACKOFF_S = 2.0
@@ -373,7 +373,7 @@ class Tree:
             spool=self._ground.spool,
             recorder=self.recorder,
             leverage=lambda symbol: self.ruling.symbols.leverage(account.name, symbol),
-            max_stop_distance_pct=FARTHEST_STOP_PCT,
+            max_stop_distance_pct=LAST_CHECK_REACH_PCT,
             dry_run=self._settings.service.dry_run,
         )
 

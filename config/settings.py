@@ -43,7 +43,7 @@ from config.judgement import Aging, Health
 from config.notifier import Notifier
 
 MOST_HIGHER = 60  # so that one request for candles is enough
-FARTHEST_TARGET_PCT = 50  # from a losing price it is still within the last check's reach
+FARTHEST_TARGET_PCT = 50  # within the last check's reach until the mark is 6 % against the position; farther, it waits
 FARTHEST_STOP_PCT = 50  # the same of stops: one that is farther would be refused, and nothing rest there
 # Fits a variable name after HOLDFAST_ACCOUNTS__, in which a double underscore separates.
 ACCOUNT_NAME = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"

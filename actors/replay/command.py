@@ -144,7 +144,7 @@ def terms_of(settings: Settings, asked: Asked) -> Terms:
         atr=core_values.atr_rules_of(settings),
         usd=settings.sizing.position_size_usd if asked.usd is None else asked.usd,
         overshoot_pct=settings.sizing.overshoot_pct,
-        farthest_stop_pct=tree.FARTHEST_STOP_PCT,
+        farthest_stop_pct=tree.LAST_CHECK_REACH_PCT,
         round_trip_ms=asked.round_trip_ms,
         recorded=asked.timelines is not None,
     )
