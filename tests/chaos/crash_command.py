@@ -77,7 +77,7 @@ def _visit(exchanges: Sequence[str] | None, choose: Callable[[Census], Sequence[
     reached = set().union(*(each.reached for each in tours))
     never = Counter(point.phase for point in all_points() if point.number not in reached)
     sys.stdout.write(f"never reached by these lives: {sum(never.values())} of {len(all_points())}: {dict(never)}\n")
-    failures = [text for each in tours for text in each.failures]
+    failures = [text for each in tours for text in (*each.failures, *each.missed)]
     sys.stdout.write("".join(f"\n{text}\n" for text in failures))
     sys.stdout.write(f"{len(failures)} failures in {time.monotonic() - begun:.0f} s\n")
     return 1 if failures else 0

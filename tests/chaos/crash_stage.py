@@ -34,7 +34,7 @@ SYMBOLS = ("ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "ADAUSDT", "AVAXUSDT", "L
 ENTRY, STOP, MOVES, END, BETWEEN, START = "entry", "first stop", "moves", "end", "between lives", "start"
 OWNED_AGAIN_LIMIT_S = 15.0  # L5, from the start of the new process
 STEP_LIMIT_S = 15.0
-START_DIES_S = 5.0
+START_DIES_S = 20.0
 AGREEMENT_LIMIT_S = 10.0
 LIVES_LIMIT = 3
 IN_FLIGHT = 3
@@ -118,7 +118,7 @@ class Chain:
         self.page.arm(point.number, nth)
         try:
             if when is When.START:
-                self._start_and_die()
+                self._start_and_die(crash)
             for _ in range(LIVES_LIMIT):
                 self._live(away=when is When.AWAY)
         except Died:
@@ -131,7 +131,7 @@ class Chain:
         self._judge(crash)
         return crash
 
-    def _start_and_die(self) -> None:
+    def _start_and_die(self, crash: Crash) -> None:
         """A start that dies before its control socket answers, or soon afterwards. Raises Died, NotReached."""
         with contextlib.suppress(AssertionError):
             self.service.restart()
@@ -139,7 +139,7 @@ class Chain:
         while self.service.alive:
             if time.monotonic() > deadline:
                 self.page.disarm()
-                raise NotReached("the start did not reach it")
+                raise NotReached(f"{crash.point} was not reached for the {crash.nth}. time by a start")
             time.sleep(POLL_S)
         self._stage = START
         raise Died

@@ -27,6 +27,7 @@ KILLS = (
     (When.AWAY, 3, ("spool", "journal")),
 )
 LEAST_POINTS = 50
+MISSES_ALLOWED = 2  # what is reached only when two threads meet; a hook that is gone would miss a whole part
 
 
 class Choice:
@@ -67,6 +68,8 @@ def test_killed_at_every_part_of_the_order_path(tmp_path: Path) -> None:
     sys.stdout.write(f"\n{table(tours)}\n")
     failures = [text for each in tours for text in each.failures]
     assert not failures, "\n\n".join(failures)
+    missed = [text for each in tours for text in each.missed]
+    assert len(missed) <= MISSES_ALLOWED, "\n".join(missed)
     crashes = [crash for each in tours for crash in each.crashes]
     assert len({crash.point.number for crash in crashes}) >= LEAST_POINTS
     assert {crash.point.phase for crash in crashes} == {point.phase for point in all_points()}
