@@ -37,22 +37,23 @@ help:
 run: $(RUN_READY)
 	@exec $(PY) main.py run $(ARGS)
 
-# The simulation shares the processors out by itself; all other tests mostly wait, file beside file.
+# The simulation shares the processors out by itself; all other tests mostly wait, so that three files beside each
+# other do not fill two processors. Where processes are killed and their recovery is timed it is two.
 # With words of your own (PYTEST_ARGS) it is one plain run.
-BESIDE := -n 2 --dist loadfile
+BESIDE := --dist loadfile
 
 test: lint types imports
 ifeq ($(strip $(PYTEST_ARGS)),)
 	$(PY) -m tests.end_to_end.produced --new
 	$(PY) -m pytest -m "not chaos" tests/simulation
-	$(PY) -m pytest -m "not chaos" --ignore tests/simulation $(BESIDE)
+	$(PY) -m pytest -m "not chaos" --ignore tests/simulation -n 3 $(BESIDE)
 else
 	$(PY) -m pytest -m "not chaos" $(PYTEST_ARGS)
 endif
 
 test-chaos: $(DEV_READY)
 ifeq ($(strip $(PYTEST_ARGS)),)
-	$(PY) -m pytest -m chaos $(BESIDE)
+	$(PY) -m pytest -m chaos -n 2 $(BESIDE)
 else
 	$(PY) -m pytest -m chaos $(PYTEST_ARGS)
 endif
