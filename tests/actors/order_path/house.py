@@ -129,7 +129,7 @@ class Exchange:
 class House:
     """Everything between a decision and the exchange."""
 
-    def __init__(self, exchange: Exchange, conninfo: str, directory: Path, hang_after_s: float = 1.0) -> None:
+    def __init__(self, exchange: Exchange, conninfo: str, directory: Path, hang_after_s: float = 0.7) -> None:
         self.exchange = exchange
         self.stage = stage = Stage()
         self.spool = Spool(directory / "spool")
