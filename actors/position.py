@@ -39,6 +39,7 @@ from actors.supervision import ChildSpec, Restart
 from actors.ticket import Ticket
 from domain.catalogue import EventType, Happening
 from domain.identity import Epoch, PositionId
+from domain.instrument import distance_pct
 from domain.orders import Fence
 from domain.position import machine, places, trailing
 from domain.position.effects import Transition
@@ -288,7 +289,7 @@ class PositionActor(GuardedActor):
             raise RefusedByPosition(
                 f"price={price}: a {p.side.value}'s stop must be on the losing side of the mark price {p.mark_price}"
             )
-        distance = None if p.mark_price is None else places.distance_pct(price, p.mark_price)
+        distance = None if p.mark_price is None else distance_pct(price, p.mark_price)
         if distance is not None and distance > places.FARTHEST_PCT:
             raise RefusedByPosition(
                 f"price={price}: {distance:.2f} % away from the mark price {p.mark_price}, "

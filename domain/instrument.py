@@ -114,6 +114,12 @@ def _is_on_grid(value: Decimal, grid: Decimal) -> bool:
         return value % grid == 0
 
 
+def distance_pct(price: Decimal, mark: Decimal) -> Decimal:
+    """How many per cent of the mark a price is away from it."""
+    with localcontext(MONEY):
+        return abs(price - mark) / mark * 100
+
+
 def percent_of(value: Decimal, percent: Decimal) -> Decimal:
     """`percent` per cent of `value`, exactly enough for money (40 digits)."""
     with localcontext(MONEY):

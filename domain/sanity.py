@@ -8,12 +8,12 @@ side of the mark (`Rule.MARK_SIDE`) may treat the order as one that would trigge
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
 from domain.identity import MAX_CLIENT_ID, OrderKind, parse_client_id
-from domain.instrument import MONEY, Instrument
+from domain.instrument import Instrument, distance_pct
 from domain.orders import OrderIntent, RejectReason
 
 DIGITS_LIMIT = 18  # before and after the point: far beyond any price or quantity, well inside exact arithmetic
@@ -149,8 +149,7 @@ def _limit(intent: OrderIntent, instrument: Instrument, mark: Decimal | None, li
 def _distance(name: str, price: Decimal, mark: Decimal | None, limit: Decimal) -> Iterator[Objection]:
     if mark is None or not mark.is_finite() or mark <= 0:
         return
-    with localcontext(MONEY):
-        distance = abs(price - mark) / mark * 100
+    distance = distance_pct(price, mark)
     if distance > limit:
         text = f"{name}={price}: {distance:.2f} % away from {mark}, at most {limit} % are allowed"
         yield Objection(Rule.DISTANCE, text)

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from domain.entries.situation import Refusal
 from domain.identity import Epoch, PositionId
-from domain.instrument import Instrument, PositionSide
+from domain.instrument import Instrument, PositionSide, distance_pct
 from domain.orders import OrderReport
 from domain.position import foreign, places
 from domain.position.plan import Plan
@@ -109,7 +109,7 @@ def wrong_stop(side: PositionSide, plan: Plan) -> Refusal | None:
         figures = {"stop_price": str(price), "mark_price": str(mark), "side": side.value}
         if not side.better(mark, price):
             return Refusal(code="stop_on_wrong_side", figures=figures)
-        pct = places.distance_pct(price, mark)
+        pct = distance_pct(price, mark)
         figures["distance_pct"] = f"{pct:.2f}"
     if pct <= places.FARTHEST_PCT:
         return None

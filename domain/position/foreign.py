@@ -16,7 +16,7 @@ from domain.instrument import PositionSide
 from domain.orders import OrderReport, OrderStatus
 from domain.position import ledger
 from domain.position.state import ZERO, OrderState, Position, Purpose, StopOrder
-from domain.position.turn import Turn
+from domain.position.turn import Turn, happening
 
 
 def stops_of(
@@ -57,13 +57,13 @@ def take(turn: Turn, report: OrderReport) -> None:
 
 def kept(symbol: str, stop: StopOrder) -> Happening:
     """A stranger's stop stays the stop: nothing is placed beside it."""
-    data: dict[str, str | int | bool | None] = {
+    data: dict[str, object] = {
         "symbol": symbol,
         "order_id": stop.exchange_id,
         "existing_orders": 1,
-        "stop_price": format(stop.trigger.normalize(), "f"),
+        "stop_price": stop.trigger,
     }
-    return Happening(EventType.STOP_LOSS_EXISTS, data)
+    return happening(EventType.STOP_LOSS_EXISTS, data)
 
 
 def may_cancel(p: Position, stop: StopOrder) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
-from domain.instrument import MONEY
 from domain.position import ledger, trailing
 from domain.position.state import Position
 
@@ -37,12 +36,6 @@ def wanted_trigger(p: Position) -> Decimal | None:
 def on_safe_side(p: Position, trigger: Decimal) -> bool:
     """Whether the mark price has not passed a trigger; unknown marks forbid nothing."""
     return p.mark_price is None or p.side.better(p.mark_price, trigger)
-
-
-def distance_pct(trigger: Decimal, mark: Decimal) -> Decimal:
-    """How many per cent of the mark a trigger is away from it."""
-    with localcontext(MONEY):
-        return abs(trigger - mark) / mark * 100
 
 
 def emergency_trigger(p: Position) -> Decimal | None:

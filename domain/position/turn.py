@@ -5,6 +5,7 @@ A turn lives for one call of `machine.handle` and never leaves it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -48,9 +49,7 @@ class Turn:
         order_id: str | None = None,
     ) -> None:
         """Report something that happened."""
-        self.happenings.append(
-            Happening(event, {key: _plain(value) for key, value in (data or {}).items()}, severity, order_id)
-        )
+        self.happenings.append(happening(event, data or {}, severity, order_id))
         self.record = True
 
     def want(self, effect: Effect) -> None:
@@ -183,6 +182,13 @@ class Turn:
             wake_at=self.wake,
             record=self.record,
         )
+
+
+def happening(
+    event: EventType, data: Mapping[str, object], severity: Severity | None = None, order_id: str | None = None
+) -> Happening:
+    """Something that happened, its figures as the journal has them."""
+    return Happening(event, {key: _plain(value) for key, value in data.items()}, severity, order_id)
 
 
 def _plain(value: object) -> str | int | bool | None:

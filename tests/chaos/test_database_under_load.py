@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 
@@ -58,7 +57,7 @@ def fail_the_database(base: Path, exchange: str) -> None:
             time.sleep(AWAY_S)
             assert watch.triggers() > moved, "no stop moved while the database was away"
         service.wait_for(lambda: not closed(service), 20, "entries again")
-        with hung(service):
+        with service.database_hung():
             time.sleep(HUNG_S)
         service.wait_for(lambda: not closed(service), 20, "entries again")
         time.sleep(BETWEEN_S)
@@ -157,20 +156,6 @@ def away(service: ServiceProcess) -> Iterator[None]:
         yield
     finally:
         aside.rename(passwords)
-
-
-@contextlib.contextmanager
-def hung(service: ServiceProcess) -> Iterator[None]:
-    """Every process of the server stands still: connections stay, answers do not come."""
-    processes = service.database_processes()
-    for process in processes:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.resume()
 
 
 @contextlib.contextmanager

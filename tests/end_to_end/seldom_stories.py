@@ -6,12 +6,9 @@ Those of `ALONE` do something to the whole account or to the database: nothing e
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
-
-import psutil
 
 from tests.end_to_end.fault_stage import Act, Stage
 from tests.end_to_end.fault_stories import part_of
@@ -297,26 +294,12 @@ def key_may_withdraw(stage: Stage) -> None:
     stage.service.control("rights", withdraw=False)
 
 
-@contextlib.contextmanager
-def database_stands_still(stage: Stage) -> Iterator[None]:
-    """Every process of the database server stands still: connections stay, answers do not come."""
-    processes = stage.service.database_processes()
-    for process in processes:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.resume()
-
-
 def database_is_slow(stage: Stage) -> None:
     """The database does not answer: the stop moves all the same, its intent in the spool, and all is written later."""
     stage.open()
     stage.protected()
     known = stage.service.events(type="intent_spooled")  # a loaded machine makes any database slow
-    with database_stands_still(stage):
+    with stage.service.database_hung():
         before = stage.watch.triggers()
         stage.move("2")
         stage.service.wait_for(lambda: stage.watch.triggers() > before, 20, "a move without the database")

@@ -136,6 +136,19 @@ class ServiceProcess:
         postmaster = psutil.Process(pid)
         return [postmaster, *postmaster.children(recursive=True)]
 
+    @contextlib.contextmanager
+    def database_hung(self) -> Iterator[None]:
+        """Every process of the database server stands still: connections stay, answers do not come."""
+        processes = self.database_processes()
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
+
     def pause_for(self, seconds: float, meanwhile: Callable[[], object] | None = None) -> None:
         """Stop the whole process for a while, as a machine that sleeps would; `meanwhile` is done then."""
         process = self._running()

@@ -7,15 +7,14 @@ otherwise than the exchange, or a position given up because a list came back emp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import pytest
 
-from tests.end_to_end.conftest import judge
 from tests.end_to_end.fault_stage import Stage, Venue, Watch
+from tests.end_to_end.performances import Performance, judged, tried
 from tests.end_to_end.saboteur_stories import HANDS, LIES, OUR_LEVERAGE, lies
 from tests.end_to_end.service import ServiceProcess, running
 from tests.end_to_end.stranger_stories import STRANGERS
@@ -61,14 +60,6 @@ def played_at(name: str, venue: Venue) -> bool:
     return only_there.get(name, True)
 
 
-@dataclass(frozen=True, slots=True)
-class Performance:
-    """What each story failed with, and what the oracle and the two books said in the end."""
-
-    failures: Mapping[str, Exception | None]
-    judgement: str
-
-
 def perform(service: ServiceProcess, venue: Venue) -> Performance:
     """Play everything there."""
     watch = Watch(service.timeline)
@@ -77,32 +68,15 @@ def perform(service: ServiceProcess, venue: Venue) -> Performance:
 
     def play(place: int, name: str) -> None:
         stage = Stage(service, watch, venue, SYMBOLS[place], "short" if place % 2 else "long")
-        try:
-            STORIES[name](stage)
-            stage.finish()
-            failures[name] = None
-        except Exception as failure:
-            stage.calm()
-            failures[name] = failure
+        failures[name] = tried(STORIES[name], stage)
 
     with ThreadPoolExecutor(len(names)) as threads:
         for done in [threads.submit(play, place, name) for place, name in enumerate(names)]:
             done.result()
     for place, name in enumerate(name for name in LIES if played_at(name, venue)):
         stage = Stage(service, watch, venue, LIED_ABOUT, "short" if place % 2 else "long")
-        try:
-            lies(stage)[name](stage)
-            stage.finish()
-            failures[name] = None
-        except Exception as failure:
-            stage.calm()
-            failures[name] = failure
-    try:
-        judge(service)
-        judgement = ""
-    except (AssertionError, ArithmeticError) as found:
-        judgement = f"{type(found).__name__}: {found}"
-    return Performance(failures, judgement)
+        failures[name] = tried(lies(stage)[name], stage)
+    return judged(service, failures)
 
 
 Performances = Callable[[Venue], Performance]

@@ -6,15 +6,14 @@ How one would notice it broken: an event of the catalogue that `make events` lis
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pytest
 
-from tests.end_to_end.conftest import judge
 from tests.end_to_end.fault_stage import Stage, Venue, Watch
-from tests.end_to_end.seldom_stories import ALONE, TOGETHER, Story
+from tests.end_to_end.performances import Performance, judged, tried
+from tests.end_to_end.seldom_stories import ALONE, TOGETHER
 from tests.end_to_end.service import ServiceProcess, running
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -24,14 +23,6 @@ SYMBOLS = (
     "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "ADAUSDT", "AVAXUSDT", "LINKUSDT", "LTCUSDT", "DOTUSDT", "BCHUSDT",
 )  # fmt: skip
 SETTINGS = {"reconciler": {"interval_s": 30}}
-
-
-@dataclass(frozen=True, slots=True)
-class Performance:
-    """What each story failed with, and what the oracle and the two books said in the end."""
-
-    failures: Mapping[str, Exception | None]
-    judgement: str
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +44,7 @@ def perform(service: ServiceProcess) -> Performance:
         failures |= {name: each.result() for name, each in tries.items()}
     for (name, story), symbol in zip(ALONE.items(), ("SOLUSDT", "BTCUSDT", "ETHUSDT"), strict=True):
         failures[name] = tried(story, Stage(service, watch, VENUE, symbol, "long"))
-    try:
-        judge(service)
-        judgement = ""
-    except (AssertionError, ArithmeticError) as found:
-        judgement = f"{type(found).__name__}: {found}"
-    return Performance(failures, judgement)
-
-
-def tried(story: Story, stage: Stage) -> Exception | None:
-    """Play a story to its end; what it failed with is kept for its test."""
-    try:
-        story(stage)
-        stage.finish()
-    except Exception as failure:
-        stage.calm()
-        return failure
-    return None
+    return judged(service, failures)
 
 
 @pytest.mark.parametrize("name", [*TOGETHER, *ALONE])
