@@ -8,6 +8,7 @@ FILES ?=
 MINUTES ?= 1
 SEED ?=
 FAULTS ?= 3
+RUNNER ?= pytest
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -39,21 +40,21 @@ run: $(RUN_READY)
 
 # The simulation shares the processors out by itself; all other tests mostly wait, so that three files beside each
 # other do not fill two processors. Where processes are killed and their recovery is timed it is two.
-# With words of your own (PYTEST_ARGS) it is one plain run.
+# With words of your own (PYTEST_ARGS) it is one plain run. RUNNER=tests.tried_again: see there (.ci/run).
 BESIDE := --dist loadfile
 
 test: lint types imports
 ifeq ($(strip $(PYTEST_ARGS)),)
 	$(PY) -m tests.end_to_end.produced --new
-	$(PY) -m pytest -m "not chaos" tests/simulation
-	$(PY) -m pytest -m "not chaos" --ignore tests/simulation -n 3 $(BESIDE)
+	$(PY) -m $(RUNNER) -m "not chaos" tests/simulation
+	$(PY) -m $(RUNNER) -m "not chaos" --ignore tests/simulation -n 3 $(BESIDE)
 else
 	$(PY) -m pytest -m "not chaos" $(PYTEST_ARGS)
 endif
 
 test-chaos: $(DEV_READY)
 ifeq ($(strip $(PYTEST_ARGS)),)
-	$(PY) -m pytest -m chaos -n 2 $(BESIDE)
+	$(PY) -m $(RUNNER) -m chaos -n 2 $(BESIDE)
 else
 	$(PY) -m pytest -m chaos $(PYTEST_ARGS)
 endif

@@ -272,7 +272,7 @@ def near_its_liquidation(stage: Stage) -> None:
     beyond, old, new = (Decimal(told[name]) for name in ("liquidation_price", "old_stop", "new_stop"))
     assert (old - beyond) * stage.sign <= 0 < (new - beyond) * stage.sign
     alert(stage, "liquidation_near", "warning", f"liquidation_price={told['liquidation_price']}")
-    stage.service.wait_position(stage.id, lambda p: p["stop_price"] == told["new_stop"], 20, "the nearer stop")
+    stage.service.wait_position(stage.id, lambda p: Decimal(p["stop_price"] or 0) == new, 20, "the nearer stop")
     stage.protected()
     stage.no_event("order_refused_unsafe", "rollback_started")
 

@@ -38,9 +38,7 @@ POLL_S = 0.05
 LOG_TAIL = 60
 
 # By which event the journal tells that a life is over.
-ENDS = {
-    phase: f"position_{phase.lower()}" for phase in ("CLOSED", "FAILED", "ROLLED_BACK", "LIQUIDATED", "RELEASED")
-}
+ENDS = {phase: f"position_{phase.lower()}" for phase in ("CLOSED", "FAILED", "ROLLED_BACK", "LIQUIDATED", "RELEASED")}
 
 Sections = Mapping[str, Mapping[str, Any]]
 
@@ -259,13 +257,19 @@ class ServiceProcess:
     def wait_position(
         self, position_id: int, ready: Callable[[dict[str, Any]], bool], limit_s: float, what: str
     ) -> dict[str, Any]:
-        """The position once it is as `ready` says."""
+        """The position once it is as `ready` says; the failure names what was shown last."""
+        last: dict[str, Any] = {}
 
         def look() -> dict[str, Any] | None:
-            shown = self.position(position_id)
-            return shown if ready(shown) else None
+            nonlocal last
+            last = self.position(position_id)
+            return last if ready(last) else None
 
-        found: dict[str, Any] = self.wait_for(look, limit_s, f"position {position_id}: {what}")
+        try:
+            found: dict[str, Any] = self.wait_for(look, limit_s, f"position {position_id}: {what}")
+        except AssertionError as failure:
+            failure.add_note(f"shown last: {last}")
+            raise
         return found
 
     def wait_trailed(self, position_id: int, best: Decimal, within_pct: Decimal = Decimal(1)) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def test_a_level_is_shown_told_and_stored(shared: ServiceProcess) -> None:
     shown = shared.wait_position(opened["id"], lambda p: p["risk"]["level"] == "MEDIUM", 20, "the level")
     assert Decimal(shown["risk"]["dangers"]["stop"]) > 90
     assert shared.wait_for(lambda: rows(shared, opened["id"]), 20, "a row")[0][:2] == ("medium", "none")
-    assert shown["stop_price"] == opened["stop_price"], "nothing is set to be done"
+    assert Decimal(shown["stop_price"]) == Decimal(opened["stop_price"]), "nothing is set to be done"
     shared.ctl("position.close", id=opened["id"])  # the next test on the symbol finds it free
     shared.wait_state(opened["id"], "CLOSED")
 

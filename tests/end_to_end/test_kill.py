@@ -36,9 +36,8 @@ def test_killed_and_started_again(service: ServiceProcess) -> None:
     service.restart()
 
     again = service.wait_state(trailing["id"], "ACTIVE", limit_s=OWNED_AGAIN_LIMIT_S)
-    assert (
-        service.wait_state(resting["id"], "ACTIVE", limit_s=OWNED_AGAIN_LIMIT_S)["stop_price"] == resting["stop_price"]
-    )
+    rests = service.wait_state(resting["id"], "ACTIVE", limit_s=OWNED_AGAIN_LIMIT_S)
+    assert Decimal(rests["stop_price"]) == Decimal(resting["stop_price"])
     service.wait_state(falling["id"], "CLOSED", limit_s=OWNED_AGAIN_LIMIT_S)
     assert time.monotonic() - begun < OWNED_AGAIN_LIMIT_S + 5
     assert Decimal(again["stop_price"]) >= Decimal(before["stop_price"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 
@@ -57,9 +58,9 @@ def test_a_killed_holder_is_replaced_and_its_position_goes_on(ground: Common) ->
     second.wait_leads()
     assert time.monotonic() - killed < TAKES_OVER_S
     second.wait_state(opened["id"], "ACTIVE")
-    stop = second.position(opened["id"])["stop_price"]
+    stop = Decimal(second.position(opened["id"])["stop_price"])
     second.move_mark("BTCUSDT", "2", steps=2, pause_s=0.3)
-    second.wait_position(opened["id"], lambda p: p["stop_price"] != stop, 20, "the stop trails on")
+    second.wait_position(opened["id"], lambda p: Decimal(p["stop_price"] or stop) != stop, 20, "the stop trails on")
     second.ctl("position.close", id=opened["id"])
     second.wait_state(opened["id"], "CLOSED")
     second.terms = first.terms
