@@ -4,6 +4,8 @@ It looks every second at what all share, has an errand ask those that must be as
 Rules of this file:
 - Nothing of what stands is lost with this actor (`Memory`), nor with the process (the table of alerts).
 - What is raised, repeated and cleared goes into the outbox with its event, in one record.
+- Before the first look it is read what an earlier life left standing: else that is raised and told a second time, and
+  who had acknowledged it is forgotten. A database that does not answer is not waited for long.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ LOOK_EVERY_S = 1.0
 ASK_EVERY_S = 2.0
 ANSWER_S = 1.0
 READ_AGAIN_S = 5.0
+EARLIER_S = 1.5
 ASK, READ, DIGEST = "ask", "read", "digest"
 DIGEST_DAY = "digest_day"
 _EVENTS = {
@@ -100,9 +103,13 @@ class Alarms(ReportingActor):
         self._locks_lost: Mapping[str, str] | None = None
         self._asked_at: float | None = None
         self._read_at: float | None = None
+        self._blind_until: float | None = None
 
     def started(self) -> None:
-        """Look soon: not before everybody else has been started too."""
+        """Read at once what stood before. Look soon: not before everybody else has been started too."""
+        if not self._memory.read:
+            self._blind_until = self.clock.monotonic() + EARLIER_S
+            self._read_earlier()
         self.remind_after(LOOK_EVERY_S, Tick())
 
     def receive(self, message: Any) -> object:
@@ -131,6 +138,8 @@ class Alarms(ReportingActor):
     # Looking.
 
     def _look(self) -> None:
+        if self._blind_until is not None and self.clock.monotonic() < self._blind_until:
+            return
         now = self.clock.now()
         settings = self._wiring.in_force.now.notifier
         limits = limits_of(settings)
@@ -226,12 +235,15 @@ class Alarms(ReportingActor):
             names = _feed_names(self.directory, [account.name for account in self._wiring.accounts])
             self._errands.run(ASK, lambda: _ask(self.directory, names))
         if not self._memory.read and (self._read_at is None or passed - self._read_at >= READ_AGAIN_S):
-            self._read_at = passed
-            self._errands.run(READ, self._read)
+            self._read_earlier()
         memory, hour = self._memory, self._wiring.in_force.now.notifier.digest_hour
         day = due(self.clock.now(), hour, memory.digest_day) if memory.read else None
         if day is not None:
             self._errands.run(DIGEST, lambda: self._wiring.digest(day))
+
+    def _read_earlier(self) -> None:
+        self._read_at = self.clock.monotonic()
+        self._errands.run(READ, self._read)
 
     def _read(self) -> tuple[Sequence[Mapping[str, Any]], Any]:
         """On an errand's thread: what stood when the last life ended, and the last day that was told."""
@@ -239,6 +251,8 @@ class Alarms(ReportingActor):
 
     def _done(self, done: ErrandDone) -> None:
         if isinstance(done.error, DatabaseAway):
+            if done.name == READ:
+                self._see()
             return  # tried again
         if done.error is not None:
             raise RuntimeError(f"{done.name}: {done.error!r}") from done.error
@@ -251,8 +265,15 @@ class Alarms(ReportingActor):
             self._memory.read = True
             self._memory.digest_day = told or self._first_day()
             self._take_up([_standing(row) for row in rows if _topic(row) is not None])
+            self._see()
         elif done.name == DIGEST:
             self._tell_day(answer)
+
+    def _see(self) -> None:
+        """What was heard meanwhile is looked at now."""
+        if self._blind_until is not None:
+            self._blind_until = None
+            self._look()
 
     def _first_day(self) -> str:
         """A service that has never told any does not begin with a day that it has not seen; remembered over starts."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from config.settings import Account, Settings
 from domain.alerting.evidence import Evidence
 from domain.catalogue import EventType
 from domain.records import Record
+from persistence.database import DatabaseAway
 from persistence.digest import read_day
 from tests.actors.order_path.stage import until
 from tests.actors.order_path.test_notifier import Bench, Phone
@@ -33,15 +35,28 @@ SETTINGS = Settings(accounts={"main": Account(exchange="binanceusdm")})
 class House(Bench):
     """Journal, notifier and alarms."""
 
-    def __init__(self, database: str, directory: Path, phone: Phone, settings: Settings = SETTINGS) -> None:
+    def __init__(
+        self,
+        database: str,
+        directory: Path,
+        phone: Phone,
+        settings: Settings = SETTINGS,
+        before_reading: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`before_reading`: what happens before the database says what stands."""
         super().__init__(database, directory, phone)
+
+        def earlier() -> Sequence[Mapping[str, Any]]:
+            before_reading()
+            return self.reader.alerts_standing()
+
         self.memory = Memory(evidence=Evidence(datetime.now(UTC)))
         wiring = Wiring(
             memory=self.memory,
             in_force=SettingsInForce(settings),
             owners=Owners(),
             accounts=(),
-            earlier=self.reader.alerts_standing,
+            earlier=earlier,
             fact=self.reader.fact,
             digest=lambda day: read_day(self.reader, day),
             recorder=self.stage.recorder,
@@ -143,6 +158,63 @@ def test_the_next_life_takes_up_what_stands(database: str, tmp_path: Path, phone
         until(lambda: rows.one("SELECT cleared_at FROM monitoring.alerts WHERE alert_id = %s", alert)["cleared_at"])
     finally:
         second.stop()
+
+
+def test_what_stands_is_not_told_again_by_a_life_that_hears_of_it_before_it_has_read(
+    database: str, tmp_path: Path, phone: Phone, rows: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was: whoever was refused within the first second raised it anew, and nobody's word that he knew of it held."""
+    monkeypatch.setattr("actors.alarms.EARLIER_S", 60)
+    first = House(database, tmp_path / "first", phone)
+    first.stage.start()
+    first.refuse()
+    until(lambda: len(told(phone)) == 1)
+    (alert,) = first.standing()
+    first.stage.ask(ALARMS, Acknowledge(alert_id=alert, uid=7))
+    until(lambda: rows("SELECT 1 FROM monitoring.alerts WHERE acknowledged_by = 'uid 7'"))
+    marked(rows)
+    first.stop()
+    heard = threading.Event()
+    second = House(database, tmp_path / "second", phone, before_reading=heard.wait)
+    second.stage.start()
+    try:
+        second.refuse()
+        until(lambda: len(events(rows, "stop_loss_refused")) == 4)
+        assert second.standing() == []
+        heard.set()
+        until(second.standing)
+        assert [
+            (each.alert_id, each.acknowledged_by) for each in second.stage.ask(ALARMS, ShowAlarms())
+        ] == [(alert, "uid 7")]
+        second.happens(EventType.STOP_LOSS_PLACED)
+        until(lambda: told(phone)[-1] == "OVER")
+        assert told(phone) == ["the ", "OVER"]
+        assert len(events(rows, "alert_raised")) == 1
+    finally:
+        heard.set()
+        second.stop()
+
+
+@pytest.mark.parametrize("away", [True, False], ids=["refuses", "hangs"])
+def test_a_database_that_does_not_say_what_stands_is_not_waited_for(
+    database: str, tmp_path: Path, phone: Phone, monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    monkeypatch.setattr("actors.alarms.EARLIER_S", 60 if away else 0.1)
+    over = threading.Event()
+
+    def unread() -> None:
+        if not away:
+            over.wait()
+        raise DatabaseAway("down")
+
+    house = House(database, tmp_path / "blind", phone, before_reading=unread)
+    house.stage.start()
+    try:
+        house.refuse()
+        until(lambda: told(phone) == ["the "])
+    finally:
+        over.set()
+        house.stop()
 
 
 def test_what_was_told_by_its_own_event_is_not_told_twice(house: House, phone: Phone, rows: Query) -> None:
