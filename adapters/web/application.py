@@ -24,6 +24,7 @@ from adapters.web.streams import Page, Streams
 
 PAGE = files("adapters.web") / "page"
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+STREAM = "/api/stream"
 SEVERITIES = Literal["debug", "info", "warning", "error", "critical"]
 Text = Annotated[str | None, Query(max_length=100)]
 
@@ -109,7 +110,7 @@ def application(source: Source, errands: Errands, streams: Streams, *, version: 
             raise HTTPException(403, "X-API-Key is missing or wrong")
         return answers.Audit.model_validate(await errands.run(lambda: source.audit(symbol)))
 
-    @app.get("/api/stream", tags=["book"], response_class=StreamingResponse)
+    @app.get(STREAM, tags=["book"], response_class=StreamingResponse)
     async def stream() -> Response:
         """Server-sent events: `picture` once, then a `step` a second, `events` as they happen, `trouble` if any."""
         page = streams.open()

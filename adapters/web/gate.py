@@ -44,12 +44,13 @@ def name_in(host_header: str) -> str:
 
 
 class Gate:
-    """In front of everything else."""
+    """In front of everything else. HEAD, which monitors like, is answered as GET is; the server leaves the body out."""
 
-    def __init__(self, app: ASGIApp, *, names: frozenset[str]) -> None:
-        """`names`: see `names_of`."""
+    def __init__(self, app: ASGIApp, *, names: frozenset[str], endless: frozenset[str] = frozenset()) -> None:
+        """`names`: see `names_of`. `endless`: paths whose answer has no end, which HEAD would wait for."""
         self._app = app
         self._names = names
+        self._endless = endless
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let in or turn away; what goes out gets its headers."""
@@ -70,8 +71,10 @@ class Gate:
             await _refuse(marked, 421, "this Host is not served here: see web.allowed_hosts")
         elif scope["method"] not in METHODS:
             await _refuse(marked, 405, "this service is only looked at over HTTP: GET", [(b"allow", b"GET, HEAD")])
+        elif scope["method"] == "HEAD" and scope["path"] in self._endless:
+            await _refuse(marked, 405, "this answer has no end: GET", [(b"allow", b"GET")])
         else:
-            await self._app(scope, receive, marked)
+            await self._app({**scope, "method": "GET"}, receive, marked)
 
 
 async def _refuse(send: Send, status: int, text: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:

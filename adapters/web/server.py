@@ -139,7 +139,8 @@ class WebServer:
     async def _serve(self, listening: socket.socket) -> None:
         import uvicorn
 
-        from adapters.web.application import application
+        from adapters.web.application import STREAM, application
+        from adapters.web.connections import Connection
         from adapters.web.errands import Errands
         from adapters.web.gate import Gate, names_of
         from adapters.web.streams import Streams
@@ -150,16 +151,16 @@ class WebServer:
         errands = Errands()
         streams = self._streams = Streams(self._source, errands, self._source.hide, most=self._address.max_streams)
         app = application(self._source, errands, streams, version=self._version, audit_key=self._audit_key)
-        gate = Gate(app, names=names_of(self._address.host, self._address.allowed_hosts))
+        gate = Gate(app, names=names_of(self._address.host, self._address.allowed_hosts), endless=frozenset({STREAM}))
         config = uvicorn.Config(
             gate,
             log_config=None,
             access_log=False,
             lifespan="off",
             loop="asyncio",
-            http="h11",
+            http=Connection,
             ws="none",
-            limit_concurrency=CONNECTIONS,
+            limit_concurrency=CONNECTIONS,  # from here on a request is answered with 503
             timeout_graceful_shutdown=GRACE_S,
             server_header=False,
             date_header=False,

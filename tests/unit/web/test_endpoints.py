@@ -45,6 +45,18 @@ def test_it_is_only_looked_at(site: Site, method: str, path: str) -> None:
     assert (said.status, said.headers["allow"]) == (405, "GET, HEAD")
 
 
+@pytest.mark.parametrize("path", ["/", "/live", "/health", "/metrics", "/api/positions", "/nothing"])
+def test_head_is_answered_as_get_is_without_a_body(site: Site, path: str) -> None:
+    got, said = site.get(path), site.get(path, method="HEAD")
+    assert (said.status, said.text) == (got.status, "")
+    assert said.headers["content-length"] == got.headers["content-length"]
+
+
+def test_head_of_what_has_no_end_is_not_waited_for(site: Site) -> None:
+    said = site.get("/api/stream", method="HEAD")
+    assert (said.status, said.headers["allow"]) == (405, "GET")
+
+
 @pytest.mark.parametrize("path", ["/", "/live", "/metrics", "/nothing", "/page/app.js"])
 def test_every_answer_tells_the_browser_to_trust_nobody_else(site: Site, path: str) -> None:
     headers = site.get(path).headers
