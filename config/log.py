@@ -40,7 +40,9 @@ def set_up(settings: Log, directory: Path, secrets: Iterable[str]) -> None:
 
     logger.remove()
     logger.configure(patcher=redact)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The first thing that is made under the state directory, and so the directory itself: parents get no mode.
+    for made in (directory.parent, directory):
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
     _sinks[:], _directory[:] = _add_sinks(settings, directory), [directory]
     if settings.debug_trading:
         logger.add(

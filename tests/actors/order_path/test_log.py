@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +31,18 @@ def log_file(tmp_path: Path, terminal: io.StringIO) -> Iterator[Path]:
     yield tmp_path / "holdfast.jsonl"
     logger.remove()
     logger.configure(patcher=lambda record: None)
+
+
+def test_the_state_directory_is_private_from_its_first_file_on(tmp_path: Path, terminal: io.StringIO) -> None:
+    before = os.umask(0o022)
+    try:
+        set_up(Log(), tmp_path / "state" / "logs", [])
+    finally:
+        os.umask(before)
+        logger.remove()
+        logger.configure(patcher=lambda record: None)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state", tmp_path / "state" / "logs")]
+    assert modes == [0o700, 0o700]
 
 
 def test_a_secret_in_a_message_is_hidden(log_file: Path, terminal: io.StringIO) -> None:
