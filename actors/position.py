@@ -41,10 +41,11 @@ from domain.catalogue import EventType, Happening
 from domain.identity import Epoch, PositionId
 from domain.instrument import distance_pct
 from domain.orders import Fence
-from domain.position import machine, places, trailing
+from domain.position import ledger, machine, places, trailing
 from domain.position.effects import Transition
 from domain.position.inputs import (
     Begin,
+    CloseWanted,
     FillHeard,
     FillsListed,
     Input,
@@ -267,6 +268,8 @@ class PositionActor(GuardedActor):
             raise RefusedByPosition(f"position {p.id} is {p.phase.value}: {order.method} is not possible now")
         if isinstance(order.input, StopWanted):
             self._check_stop(order.input)
+        if isinstance(order.input, CloseWanted):
+            self._check_part(order.input)
         now = self.clock.now()
         command = plain_event(
             EventType.OPERATOR_COMMAND,
@@ -298,6 +301,17 @@ class PositionActor(GuardedActor):
         beyond = p.liquidation_price
         if beyond is not None and beyond > 0 and not p.side.better(price, beyond):
             raise RefusedByPosition(f"price={price}: must come before the liquidation price {beyond}")
+
+    def _check_part(self, wanted: CloseWanted) -> None:
+        """A part below the venue's minimum would leave nothing to send, and the operator would wait for it."""
+        p = self._position
+        held = ledger.exposure(p)
+        part, least = p.instrument.floor_quantity(held * wanted.fraction), p.instrument.min_quantity
+        if wanted.fraction < 1 and part < min(least, held):
+            raise RefusedByPosition(
+                f"fraction={wanted.fraction}: of {held} that is {part} (step {p.instrument.step}), "
+                f"the venue takes {least} at least"
+            )
 
     def _end(self) -> None:
         p = self._position

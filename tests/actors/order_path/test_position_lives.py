@@ -15,6 +15,7 @@ from actors.position import RefusedByPosition
 from actors.supervision import Crash
 from domain.identity import Epoch, PositionId
 from domain.instrument import PositionSide
+from domain.position import ledger
 from domain.position.inputs import CloseWanted, StopWanted
 from domain.position.plan import TrailingRules
 from domain.position.state import CloseReason, OrderState, Phase, Position, TrailState
@@ -144,6 +145,10 @@ def test_what_an_operator_cannot_have_is_refused_with_reasons(house: House, lawf
         house.operator(position_id, StopWanted(price=mark * 2), "position.set_stop")
     with pytest.raises(RefusedByPosition, match=r"9\d\.\d\d % away from the mark price .*, at most 50 % are allowed"):
         house.operator(position_id, StopWanted(price=mark / 20), "position.set_stop")
+    small = p.instrument.min_quantity / ledger.exposure(p) / 2
+    with pytest.raises(RefusedByPosition, match=r"fraction=.*: of .* that is .*, the venue takes .* at least"):
+        house.operator(position_id, CloseWanted(reason=CloseReason.OPERATOR, fraction=small))
+    assert house.ask(position_id).close_fraction is None
     assert stop_price(house.ask(position_id)) == stop_price(p)
     house.operator_acts(symbol)
     wanted = p.instrument.round_up(mark * Decimal("0.95"))
