@@ -47,13 +47,16 @@ TRIALS_KEPT = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What the notifier is given. `pending` reads the outbox, at most `LOADED` rows of it. Raises DatabaseAway."""
+    """What the notifier is given.
+
+    `pending` reads the outbox, at most `LOADED` rows of it with an `id` above the one given. Raises DatabaseAway.
+    """
 
     channels: tuple[Channel, ...]
     routes: tuple[Route, ...]
     window_s: float
     per_minute: int
-    pending: Callable[[], Sequence[Mapping[str, Any]]]
+    pending: Callable[[int], Sequence[Mapping[str, Any]]]
     recorder: Recorder
 
 
@@ -70,7 +73,7 @@ def wiring_of(settings: NotifierSettings, reader: Reader, recorder: Recorder) ->
         routes=(*routes, *(Route(channel=name) for name in addresses if name not in named)),
         window_s=settings.group_window_s,
         per_minute=settings.max_per_minute,
-        pending=lambda: reader.alerts_pending(LOADED),
+        pending=lambda after: reader.alerts_pending(LOADED, after),
         recorder=recorder,
     )
 
@@ -114,13 +117,14 @@ class Notifier(ReportingActor):
         self._done: dict[str, None] = {}
         self._read_again_at: float | None = None
         self._away = self._more = False
+        self._read_to = 0
         self._counts = {"sent": 0, "failed": 0}
         self._trials: dict[int, dict[str, Tried | None]] = {}
         self._trial_of: dict[tuple[str, int], int] = {}
 
     def started(self) -> None:
         """Take up what an earlier life left."""
-        self._load()
+        self._load(0)
         self._hand_over()
         self.remind_after(LOOK_EVERY_S, Tick())
 
@@ -163,11 +167,11 @@ class Notifier(ReportingActor):
 
     # What comes in.
 
-    def _load(self) -> None:
-        """Read the outbox; again now and then, since the journal may have replayed its spool into it."""
+    def _load(self, after: int) -> None:
+        """Read a page of the outbox; again now and then, since the journal may have replayed its spool into it."""
         self._read_again_at = self.clock.monotonic() + READ_EVERY_S
         try:
-            rows = self._wiring.pending()
+            rows = self._wiring.pending(after)
         except DatabaseAway as away:
             self._read_again_at = self.clock.monotonic() + AGAIN_S
             if not self._away:
@@ -176,6 +180,7 @@ class Notifier(ReportingActor):
             return
         self._away = False
         self._more = len(rows) >= LOADED
+        self._read_to = rows[-1]["id"] if rows else after
         for row in rows:
             self._take_up(
                 AlertChange(
@@ -205,13 +210,18 @@ class Notifier(ReportingActor):
             self.write(alerts=(AlertChange(alert_id=alert.alert_id, at=now, sent_at=now),))
 
     def _look(self) -> None:
-        due = self._read_again_at is not None and self.clock.monotonic() >= self._read_again_at
-        if due or (self._more and not self._open):
-            self._load()
+        if self._more and not self._away and self._somebody_is_idle():
+            self._load(self._read_to)
+        elif self._read_again_at is not None and self.clock.monotonic() >= self._read_again_at:
+            self._load(0)
         for line in self._lines.values():
             if line.dispatch.overdue() and (batch := line.outbox.under_way) is not None:
                 line.given_up[line.number] = batch
                 self._failed(line, Failure(reason=f"no end within {DEADLINE_S:.0f} s"), "")
+
+    def _somebody_is_idle(self) -> bool:
+        """Whether a channel has sent all that was read: what waits for another one must not keep the rest from it."""
+        return not self._open or any(not len(line.outbox) for line in self._lines.values())
 
     # What goes out.
 

@@ -175,13 +175,16 @@ class Reader:
         )
         return {row["base"]: row["at"] for row in found}
 
-    def alerts_pending(self, limit: int = 1000) -> list[Row]:
-        """The outbox: alerts not sent yet, oldest first; `done` lists the channels that need no more of it."""
+    def alerts_pending(self, limit: int = 1000, after: int = 0) -> list[Row]:
+        """The outbox: alerts not sent yet, oldest first; `done` lists the channels that need no more of it.
+
+        `after`: the `id` of the last row of the page before.
+        """
         return self.pool.rows(
             "SELECT a.*, (SELECT coalesce(array_agg(channel), '{}') FROM monitoring.alert_deliveries d "
             "WHERE d.alert_id = a.alert_id AND (d.sent_at IS NOT NULL OR d.refused_at IS NOT NULL)) AS done "
-            "FROM monitoring.alerts a WHERE sent_at IS NULL ORDER BY id LIMIT %s",
-            (limit,),
+            "FROM monitoring.alerts a WHERE sent_at IS NULL AND id > %s ORDER BY id LIMIT %s",
+            (after, limit),
         )
 
     def alerts_standing(self) -> list[Row]:

@@ -292,13 +292,15 @@ class StoreReader:
                 newest[base] = max(change.at, newest.get(base, change.at))
         return newest
 
-    def alerts_pending(self, limit: int = 100) -> list[dict[str, Any]]:
+    def alerts_pending(self, limit: int = 100, after: int = 0) -> list[dict[str, Any]]:
         """The outbox."""
         self._access.reach(ANSWER_S)
         database = self._access.database
-        waiting = [a for key, a in database.alerts.items() if key not in database.sent]
+        numbered = enumerate(database.alerts.items(), 1)
+        waiting = [(number, a) for number, (key, a) in numbered if key not in database.sent and number > after]
         return [
             {
+                "id": number,
                 "alert_id": a.alert_id,
                 "raised_at": a.at,
                 "severity": a.severity,
@@ -309,9 +311,8 @@ class StoreReader:
                 "order_id": a.order_id,
                 "done": [],
             }
-            for a in waiting[:limit]
+            for number, a in waiting[:limit]
         ]
-
 
     def alerts_standing(self) -> list[dict[str, Any]]:
         """The standing alerts that are not over."""

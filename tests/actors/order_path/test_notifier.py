@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actors import messages
+from actors import messages, notifier
 from actors.alerting_messages import ShowTrial, TryChannels
 from actors.journal import Journal
 from actors.journal import Wiring as JournalWiring
@@ -78,10 +78,10 @@ class Bench:
         )
         self.stage.add(messages.NOTIFIER, lambda context: Notifier.start(context, wiring))
 
-    def _pending(self) -> Sequence[dict[str, Any]]:
+    def _pending(self, after: int) -> Sequence[dict[str, Any]]:
         if self.away is not None:
             raise DatabaseAway(self.away)
-        return self.reader.alerts_pending()
+        return self.reader.alerts_pending(notifier.LOADED, after)
 
     def raise_alert(self, alert_id: str) -> None:
         self.stage.tell(messages.JOURNAL, Write(record=record(f"of-{alert_id}", alerts=(alert(alert_id),))))
@@ -174,6 +174,32 @@ def test_the_outbox_survives_a_restart(database: str, tmp_path: Path, phone: Pho
         until(lambda: len(phone.rang) == 2)
         until(lambda: not rows("SELECT 1 FROM monitoring.alerts WHERE sent_at IS NULL"))
         assert phone.rang == ["a-1", "a-2"]
+    finally:
+        second.stop()
+
+
+def test_a_channel_that_is_dead_for_days_keeps_nothing_from_the_others(
+    database: str, tmp_path: Path, phone: Phone, rows: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.notifier.LOADED", 2)
+    dead = Phone("dead")
+    dead.broken = phone.broken = "nobody there"
+    first = Bench(database, tmp_path / "first", phone, dead)
+    first.stage.start()
+    alerts = [f"a-{number}" for number in range(1, 8)]
+    for alert_id in alerts:
+        first.raise_alert(alert_id)
+    until(lambda: len(rows("SELECT 1 FROM monitoring.alerts")) == len(alerts))
+    first.stop()
+    phone.broken = None
+    second = Bench(database, tmp_path / "second", phone, dead)
+    second.stage.start()
+    try:
+        until(lambda: set(phone.rang) == set(alerts), what="all that the first life left, page after page")
+        assert sorted(phone.rang) == alerts
+        dead.broken = None
+        until(lambda: not rows("SELECT 1 FROM monitoring.alerts WHERE sent_at IS NULL"))
+        assert sorted(dead.rang) == alerts
     finally:
         second.stop()
 
