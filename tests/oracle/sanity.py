@@ -9,28 +9,56 @@ import re
 from decimal import Decimal
 
 from tests.oracle.asks import Ask, What, is_zero
-from tests.oracle.facts import Asked
+from tests.oracle.book import Book
+from tests.oracle.court import Court
+from tests.oracle.facts import Answered, Asked
 from tests.oracle.law import Ears, Law
+from tests.oracle.measures import Measures
 
 _PLAIN_DECIMAL = re.compile(r"\d+(\.\d+)?")
+# Its timestamp is outside of the receive window: Binance, Bybit.
+_OUT_OF_TIME = frozenset({-1021, 10002})
 
 
 class SaneOrders(Law):
     """S13. Positive plain decimals on tick and step; a trigger on its side of the mark and not absurdly far.
 
     A stop's side is the adverse one, a take-profit's the favourable one, as an order and on the position itself.
-    Excuse, of the side alone: nobody had told us a mark since we, or the exchange, were away.
+    Excuses, of the side alone: nobody had told us a mark since we, or the exchange, were away; or the exchange refused
+    it for its age, so that it was sent before any mark that is looked at here. The answer tells: it is waited for.
     """
 
     name = "S13"
 
+    def __init__(self, book: Book, court: Court, measures: Measures) -> None:
+        super().__init__(book, court, measures)
+        self._wrong_sides: dict[int, list[tuple[Ask, str]]] = {}
+
     def hears(self) -> Ears:
-        return {Asked: self._asked}
+        return {Asked: self._asked, Answered: self._answered}
+
+    def over(self) -> None:
+        for request in tuple(self._wrong_sides):
+            self._bring(request)
 
     def _asked(self, fact: Asked) -> None:
         if fact.ask.what.trades:
             for fault in self._faults(fact.ask):
-                self.breach(fact.ask.line.t, str(fact.ask.symbol), fault, fact.ask.line)
+                self._breached(fact.ask, fault)
+
+    def _answered(self, fact: Answered) -> None:
+        if fact.line.code not in _OUT_OF_TIME:
+            self._bring(fact.line.request)
+            return
+        for _ in self._wrong_sides.pop(fact.line.request, ()):
+            self.court.excuse(self.name, "refused for its age: it was sent before the marks that are known here")
+
+    def _bring(self, request: int) -> None:
+        for ask, fault in self._wrong_sides.pop(request, ()):
+            self._breached(ask, fault)
+
+    def _breached(self, ask: Ask, fault: str) -> None:
+        self.breach(ask.line.t, str(ask.symbol), fault, ask.line)
 
     def _faults(self, ask: Ask) -> list[str]:
         faults = self._figures(ask)
@@ -88,7 +116,8 @@ class SaneOrders(Law):
         if trigger >= max(marks) if below else trigger <= min(marks):
             why = self.court.away_at(self.book.now)
             if why is None:
-                faults.append(f"trigger {trigger} is on the wrong side of the marks {min(marks)}..{max(marks)}")
+                wrong = f"trigger {trigger} is on the wrong side of the marks {min(marks)}..{max(marks)}"
+                self._wrong_sides.setdefault(ask.line.id, []).append((ask, wrong))
             else:
                 self.court.excuse(self.name, f"no mark was known after: {why}")
         distance = abs(trigger / marks[-1] - 1) * 100

@@ -165,6 +165,37 @@ def test_stop_on_the_wrong_side_is_excused_while_no_mark_can_be_known_and_an_abs
     assert "S13" in far.verdict(started).broken()
 
 
+@pytest.mark.parametrize(
+    ("path", "code", "excused"),
+    [
+        ("/fapi/v1/algoOrder", -1021, True),
+        ("/v5/order/create", 10002, True),
+        ("/fapi/v1/algoOrder", -2021, False),
+        ("/v5/order/create", None, False),
+    ],
+)
+def test_the_side_of_what_was_refused_for_its_age_is_judged_by_no_later_mark(
+    path: str, code: int | None, excused: bool
+) -> None:
+    """A request that the wire held back for longer than the receive window left when the mark was another one."""
+    x = TinyExchange()
+    x.mark("110")
+    x.wait(3_000)
+    terms = {"side": "BUY", "type": "STOP_MARKET", "triggerPrice": "102", "quantity": "1"}
+    sold = {"side": "Sell", "orderType": "Market", "qty": "1", "orderLinkId": "hfab12-1-1_1-1e", "stopLoss": "102"}
+    x.answer(x.ask("POST", path, **(sold if "v5" in path else terms)), code)
+    verdict = x.verdict(TERMS)
+    assert verdict.broken() == (set() if excused else {"S13"})
+    why = "refused for its age: it was sent before the marks that are known here"
+    assert (("S13", why) in verdict.excuses) is excused
+
+
+def test_a_wrong_side_that_was_never_answered_is_a_breach() -> None:
+    x = TinyExchange()
+    x.ask("POST", "/fapi/v1/algoOrder", side="SELL", type="STOP_MARKET", triggerPrice="101", quantity="1")
+    assert "S13" in x.verdict(TERMS).broken()
+
+
 @pytest.mark.parametrize(("starts", "excused"), [(2, True), (1, False)])
 def test_budget_is_excused_by_many_starts_within_its_minute(starts: int, excused: bool) -> None:
     x = TinyExchange()
