@@ -18,6 +18,7 @@ from actors.standing import Standing, slots_needed
 from actors.symbol_lists import Spellings, as_spelled
 from adapters.exchange.symbols import SymbolNames
 from domain.days import day_of, midnight
+from domain.decimals import plain
 from domain.entries import margin
 from domain.entries.checks import CHECKS, judge, wide
 from domain.entries.signal import Signal
@@ -156,10 +157,10 @@ class Judgement:
         """What decided the size of a signal's position."""
         price = plan.reference_price
         return {
-            "quantity": f"{plan.quantity:f}",
-            "price": None if price is None else f"{price:f}",
-            "usd": f"{granted.wanted_usd:f}",
-            "notional": None if price is None else f"{plan.quantity * price:f}",
+            "quantity": plain(plan.quantity),
+            "price": None if price is None else plain(price),
+            "usd": plain(granted.wanted_usd),
+            "notional": None if price is None else plain(plan.quantity * price),
         }
 
     def _as_spelled(self, rules: Rules, account: str) -> Rules:

@@ -23,6 +23,7 @@ from actors.signal_answers import NO_STORY, Story
 from actors.supervision import StartChild
 from actors.ticket import Ticket
 from domain.catalogue import EventType, Happening
+from domain.decimals import plain
 from domain.entries.opening import adopted_position, new_position
 from domain.entries.signal import Signal
 from domain.entries.situation import Grant, Wish
@@ -92,9 +93,9 @@ class Openings:
             EventType.POSITION_CREATED,
             {
                 "side": wish.side.value,
-                "quantity": str(plan.quantity),
-                "stop_pct": str(plan.protection.stop_pct),
-                "stop_price": None if plan.stop_price is None else str(plan.stop_price),
+                "quantity": plain(plan.quantity),
+                "stop_pct": plain(plan.protection.stop_pct),
+                "stop_price": None if plan.stop_price is None else plain(plan.stop_price),
                 "by": by,
             },
         )
@@ -134,8 +135,8 @@ class Openings:
             EventType.POSITION_ADOPTED,
             {
                 "side": adopt.side.value,
-                "quantity": str(adopt.quantity),
-                "entry_price": None if adopt.entry_price is None else str(adopt.entry_price),
+                "quantity": plain(adopt.quantity),
+                "entry_price": None if adopt.entry_price is None else plain(adopt.entry_price),
                 "bare_since": None if adopt.bare_since is None else adopt.bare_since.isoformat(),
             },
         )

@@ -14,6 +14,7 @@ from loguru import logger
 from actors.tally import Tally
 from config.secrets import Secrets
 from domain.catalogue import EventType, Happening, Severity
+from domain.decimals import plainly
 from domain.identity import PositionId
 from domain.notices import ROUTINE, AlertFlags, notice, told
 from domain.position.state import Position
@@ -139,7 +140,7 @@ def plain_event(
         type=event,
         severity=severity or event.severity,
         at=at,
-        data=dict(data or {}),
+        data={key: plainly(value) for key, value in (data or {}).items()},
         account=account,
         symbol=symbol,
         position_id=position_id,

@@ -115,4 +115,4 @@ def outbox_health(outbox: Mapping[str, Any]) -> tuple[str, str | None]:
 
 def _shown(value: Decimal | None) -> Decimal | None:
     """Computed prices and profits to 8 places for the eye; what the venue said is never rounded."""
-    return None if value is None else round(value, 8).normalize() + 0
+    return None if value is None else round(value, 8)

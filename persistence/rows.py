@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from domain.decimals import plainly
 from domain.identity import parse_client_id
 from domain.instrument import PositionSide
 from domain.orders import MARGIN_CURRENCY, OrderIntent
@@ -64,7 +65,7 @@ def position_row(position: Position, at: datetime) -> Row:
         "exit_price": ledger.exit_price(p),
         "realized_pnl": ledger.realized_pnl(p),
         "fees": ledger.fees(p),
-        "fees_apart": ledger.fees_apart(p) or None,
+        "fees_apart": plainly(ledger.fees_apart(p)) or None,
         "exit_reason": p.close_reason,
         "unprotected_seconds": p.unprotected_seconds,
         "needs_intervention": p.needs_intervention,

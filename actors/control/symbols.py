@@ -13,6 +13,7 @@ from actors.symbol_book import resolved_or_plain
 from adapters.admin.parameters import Parameters, refused, required
 from adapters.admin.protocol import Caller
 from config.symbol_settings import WrongSymbolSetting, keys
+from domain.decimals import plain
 from domain.instrument import Instrument
 from persistence.database import DatabaseAway
 
@@ -121,4 +122,4 @@ def _wire(value: Any) -> object:
     """A value as JSON carries it: exact numbers as text."""
     if isinstance(value, tuple):
         return [each.model_dump(mode="json") for each in value]
-    return f"{value:f}" if isinstance(value, Decimal) else value
+    return plain(value) if isinstance(value, Decimal) else value

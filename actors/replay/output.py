@@ -24,6 +24,7 @@ from actors.replay.totals import Totals
 from adapters.drawing import Execution, Run, draw_run
 from adapters.paper_exchange.orders import Fill, Side
 from adapters.paper_exchange.tape import BarOrder
+from domain import decimals
 from domain.identity import OrderKind, parse_client_id
 
 ABSENT = "-"
@@ -54,9 +55,7 @@ _INNER = frozenset({"stops", "executions", "timeline"})
 
 def plain(value: Decimal | None) -> str:
     """Exact digits without an exponent or needless zeros."""
-    if value is None:
-        return ABSENT
-    return f"{value.normalize():f}" if value else "0"
+    return ABSENT if value is None else decimals.plain(value)
 
 
 def percent(value: Decimal | None) -> str:

@@ -12,6 +12,8 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 
+from domain.decimals import plain
+
 MAX_LINE_BYTES = 1 << 20
 
 PARSE_ERROR = -32700
@@ -120,7 +122,7 @@ def _line(message: Mapping[str, object]) -> bytes:
 def _plain(value: object) -> object:
     match value:
         case Decimal():
-            return format(value, "f")
+            return plain(value)
         case datetime():
             if value.tzinfo is None:
                 raise ValueError(f"time without zone: {value}")

@@ -12,13 +12,15 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 from starlette.responses import JSONResponse
 
+from domain.decimals import plain
+
 
 def moment(value: datetime) -> str:
     """A time as it goes over the wire."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Money = Annotated[Decimal, PlainSerializer(lambda value: format(value, "f"), return_type=str)]
+Money = Annotated[Decimal, PlainSerializer(plain, return_type=str)]
 Time = Annotated[datetime, PlainSerializer(moment, return_type=str)]
 Loose = Annotated[dict[str, Any], BeforeValidator(lambda value: json.loads(encoded(value)))]
 """What has no fixed fields, in the same form."""
@@ -32,7 +34,7 @@ def encoded(value: object) -> str:
 def _plain(value: object) -> object:
     match value:
         case Decimal():
-            return format(value, "f")
+            return plain(value)
         case datetime():
             return moment(value)
         case Enum():

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from domain.decimals import plain
+
 MOST_REASONS = 6
 
 
@@ -43,9 +45,10 @@ def words(day: Day) -> str:
     told = ", ".join(f"{number} {reason}" for reason, number in reasons[:MOST_REASONS])
     more = f", {sum(number for _, number in reasons[MOST_REASONS:])} others" if len(reasons) > MOST_REASONS else ""
     severities = ", ".join(f"{day.grave.get(name, 0)} {name}" for name in ("critical", "error", "warning"))
-    apart = "".join(f", and {amount} {coin} at no known price" for coin, amount in day.fees_apart.items())
+    apart = "".join(f", and {plain(amount)} {coin} at no known price" for coin, amount in day.fees_apart.items())
     return (
-        f"DAILY_DIGEST {day.day}: unprotected {day.unprotected_seconds} s; {day.closed} positions closed, {day.won} "
-        f"with a profit, net P&L {day.net_pnl} (fees {day.fees}{apart}); "
+        f"DAILY_DIGEST {day.day}: unprotected {plain(day.unprotected_seconds)} s; "
+        f"{day.closed} positions closed, {day.won} with a profit, "
+        f"net P&L {plain(day.net_pnl)} (fees {plain(day.fees)}{apart}); "
         f"{sum(day.refused.values())} signals refused{f' ({told}{more})' if reasons else ''}; events: {severities}"
     )

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 
 from domain.accounts import SLOTS_IN_RESERVE
+from domain.decimals import plain
 from domain.entries import margin
 from domain.entries.situation import Grant, Quote, Refusal, Rules, Situation, Slots, Wish
 from domain.entries.sizing import balance_of
@@ -95,7 +96,7 @@ def alone(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
         return Refusal(code=code, figures={"symbol": wish.symbol, "side": held.value})
     if now.foreign_quantity:
         return Refusal(
-            code="untracked_position", figures={"symbol": wish.symbol, "quantity": str(now.foreign_quantity)}
+            code="untracked_position", figures={"symbol": wish.symbol, "quantity": plain(now.foreign_quantity)}
         )
     return None
 
@@ -153,7 +154,7 @@ def solvent(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
     """The account has not lost, after fees, what it may lose in a day (UTC)."""
     if rules.daily_loss_usd <= 0 or now.realized_today > -rules.daily_loss_usd:
         return None
-    figures = {"realized_today_usd": f"{now.realized_today:f}", "daily_loss_usd": str(rules.daily_loss_usd)}
+    figures = {"realized_today_usd": plain(now.realized_today), "daily_loss_usd": plain(rules.daily_loss_usd)}
     return Refusal(code="daily_loss", figures=figures)
 
 
@@ -168,7 +169,7 @@ def worth_it(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
         notional = _granted(now).quantity * _mark(now)
     if notional >= rules.min_trade_usd:
         return None
-    figures = {"notional_usd": f"{notional.normalize():f}", "min_trade_usd": f"{rules.min_trade_usd:f}", "source": "db"}
+    figures = {"notional_usd": plain(notional), "min_trade_usd": plain(rules.min_trade_usd), "source": "db"}
     return Refusal(code="below_min_trade", figures=figures)
 
 
@@ -180,7 +181,7 @@ def small_enough(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
         ("too_much_exposure", now.exposure_usd, "max_exposure_usd", rules.max_exposure_usd),
     ):
         if 0 < limit < held + entry_usd:
-            figures = {"exposure_usd": f"{held:f}", "entry_usd": f"{entry_usd:f}", name: str(limit)}
+            figures = {"exposure_usd": plain(held), "entry_usd": plain(entry_usd), name: plain(limit)}
             return Refusal(code=code, figures=figures)
     return None
 
@@ -218,12 +219,12 @@ def safe_from_liquidation(wish: Wish, rules: Rules, now: Situation) -> Refusal |
     if wish.side.better(granted.stop_price, farthest):
         return None
     figures = {
-        "stop_price": f"{wish.instrument.stop_price(wish.side, granted.stop_price).normalize():f}",
-        "liquidation_price": f"{wish.instrument.stop_price(wish.side, liquidation).normalize():f}",
-        "mark_price": str(price),
+        "stop_price": plain(wish.instrument.stop_price(wish.side, granted.stop_price)),
+        "liquidation_price": plain(wish.instrument.stop_price(wish.side, liquidation)),
+        "mark_price": plain(price),
         "leverage": now.margin.leverage,
         "margin": "cross" if now.margin.isolated is False else "isolated",
-        "limit_pct": str(WAY_TO_LIQUIDATION_PCT),
+        "limit_pct": plain(WAY_TO_LIQUIDATION_PCT),
     }
     return Refusal(code="stop_beyond_liquidation", figures=figures)
 
@@ -240,14 +241,14 @@ def wide(wish: Wish, rules: Rules, now: Situation) -> Refusal | None:
         return None
     if not isinstance(quote, Quote):
         return quote or Refusal(code="no_bid_ask", figures={"symbol": wish.symbol})
-    figures = {"symbol": wish.symbol, "bid": str(quote.bid), "ask": str(quote.ask)}
+    figures = {"symbol": wish.symbol, "bid": plain(quote.bid), "ask": plain(quote.ask)}
     if not 0 < quote.bid <= quote.ask:
         return Refusal(code="no_bid_ask", figures=figures)
     with localcontext(MONEY):
         spread = (quote.ask - quote.bid) / (quote.ask + quote.bid) * 200
     if spread <= rules.spread_pct:
         return None
-    figures |= {"spread_pct": f"{spread:.4f}", "limit_pct": str(rules.spread_pct)}
+    figures |= {"spread_pct": f"{spread:.4f}", "limit_pct": plain(rules.spread_pct)}
     return Refusal(code="spread_too_wide", figures=figures)
 
 

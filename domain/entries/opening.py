@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
+from domain.decimals import plain
 from domain.entries.situation import Refusal
 from domain.identity import Epoch, PositionId
 from domain.instrument import Instrument, PositionSide, distance_pct
@@ -102,18 +103,18 @@ def wrong_stop(side: PositionSide, plan: Plan) -> Refusal | None:
     One that it does not would be found out with the position open already, and that closed at market again.
     """
     price, mark, pct = plan.stop_price, plan.reference_price, plan.protection.stop_pct
-    figures = {"stop_pct": str(pct)}
+    figures = {"stop_pct": plain(pct)}
     if price is not None:
         if mark is None:
             return None
-        figures = {"stop_price": str(price), "mark_price": str(mark), "side": side.value}
+        figures = {"stop_price": plain(price), "mark_price": plain(mark), "side": side.value}
         if not side.better(mark, price):
             return Refusal(code="stop_on_wrong_side", figures=figures)
         pct = distance_pct(price, mark)
         figures["distance_pct"] = f"{pct:.2f}"
     if pct <= places.FARTHEST_PCT:
         return None
-    return Refusal(code="stop_too_far", figures={**figures, "farthest_pct": str(places.FARTHEST_PCT)})
+    return Refusal(code="stop_too_far", figures={**figures, "farthest_pct": plain(places.FARTHEST_PCT)})
 
 
 def wrong_targets(plan: Plan) -> Refusal | None:
@@ -128,11 +129,11 @@ def wrong_targets(plan: Plan) -> Refusal | None:
         elif goal.pct in seen:
             rule = "two targets must not have the same pct"
         if rule is not None:
-            figures = {"pct": str(goal.pct), "fraction": str(goal.fraction), "rule": rule}
+            figures = {"pct": plain(goal.pct), "fraction": plain(goal.fraction), "rule": rule}
             return Refusal(code="wrong_take_profit", figures=figures)
         seen.add(goal.pct)
     total = sum((goal.fraction for goal in plan.take_profits), Decimal(0))
     if total > 1:
         rule = "the fractions must not add up to more than 1"
-        return Refusal(code="wrong_take_profit", figures={"sum": str(total), "rule": rule})
+        return Refusal(code="wrong_take_profit", figures={"sum": plain(total), "rule": rule})
     return None

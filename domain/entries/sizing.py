@@ -13,6 +13,7 @@ from decimal import Decimal, localcontext
 from enum import StrEnum
 from typing import NamedTuple
 
+from domain.decimals import plain
 from domain.entries.funds import Funds
 from domain.entries.situation import Grant, Refusal, Wish
 from domain.instrument import MONEY, Instrument, percent_of
@@ -114,7 +115,7 @@ def _wanted(
         return _Wanted(sizing.usd, asked.stop_pct)
     if isinstance(balance, Refusal):
         return balance
-    figures: dict[str, object] = {"equity_usd": str(balance.equity)}
+    figures: dict[str, object] = {"equity_usd": plain(balance.equity)}
     if balance.equity <= 0:
         return Refusal(code="no_balance", figures=figures)
     if sizing.method is Method.PERCENT:
@@ -125,9 +126,9 @@ def _wanted(
         distance = atr * sizing.atr_multiple
         stop_pct = (distance / price * 100).quantize(PCT)
         usd = percent_of(balance.equity, sizing.risk_pct) / distance * price
-    figures |= {"risk_pct": str(sizing.risk_pct), "atr": str(atr), "distance": str(distance)}
+    figures |= {"risk_pct": plain(sizing.risk_pct), "atr": plain(atr), "distance": plain(distance)}
     if stop_pct > stops.farthest_pct:
-        figures |= {"stop_pct": str(stop_pct), "farthest_pct": str(stops.farthest_pct)}
+        figures |= {"stop_pct": plain(stop_pct), "farthest_pct": plain(stops.farthest_pct)}
         return Refusal(code="stop_too_far", figures=figures)
     return _Wanted(usd, stop_pct, figures)
 
@@ -145,17 +146,17 @@ def balance_of(funds: Funds | None, now: datetime, good_s: float) -> Funds | Ref
 def checked_quantity(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal | Refusal:
     """An operator's own quantity: on the step, within the venue's limits at this price."""
     if not instrument.on_step(quantity):
-        return Refusal(code="quantity_off_step", figures={"quantity": str(quantity), "step": str(instrument.step)})
+        return Refusal(code="quantity_off_step", figures={"quantity": plain(quantity), "step": plain(instrument.step)})
     if not instrument.min_quantity <= quantity <= instrument.max_market_quantity:
         figures = {
-            "quantity": str(quantity),
-            "min": str(instrument.min_quantity),
-            "max": str(instrument.max_market_quantity),
+            "quantity": plain(quantity),
+            "min": plain(instrument.min_quantity),
+            "max": plain(instrument.max_market_quantity),
         }
         return Refusal(code="quantity_out_of_range", figures=figures)
     notional = quantity * price
     if notional < instrument.min_notional:
-        figures = {"notional": str(notional), "min_notional": str(instrument.min_notional)}
+        figures = {"notional": plain(notional), "min_notional": plain(instrument.min_notional)}
         return Refusal(code="below_min_notional", figures=figures)
     return quantity
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from domain.catalogue import EventType, Happening, Severity
+from domain.decimals import plain
 from domain.identity import ClientOrderId, OrderKind, mint_client_id, parse_client_id
 from domain.orders import OrderIntent, OrderRef, OrderStatus
 from domain.position.effects import Effect, Find, Place, Transition
@@ -196,7 +197,7 @@ def _plain(value: object) -> str | int | bool | None:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, Decimal):
-        return format(value.normalize(), "f") if value else "0"
+        return plain(value)
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value)

@@ -173,7 +173,7 @@ def test_exposure_counts_what_is_still_being_opened(scene: Scene) -> None:
     assert scene.by_hand("BTCUSDT", usd=D(300)).symbol == "BTCUSDT"
     refused = scene.by_hand("ETHUSDT", usd=D(302))
     assert refused.code == "too_much_exposure"
-    assert refused.figures == {"exposure_usd": "300.000", "entry_usd": "302.000", "max_exposure_usd": "600"}
+    assert refused.figures == {"exposure_usd": "300", "entry_usd": "302", "max_exposure_usd": "600"}
     assert scene.by_hand("ETHUSDT", usd=D(300)).symbol == "ETHUSDT"
 
 

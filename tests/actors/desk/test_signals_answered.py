@@ -45,7 +45,7 @@ def test_opened_with_the_figures_of_its_size(scene: Scene) -> None:
     scene.desk().store(signal_row(name, "BTC/USDT:USDT"))
     row = scene.outcome(name)
     assert row["outcome"] == "opened"
-    assert row["outcome_figures"] == {"quantity": "0.005", "price": "50000", "usd": "250", "notional": "250.000"}
+    assert row["outcome_figures"] == {"quantity": "0.005", "price": "50000", "usd": "250", "notional": "250"}
     (position,) = scene.owned()
     assert (position.id, position.symbol, position.side.value) == (row["position_id"], "BTCUSDT", "long")
     assert (position.signal_id, position.correlation_id) == (name, name)

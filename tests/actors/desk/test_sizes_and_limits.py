@@ -42,7 +42,7 @@ def test_a_size_in_per_cent_of_the_equity(scene: Scene) -> None:
     scene.store(signal())
     row = scene.outcome("1")
     assert row["outcome"] == "opened"
-    assert row["outcome_figures"] == {"quantity": "0.008", "price": "50000", "usd": "400", "notional": "400.000"}
+    assert row["outcome_figures"] == {"quantity": "0.008", "price": "50000", "usd": "400", "notional": "400"}
 
 
 def test_a_size_by_atr_waits_for_the_candles_and_its_stop_loses_what_is_risked(scene: Scene) -> None:

@@ -61,7 +61,7 @@ def test_a_call_is_answered_and_the_caller_is_known(client: AdminClient, small: 
 def test_errors_carry_code_message_and_figures(client: AdminClient) -> None:
     refused = error_of(lambda: client.call("refuse"))
     assert (refused.code, refused.message) == (REFUSED, "spread too wide")
-    assert refused.data == {"spread_pct": "0.30", "limit_pct": "0.1"}
+    assert refused.data == {"spread_pct": "0.3", "limit_pct": "0.1"}
     assert error_of(lambda: client.call("show", {"id": 17})).code == UNKNOWN_ID
     assert error_of(lambda: client.call("nothing")).code == METHOD_NOT_FOUND
     bad = error_of(lambda: client.call("show", {"id": "x"}))

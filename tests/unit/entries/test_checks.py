@@ -195,7 +195,7 @@ CASES: list[tuple[str, str, dict[str, object], dict[str, Any], dict[str, Any], d
         {}, {}, {"granted": granted(501)}, {"rules": {"max_symbol_usd": D(0)}, "now": {"granted": granted(501)}},
     ),
     (
-        "daily_loss", "daily_loss", {"realized_today_usd": "-100.00", "daily_loss_usd": "100"},
+        "daily_loss", "daily_loss", {"realized_today_usd": "-100", "daily_loss_usd": "100"},
         {}, {}, {"realized_today": D("-100.00")}, {"now": {"realized_today": D("-99.99")}},
     ),
     (

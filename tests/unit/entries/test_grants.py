@@ -67,7 +67,7 @@ def test_a_stop_by_atr_beyond_the_emergency_stop_is_refused_with_the_figures() -
         code="stop_too_far",
         figures={
             "equity_usd": "10000", "risk_pct": "1", "atr": "2500.01", "distance": "5000.02",
-            "stop_pct": "10.000040", "farthest_pct": "10",
+            "stop_pct": "10.00004", "farthest_pct": "10",
         },
     )  # fmt: skip
     assert isinstance(granted(Method.ATR, atr=D(2500)), Grant)
