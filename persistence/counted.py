@@ -4,6 +4,8 @@ Rules of this file:
 - A position that never had an execution is no trade: it was neither opened nor closed, at most it failed.
 - It is closed in the span in which it ended by us, by its stop or by the exchange. One that was handed back to a human
   (`released`) is not: nobody here knows how it ended.
+- Its unprotected seconds count, all of them, in the span in which it was opened, and nowhere else. Only of a day that
+  is not over more is shown (`unprotected_so_far`): what is open still, whenever opened, so that nothing bare is hidden.
 - It is won if its gains less its fees are above zero, lost if below. Funding is in neither (docs/operations.md).
 """
 
@@ -48,6 +50,9 @@ SELECT count(*) FILTER (WHERE entry_price IS NOT NULL) AS opened,
        coalesce(sum(unprotected_seconds), 0) AS unprotected_seconds,
        coalesce(max(unprotected_seconds), 0) AS longest_unprotected_s
 FROM monitoring.positions WHERE {_OPENED}
+"""  # noqa: S608
+_SO_FAR = f"""
+SELECT coalesce(sum(unprotected_seconds), 0) AS seconds FROM monitoring.positions WHERE open AND {_ACCOUNT} OR {_OPENED}
 """  # noqa: S608
 
 
@@ -101,6 +106,11 @@ def endings(pool: ReadPool, span: Span) -> Endings:
 def beginnings(pool: ReadPool, span: Span) -> Beginnings:
     """Raises DatabaseAway."""
     return Beginnings(**_one(pool, _BEGINNINGS, span))
+
+
+def unprotected_so_far(pool: ReadPool, span: Span) -> Decimal:
+    """Of the positions opened in the span or open now, whatever day that was. Raises DatabaseAway."""
+    return Decimal(_one(pool, _SO_FAR, span)["seconds"])
 
 
 def _one(pool: ReadPool, query: str, span: Span) -> Row:

@@ -23,7 +23,8 @@ def read_day(reader: Reader, day: date) -> Day:
     """The figures of a day (UTC). Raises DatabaseAway."""
     begin = midnight(day)
     wanted = {"begin": begin, "end": begin + timedelta(days=1)}
-    ended = counted.endings(reader.pool, counted.Span(begin=begin, end=begin + timedelta(days=1)))
+    span = counted.Span(begin=begin, end=begin + timedelta(days=1))
+    ended, begun = counted.endings(reader.pool, span), counted.beginnings(reader.pool, span)
     refused = reader.pool.rows(_REFUSED, wanted)
     grave = reader.pool.rows(_GRAVE, wanted)
     return Day(
@@ -33,7 +34,7 @@ def read_day(reader: Reader, day: date) -> Day:
         net_pnl=ended.net_pnl,
         fees=ended.fees,
         fees_apart=ended.fees_apart,
-        unprotected_seconds=reader.unprotected_seconds(day),
+        unprotected_seconds=begun.unprotected_seconds,
         refused={row["outcome"]: row["number"] for row in refused},
         grave={row["severity"]: row["number"] for row in grave},
     )

@@ -6,13 +6,14 @@ Rows are dicts by column name: money as Decimal, time as aware UTC datetimes, JS
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from domain.days import midnight
 from domain.identity import PositionId
 from domain.judgement.performance import Day
-from persistence import executions, performance
+from persistence import counted, executions, performance
 from persistence.pool import ReadPool, Row
 
 _EVENT_COLUMNS = (
@@ -103,15 +104,11 @@ class Reader:
         """The orders of a position, in the order of their intents."""
         return self.pool.rows("SELECT * FROM monitoring.orders WHERE position_id = %s ORDER BY id", (position_id,))
 
-    def unprotected_seconds(self, day: date, account: str | None = None) -> Decimal:
-        """Unprotected seconds of the positions that were opened on `day` (UTC) or are open still."""
-        row = self.pool.row(
-            "SELECT coalesce(sum(unprotected_seconds), 0) AS seconds FROM monitoring.positions "
-            "WHERE (open OR opened_at >= %(day)s::date AND opened_at < %(day)s::date + 1) "
-            "AND (%(account)s::text IS NULL OR account = %(account)s)",
-            {"day": day, "account": account},
-        )
-        return Decimal(row["seconds"]) if row else Decimal(0)
+    def unprotected_so_far(self, today: date, account: str | None = None) -> Decimal:
+        """Unprotected seconds of the positions that were opened today (UTC) or are open still."""
+        begin = midnight(today)
+        span = counted.Span(begin=begin, end=begin + timedelta(days=1), account=account)
+        return counted.unprotected_so_far(self.pool, span)
 
     def realized_since(self, account: str, since: datetime) -> Decimal:
         """Realised P&L after fees of an account's executions since then, as far as they are written."""

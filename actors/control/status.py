@@ -89,6 +89,6 @@ def _component(
 def _unprotected_today(house: Answering, now: datetime) -> Decimal | None:
     """None while the database, which alone knows the whole day, is away."""
     try:
-        return house.wiring.reader.unprotected_seconds(day_of(now))
+        return house.wiring.reader.unprotected_so_far(day_of(now))
     except DatabaseAway:
         return None

@@ -56,25 +56,31 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"phase": Phase.CLOSED, "fills": sold("7"), "closed_at": MIDNIGHT - timedelta(microseconds=1)},
     {"phase": Phase.CLOSED, "fills": sold("9"), "opened_at": MIDNIGHT - timedelta(days=1), "closed_at": MIDNIGHT},
     {"phase": Phase.CLOSED, "fills": sold("11"), "account": "other"},
+    {"phase": Phase.ACTIVE, "fills": (BOUGHT,), "opened_at": MIDNIGHT - timedelta(days=1), "closed_at": None},
+    {"phase": Phase.ACTIVE, "fills": (BOUGHT,), "opened_at": NEXT, "closed_at": None},
 )
+"""Each of them was unprotected for as many seconds as its number in this list says."""
 
 
 def test_all_that_count_positions_agree(writer: Writer, reader: Reader) -> None:
     common = {"opened_at": NOON, "closed_at": NOON}
     for number, kind in enumerate(KINDS, 1):
-        assert writer.write([samples.record(position=samples.position(number, **{**common, **kind}))]) == []
+        position = samples.position(number, unprotected_seconds=D(number), **{**common, **kind})
+        assert writer.write([samples.record(position=position)]) == []
 
     reported = report(reader.pool, MIDNIGHT, NEXT, "main")
     assert reported["positions"] == {
         "opened": 14, "failed": 1, "closed": 11, "rolled_back": 1, "liquidated": 1, "won": 5, "lost": 4,
         "win_rate_pct": D("45.45"),
     }  # fmt: skip
+    assert reported["unprotected_seconds"] == sum(range(1, 19)), "of those that were opened on that day"
     assert (reported["realized_pnl"], reported["fees"], reported["net_pnl"]) == (D("-25.45"), D("1.00"), D("-26.45"))
     assert reported["fees_apart"] == {"BNB": D("0.003"), "MNT": D(3)}
     assert [row["id"] for row in reported["closed"]] == [19, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
     assert [row["fees_apart"] for row in reported["closed"][-2:]] == [{"BNB": "0.001"}, {"BNB": "0.002", "MNT": "3"}]
 
     of_the_day = reader.day_of("main", DAY)
+    assert of_the_day.unprotected_seconds == reported["unprotected_seconds"]
     assert (of_the_day.opened, of_the_day.closed, of_the_day.won) == (14, 11, 5)
 
     everywhere = report(reader.pool, MIDNIGHT, NEXT)
@@ -83,6 +89,7 @@ def test_all_that_count_positions_agree(writer: Writer, reader: Reader) -> None:
     assert (digest.net_pnl, digest.fees) == (everywhere["net_pnl"], everywhere["fees"])
     assert digest.fees_apart == everywhere["fees_apart"] == {"BNB": D("0.003"), "MNT": D(3)}
     assert everywhere["positions"]["closed"] == digest.closed
+    assert digest.unprotected_seconds == everywhere["unprotected_seconds"]
 
     page = day.totals(reader.pool, MIDNIGHT)
     assert page == {

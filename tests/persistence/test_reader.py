@@ -119,7 +119,7 @@ def test_rows_of_positions_and_orders(writer: Writer, reader: Reader) -> None:
     assert [order["client_id"] for order in reader.orders(PositionId(7))] == [samples.stop_id(7)]
 
 
-def test_unprotected_seconds_of_a_day(writer: Writer, reader: Reader) -> None:
+def test_unprotected_seconds_of_a_day_so_far(writer: Writer, reader: Reader) -> None:
     yesterday = NOON - timedelta(days=1)
     writer.write(
         [
@@ -132,9 +132,9 @@ def test_unprotected_seconds_of_a_day(writer: Writer, reader: Reader) -> None:
             ),
         ]
     )
-    assert reader.unprotected_seconds(NOON.date()) == Decimal("0.75")
-    assert reader.unprotected_seconds(date(2026, 11, 20)) == Decimal("9.25")
-    assert reader.unprotected_seconds(date(2026, 11, 20), "main") == Decimal("0.25")
+    assert reader.unprotected_so_far(NOON.date()) == Decimal("0.75")
+    assert reader.unprotected_so_far(date(2026, 11, 20)) == Decimal("9.25")
+    assert reader.unprotected_so_far(date(2026, 11, 20), "main") == Decimal("0.25")
 
 
 def test_signals_from_receipt_to_answer(writer: Writer, reader: Reader) -> None:
