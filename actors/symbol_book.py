@@ -59,6 +59,10 @@ class SymbolBook:
         self._asked_at: float | None = None
         self._said: dict[str, tuple[object, str]] = {}
         self.page = Page(own={}, wrong={}, read_at=None)
+        self.told = self.page
+        """What was told of, to humans and owners. Written by the keeper alone, after it has told; its successors go on
+        from there, whoever has read the table meanwhile.
+        """
         self.away: str | None = None
 
     def refresh(self) -> Page:

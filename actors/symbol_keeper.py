@@ -6,8 +6,10 @@ entry does. What changed, by whomever, is told to the owners of open positions, 
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from actors.clock import Cancellable
@@ -20,9 +22,10 @@ from actors.reloading import tell_owner
 from actors.reporting import ReportingActor
 from actors.symbol_book import Page, SymbolBook, laid_over
 from config.in_force import SettingsInForce
-from config.symbol_settings import NOTHING, SymbolSettings, changed, to_row
+from config.symbol_settings import NOTHING, SECTIONS, SymbolSettings, changed, to_row
 from domain.catalogue import EventType
 from domain.records import SymbolChange
+from persistence.codec import to_json
 from persistence.database import DatabaseAway
 from persistence.writer import commit
 
@@ -48,7 +51,6 @@ class SymbolKeeper(ReportingActor):
         """See `Wiring`."""
         super().__init__(context, wiring.recorder)
         self._wiring = wiring
-        self._page = wiring.book.page
         self._timer: Cancellable | None = None
 
     def started(self) -> None:
@@ -78,23 +80,29 @@ class SymbolKeeper(ReportingActor):
         self._timer = self.remind_after(LOOK_EVERY_S, Tick())
 
     def _compare(self, page: Page) -> None:
-        """Tell what is different from the last page that this keeper knew."""
-        before, self._page = self._page, page
+        """Tell what is different from the last page that was told of, by this keeper or one before it."""
+        before = self._wiring.book.told
         for name, fault in page.wrong.items():
             if before.wrong.get(name) != fault:
                 self.report(EventType.SYMBOL_SETTINGS_REFUSED, {"name": name, "error": fault}, symbol=name)
-        if before.read_at is None:
-            return
-        for symbol in dict.fromkeys([*before.own, *page.own]):
+        known = {} if before.read_at is None else dict.fromkeys([*before.own, *page.own])
+        for symbol in known:
             old, new = before.own.get(symbol, NOTHING), page.own.get(symbol, NOTHING)
             if old != new:
                 self.report(EventType.SYMBOL_SETTINGS_CHANGED, {"by": "database", **_said(old, new)}, symbol=symbol)
                 self._tell_owners(symbol, old, new)
+        self._told(page)
+
+    def _told(self, page: Page) -> None:
+        """Behind the telling: who dies in between leaves it to its successor, who may tell it twice."""
+        if not self.fenced:  # else nothing was told
+            self._wiring.book.told = page
 
     def _set(self, wanted: SetSymbol) -> SymbolSettings:
         """Raises WrongSymbolSetting, DatabaseAway: then nothing has changed."""
-        self._compare(self._wiring.book.refresh())
-        old = self._wiring.book.known(wanted.symbol)
+        book = self._wiring.book
+        self._compare(book.refresh())
+        old = book.known(wanted.symbol)
         new = changed(old, wanted.values, self._wiring.in_force.now)
         now = self.clock.now()
         data = {"by": f"uid {wanted.uid}", "uid": wanted.uid, **_said(old, new)}
@@ -102,8 +110,10 @@ class SymbolKeeper(ReportingActor):
         change = SymbolChange(symbol=wanted.symbol, row=to_row(wanted.symbol, new))
         commit(self._wiring.conninfo, self.recorder.record(now, events=[event], symbols=(change,)), patience)
         log([event])
-        self._page = self._wiring.book.refresh()
         self._tell_owners(wanted.symbol, old, new)
+        self._told(replace(book.told, own={**book.told.own, wanted.symbol: _as_read(new)}))
+        with contextlib.suppress(DatabaseAway):  # it is written; the book has said that it could not be read again
+            book.refresh()
         return new
 
     def _tell_owners(self, symbol: str, old: SymbolSettings, new: SymbolSettings) -> None:
@@ -112,6 +122,11 @@ class SymbolKeeper(ReportingActor):
             if position.symbol == symbol:
                 was = laid_over(settings, position.account, old)
                 tell_owner(self._wiring.directory, position.id, was, laid_over(settings, position.account, new))
+
+
+def _as_read(own: SymbolSettings) -> SymbolSettings:
+    """As the table gives it back: an exact number among the overrides is text there."""
+    return own.model_copy(update={name: json.loads(to_json(getattr(own, name))) for name in SECTIONS})
 
 
 def _said(old: SymbolSettings, new: SymbolSettings) -> Mapping[str, object]:

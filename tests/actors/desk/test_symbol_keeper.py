@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import psycopg
@@ -139,6 +140,44 @@ def test_nonsense_in_one_row_is_told_once_and_keeps_no_other_from_counting(keepi
     assert "no such perpetual" in refused["NOSUCH"]
     assert set(refused) == {"ETHUSDT", "NOSUCH", "BTCUSDT"}, "'BTC-USDT' is read first, and said twice"
     assert keeping.book.known("PEPEUSDT").trade_enabled is False
+
+
+def test_what_another_had_read_is_told_by_the_successor_of_a_keeper_that_died_before_its_look(keeping: Keeping) -> None:
+    """The successor took the page that the desk had read for one that was told of: nobody ever heard of either row."""
+    keeping.sql("INSERT INTO monitoring.symbol_settings (symbol, leverage) VALUES ('ETHUSDT', -3)")
+    keeping.sql(
+        "INSERT INTO monitoring.symbol_settings (symbol, protection_overrides) VALUES ('BTCUSDT', '{\"stop_pct\": 1}')"
+    )
+    keeping.book.refresh()
+    keeping.stage.kill(messages.SYMBOL_KEEPER)
+    (refused,) = keeping.events(EventType.SYMBOL_SETTINGS_REFUSED)
+    assert "leverage = -3" in refused.data["error"]
+    (changed,) = keeping.events(EventType.SYMBOL_SETTINGS_CHANGED)
+    assert (changed.symbol, changed.data["by"]) == ("BTCUSDT", "database")
+    assert keeping.owner.wait(RulesChanged).protection.stop_pct == D(1)
+    keeping.stage.kill(messages.SYMBOL_KEEPER)
+    assert len(keeping.events(EventType.SYMBOL_SETTINGS_REFUSED)) == 1, "once"
+    assert len(keeping.events(EventType.SYMBOL_SETTINGS_CHANGED)) == 1
+
+
+def test_a_change_that_is_written_is_answered_for_though_it_cannot_be_read_again(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was refused as if nothing had changed, and the owners of open positions did not hear of it."""
+    read, times = keeping.reader.symbol_settings, itertools.count()
+
+    def once() -> list[Any]:
+        if next(times):
+            raise DatabaseAway("gone")
+        return read()
+
+    monkeypatch.setattr(keeping.reader, "symbol_settings", once)
+    assert keeping.set(protection__stop_pct=D(1), min_trade_usd=D("12.50"), cooldown_seconds=7).leverage is None
+    assert keeping.owner.wait(RulesChanged).protection.stop_pct == D(1)
+    monkeypatch.setattr(keeping.reader, "symbol_settings", read)
+    keeping.look()
+    keeping.stage.worked_off(messages.SYMBOL_KEEPER)
+    assert keeping.events(EventType.SYMBOL_SETTINGS_CHANGED) == [], "its event was in the transaction of the change"
 
 
 def test_the_last_reading_stands_while_the_database_is_away(
