@@ -114,6 +114,7 @@ class EntryDesk(ReportingActor):
 
     def receive(self, message: Any) -> object:
         """A wish, or news that opens and closes the desk."""
+        self._openings.rules_known = self._wiring.owners.rule_changes.number
         match message:
             case SignalsStored(signals=signals):
                 busy = len(self._intake) > 0

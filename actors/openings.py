@@ -45,6 +45,9 @@ class Openings:
         self._desk = desk
         self._wiring = wiring
         self._numbers = itertools.count()
+        self.rules_known = wiring.owners.rule_changes.number
+        """How many changes of the rules there were when this turn of the desk began: all its terms are at least so new.
+        """
 
     def plan(self, wish: Wish, terms: Terms, granted: Grant) -> Plan:
         """What a position of this size will live by, at the mark price of now."""
@@ -183,7 +186,7 @@ class Openings:
         unless that one has let go of the claim.
         """
         owners, place = self._wiring.owners, self._wiring.owners.place_of(position)
-        if not owners.claim(place, position):
+        if not owners.claim(place, position, self.rules_known):
             raise RuntimeError(f"{position.symbol} on {position.account} has an owner already")
         if self._desk.fenced:
             owners.let_go(place, position.id)  # else nobody would ever enter it, nor answer the signal

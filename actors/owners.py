@@ -11,6 +11,7 @@ import threading
 from decimal import Decimal
 from typing import NamedTuple
 
+from actors.rule_changes import RuleChanges
 from actors.ticket import Ticket
 from domain.identity import PositionId
 from domain.instrument import PositionSide
@@ -39,6 +40,7 @@ class Owners:
         self._states: dict[PositionId, Position] = {}
         self._tickets: dict[PositionId, Ticket] = {}
         self._foreign: dict[Place, Decimal] = {}
+        self.rule_changes = RuleChanges()
 
     def place(self, account: str, symbol: str, side: PositionSide | None) -> Place:
         """Where a position of this side belongs."""
@@ -48,14 +50,15 @@ class Owners:
         """Where a position belongs."""
         return self.place(position.account, position.symbol, position.side)
 
-    def claim(self, place: Place, position: Position) -> bool:
-        """Make `position` the owner of a place; False if somebody else is."""
+    def claim(self, place: Place, position: Position, rules_known: int = 0) -> bool:
+        """Make `position` the owner of a place; False if somebody else is. `rules_known`: see `RuleChanges.made`."""
         with self._lock:
             holder = self._places.get(place)
             if holder is not None and holder != position.id:
                 return False
             self._places[place] = position.id
             self._states.setdefault(position.id, position)
+            self.rule_changes.made(position.id, rules_known)
             return True
 
     def handed_over(self, position: Position, ticket: Ticket | None = None) -> bool:
@@ -124,6 +127,7 @@ class Owners:
             del self._places[place]
         self._states.pop(position_id, None)
         self._tickets.pop(position_id, None)
+        self.rule_changes.forget(position_id)
 
     def all(self, account: str | None = None) -> tuple[Position, ...]:
         """The last states of all positions, by id."""

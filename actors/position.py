@@ -35,6 +35,7 @@ from actors.messages import (
 )
 from actors.owners import Owners
 from actors.recording import Recorder, log, plain_event, position_event
+from actors.rule_changes import RulesNew
 from actors.supervision import ChildSpec, Restart
 from actors.ticket import Ticket
 from domain.catalogue import EventType, Happening
@@ -104,6 +105,7 @@ class PositionActor(GuardedActor):
         self._band: trailing.Band | None = None
         self._passed: PriceRange | None = None
         self._passed_count = 0
+        self._rules_known = -1
         self._position: Position
 
     def started(self) -> None:
@@ -122,9 +124,16 @@ class PositionActor(GuardedActor):
         fresh = state.entry is None and not state.adopted and state.epoch == epoch
         self._hear(Begin() if fresh else Recovered(epoch=epoch, stale=self._wiring.stale(state)))
         self.remind_after(MINUTE_S, Minute())
+        self._take_news()
 
     def receive(self, message: Any) -> object:
         """Inputs of the machine are heard as they are."""
+        answer = self._answer(message)
+        if self._rules_known != self._wiring.owners.rule_changes.number:
+            self._take_news()
+        return answer
+
+    def _answer(self, message: Any) -> object:
         match message:
             case Prices(range=prices):
                 self._note(prices)
@@ -148,11 +157,25 @@ class PositionActor(GuardedActor):
             case FeedStarted():
                 self._band = None
                 self._watch()
+            case RulesNew():
+                pass  # taken behind each message
             case _ if type(message) in machine.ANSWERS:
                 self._hear(message)
             case _:
                 raise TypeError(f"{self.name}: no answer to {type(message).__name__}")
         return None
+
+    def _take_news(self) -> None:
+        """Hear what changed in the rules since they were looked at last, told of it or not."""
+        changes = self._wiring.owners.rule_changes
+        there_were = changes.number
+        for number, change in changes.news(self._position):
+            if change is not None and not self._position.phase.final:
+                self._hear(change)
+            if self.fenced:
+                return
+            changes.taken(self._id, number)
+        self._rules_known = there_were
 
     def _freshen(self) -> None:
         """Decide on the newest mark price there is: inside its band a position is not told each one."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from actors import messages
 from actors.directory import Directory
 from actors.messages import ReconcileNow
 from actors.owners import Owners
+from actors.rule_changes import RuleChange, RulesNew
 from config.changes import Change, changes, merged
 from config.fields import Level
 from config.in_force import SettingsInForce
@@ -114,23 +114,37 @@ class Reloading:
             self._set_log_level(after.log)
         for account in after.accounts:
             self._directory.tell(messages.reconciler(account), ReconcileNow(reason="settings reloaded"))
-        for position in self._owners.all():
-            old = self._terms(before, position.account, position.symbol)
-            new = self._terms(after, position.account, position.symbol)
-            tell_owner(self._directory, position.id, old, new)
+        if (after.protection, after.trailing) != (before.protection, before.trailing):
+            tell_owners(
+                self._owners,
+                self._directory,
+                lambda p: difference(
+                    self._terms(before, p.account, p.symbol), self._terms(after, p.account, p.symbol)
+                ),
+            )
 
 
-def tell_owner(directory: Directory, position_id: Any, old: Terms, new: Terms) -> None:
-    """Let a position know of other rules, if they are other ones."""
+def tell_owners(owners: Owners, directory: Directory, change: RuleChange) -> None:
+    """Rules have changed, and are in force: write it down, and let the positions know that it concerns.
+
+    Who is not reached, as it is only just being made or started, finds it by itself.
+    """
+    owners.rule_changes.add(change)
+    for position in owners.all():
+        if change(position) is not None:
+            directory.tell(messages.position(position.id), RulesNew())
+
+
+def difference(old: Terms, new: Terms) -> RulesChanged | None:
+    """What an owner hears of other terms; None: its rules are the same by both."""
     if (old.protection, old.trailing) == (new.protection, new.trailing):
-        return
-    heard = RulesChanged(
+        return None
+    return RulesChanged(
         old_protection=old.protection,
         protection=new.protection,
         old_trailing=old.trailing,
         trailing=new.trailing,
     )
-    directory.tell(messages.position(position_id), heard)
 
 
 def as_data(found: Iterable[Change]) -> list[Mapping[str, str]]:

@@ -18,12 +18,14 @@ from actors.guard import ActorContext, patience
 from actors.messages import SetSymbol, Tick
 from actors.owners import Owners
 from actors.recording import Recorder, log, plain_event
-from actors.reloading import tell_owner
+from actors.reloading import difference, tell_owners
 from actors.reporting import ReportingActor
 from actors.symbol_book import Page, SymbolBook, laid_over
 from config.in_force import SettingsInForce
 from config.symbol_settings import NOTHING, SECTIONS, SymbolSettings, changed, to_row
 from domain.catalogue import EventType
+from domain.position.inputs import RulesChanged
+from domain.position.state import Position
 from domain.records import SymbolChange
 from persistence.codec import to_json
 from persistence.database import DatabaseAway
@@ -118,10 +120,13 @@ class SymbolKeeper(ReportingActor):
 
     def _tell_owners(self, symbol: str, old: SymbolSettings, new: SymbolSettings) -> None:
         settings = self._wiring.in_force.now
-        for position in self._wiring.owners.all():
-            if position.symbol == symbol:
-                was = laid_over(settings, position.account, old)
-                tell_owner(self._wiring.directory, position.id, was, laid_over(settings, position.account, new))
+
+        def change(p: Position) -> RulesChanged | None:
+            if p.symbol != symbol:
+                return None
+            return difference(laid_over(settings, p.account, old), laid_over(settings, p.account, new))
+
+        tell_owners(self._wiring.owners, self._wiring.directory, change)
 
 
 def _as_read(own: SymbolSettings) -> SymbolSettings:

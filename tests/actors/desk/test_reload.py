@@ -23,6 +23,7 @@ from actors.alarms import limits_of
 from actors.foundation import Account, Ground
 from actors.judgement_values import aging_rules_of, health_rules_of
 from actors.messages import ReconcileNow
+from actors.rule_changes import RulesNew
 from actors.strategy import wiring_of
 from actors.tree import Tree
 from adapters.exchange.access import AccountAccess
@@ -37,7 +38,6 @@ from domain.catalogue import EventType
 from domain.entries.sizing import Method
 from domain.notices import AlertFlags
 from domain.orders import TriggerBy
-from domain.position.inputs import RulesChanged
 from tests.actors.desk.scene import PRICES, instrument
 from tests.unit.domain.conversation import protected
 
@@ -436,11 +436,12 @@ def test_open_positions_hear_of_changed_protection_only(house: House, told: list
     house.tree.owners.claim(place, talk.position)
     set_key(house.file, "entries.max_positions", 2)
     house.tree.ruling.reloading.reload("a test")
-    assert not [m for _, m in told if isinstance(m, RulesChanged)]
+    assert not [m for _, m in told if isinstance(m, RulesNew)]
     set_key(house.file, "protection.stop_pct", D(1))
     house.tree.ruling.reloading.reload("a test")
-    ((name, heard),) = [(n, m) for n, m in told if isinstance(m, RulesChanged)]
-    assert name == messages.position(talk.position.id)
+    assert [name for name, m in told if isinstance(m, RulesNew)] == [messages.position(talk.position.id)]
+    ((_, heard),) = house.tree.owners.rule_changes.news(talk.position)
+    assert heard is not None
     assert (heard.old_protection.stop_pct, heard.protection.stop_pct) == (D(2), D(1))
 
 

@@ -11,6 +11,7 @@ import pytest
 from actors import messages
 from actors.messages import SetSymbol, Tick, Write
 from actors.owners import Place
+from actors.rule_changes import RulesNew
 from actors.symbol_book import FRESH_S, SymbolBook, laid_over
 from actors.symbol_keeper import SymbolKeeper, Wiring
 from actors.symbol_lists import Spellings
@@ -67,6 +68,14 @@ class Keeping:
     def look(self) -> None:
         self.stage.tell(messages.SYMBOL_KEEPER, Tick())
 
+    def heard(self) -> RulesChanged:
+        """What the owner finds when it is told that there is news."""
+        self.owner.wait(RulesNew)
+        ((number, change),) = self.stage.owners.rule_changes.news(self.position)
+        self.stage.owners.rule_changes.taken(self.position.id, number)
+        assert change is not None
+        return change
+
     def events(self, kind: EventType) -> list[Any]:
         self.stage.worked_off(messages.SYMBOL_KEEPER, messages.JOURNAL)
         told = self.journal.of(Write)
@@ -105,12 +114,12 @@ def test_a_wrong_value_changes_nothing(keeping: Keeping) -> None:
 
 def test_open_positions_hear_of_it_whoever_changed_it(keeping: Keeping) -> None:
     keeping.set(protection__stop_pct="1")
-    heard = keeping.owner.wait(RulesChanged)
+    heard = keeping.heard()
     assert (heard.old_protection.stop_pct, heard.protection.stop_pct) == (D(2), D(1))
     keeping.owner.clear()
     keeping.sql("UPDATE monitoring.symbol_settings SET protection_overrides = '{\"stop_pct\": 0.8}'")
     keeping.look()
-    assert keeping.owner.wait(RulesChanged).protection.stop_pct == D("0.8")
+    assert keeping.heard().protection.stop_pct == D("0.8")
     until(lambda: bool(keeping.events(EventType.SYMBOL_SETTINGS_CHANGED)))
     (event,) = keeping.events(EventType.SYMBOL_SETTINGS_CHANGED)
     assert event.data["by"] == "database"
@@ -154,7 +163,7 @@ def test_what_another_had_read_is_told_by_the_successor_of_a_keeper_that_died_be
     assert "leverage = -3" in refused.data["error"]
     (changed,) = keeping.events(EventType.SYMBOL_SETTINGS_CHANGED)
     assert (changed.symbol, changed.data["by"]) == ("BTCUSDT", "database")
-    assert keeping.owner.wait(RulesChanged).protection.stop_pct == D(1)
+    assert keeping.heard().protection.stop_pct == D(1)
     keeping.stage.kill(messages.SYMBOL_KEEPER)
     assert len(keeping.events(EventType.SYMBOL_SETTINGS_REFUSED)) == 1, "once"
     assert len(keeping.events(EventType.SYMBOL_SETTINGS_CHANGED)) == 1
@@ -173,7 +182,7 @@ def test_a_change_that_is_written_is_answered_for_though_it_cannot_be_read_again
 
     monkeypatch.setattr(keeping.reader, "symbol_settings", once)
     assert keeping.set(protection__stop_pct=D(1), min_trade_usd=D("12.50"), cooldown_seconds=7).leverage is None
-    assert keeping.owner.wait(RulesChanged).protection.stop_pct == D(1)
+    assert keeping.heard().protection.stop_pct == D(1)
     monkeypatch.setattr(keeping.reader, "symbol_settings", read)
     keeping.look()
     keeping.stage.worked_off(messages.SYMBOL_KEEPER)
