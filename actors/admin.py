@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from actors.control import (
     alerts,
@@ -20,12 +21,19 @@ from actors.control import (
 from actors.control.answering import Answering, Wiring
 from actors.directory import Unanswered, Unavailable
 from actors.guard import ActorContext
+from actors.messages import Tick
 from adapters.admin.parameters import Parameters
 from adapters.admin.protocol import METHOD_NOT_FOUND, NOT_NOW, AdminError, Caller
 from adapters.admin.server import AdminServer
 from persistence.database import DatabaseAway
 
 __all__ = ["METHODS", "Admin", "Wiring"]
+
+LOOK_S = 1.0
+
+
+class SocketGone(Exception):
+    """Nobody can reach the control socket any more."""
 
 
 class Admin(Answering):
@@ -39,6 +47,18 @@ class Admin(Answering):
     def started(self) -> None:
         """Open the socket. Raises SocketRefused."""
         self._server.start()
+        self.remind_after(LOOK_S, Tick())
+
+    def receive(self, message: Any) -> object:
+        """Once a second: can it be reached? A successor opens it anew. Raises SocketGone."""
+        match message:
+            case Tick():
+                self.remind_after(LOOK_S, Tick())
+                if not self._server.reachable:
+                    raise SocketGone(f"{self.wiring.socket}: removed, replaced, or its thread has ended")
+            case _:
+                raise TypeError(f"{self.name}: no answer to {type(message).__name__}")
+        return None
 
     def stopping(self) -> None:
         """Answer what was asked, then close."""

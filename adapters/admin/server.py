@@ -69,6 +69,7 @@ class AdminServer:
         self._turns = asyncio.Semaphore(workers)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._opened: tuple[int, int] | None = None
         self._stopping: asyncio.Event | None = None
         self._clients: dict[asyncio.Task[None], _Connection] = {}
         self._drain_s = 2.0
@@ -78,9 +79,10 @@ class AdminServer:
         if self._thread is not None:
             raise SocketRefused(f"{self.path}: already started")
         listener = listen(self.path)
+        self._opened = identity(self.path)
         ready = threading.Event()
         self._thread = threading.Thread(
-            target=self._run, args=(listener, identity(self.path), ready), name="admin-socket", daemon=True
+            target=self._run, args=(listener, self._opened, ready), name="admin-socket", daemon=True
         )
         self._thread.start()
         ready.wait()
@@ -102,6 +104,11 @@ class AdminServer:
     def serving(self) -> bool:
         """Whether the socket's thread is alive."""
         return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def reachable(self) -> bool:
+        """Whether it serves, and whoever connects to its path finds it: a file can be removed under a listener."""
+        return self.serving and self._opened is not None and identity(self.path) == self._opened
 
     def _run(self, listener: socket.socket, opened: tuple[int, int] | None, ready: threading.Event) -> None:
         try:

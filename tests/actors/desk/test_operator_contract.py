@@ -16,6 +16,7 @@ import pytest
 
 from actors import admin
 from adapters.admin import methods
+from adapters.admin.client import NoService
 from adapters.admin.protocol import INVALID_PARAMS, METHOD_NOT_FOUND, NOT_NOW, REFUSED, UNKNOWN_ID, AdminError
 from domain.catalogue import EventType
 from persistence.embedded import EmbeddedPostgres
@@ -317,6 +318,20 @@ def _stands(service: ServiceProcess, position_id: int, price: Decimal) -> None:
             return
         assert time.monotonic() < deadline, f"the stop stands at {shown['stop_price']}, not at {price}"
         time.sleep(0.05)
+
+
+def test_a_socket_that_is_removed_under_the_service_is_opened_anew(service: ServiceProcess) -> None:
+    def answered() -> object:
+        try:
+            return service.ctl("status")
+        except NoService:
+            return None
+
+    (service.state_dir / "admin.sock").unlink()
+    service.wait_for(answered, 20, "the control socket to be back")
+    service.wait_for(
+        lambda: [e for e in service.events(type="actor_crashed") if e["data"]["name"] == "admin"], 20, "it to be told"
+    )
 
 
 def test_an_operator_right_after_the_start_waits_a_moment_instead_of_being_refused(

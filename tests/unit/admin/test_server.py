@@ -224,6 +224,20 @@ def test_stop_ends_streams_and_lets_idle_clients_go(serve: Serve, small: SmallSe
     server.stop()
 
 
+def test_a_server_whose_file_was_removed_or_replaced_knows_that_nobody_finds_it(serve: Serve) -> None:
+    server = serve()
+    assert server.reachable
+    aside = server.path.with_name("aside")
+    server.path.rename(aside)
+    assert (server.serving, server.reachable) == (True, False)
+    server.path.touch()
+    assert not server.reachable
+    aside.replace(server.path)
+    assert server.reachable
+    server.stop()
+    assert not server.reachable
+
+
 def test_stop_delivers_the_answer_under_way(serve: Serve, small: SmallService) -> None:
     server = serve()
     with raw(server) as connection:
