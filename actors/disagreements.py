@@ -107,7 +107,7 @@ class Disagreements:
                     symbol=symbol,
                     shown=quantity,
                     figures={"exchange": quantity, "covered": "yes" if each.covered else "no"},
-                    lasting=self._wiring.untracked == "alert" or symbol not in self._wiring.instruments,
+                    lasting=self._stays(symbol),
                 )
             )
         for position_id in found.unseen:
@@ -116,6 +116,12 @@ class Disagreements:
             key = f"unseen {position_id}"
             listed.append(Finding(kind=Kind.UNSEEN, key=key, symbol=symbol, shown="", position_id=position_id))
         return listed
+
+    def _stays(self, symbol: str) -> bool:
+        """Whether nobody is to put right that a position there has no owner."""
+        known = symbol in self._wiring.instruments
+        left = self._wiring.owners.left_to_humans(self._wiring.account, symbol)
+        return self._wiring.untracked == "alert" or not known or left
 
     def _tell(self, look: Look) -> None:
         """An event each time a finding is seen until it is believed, and one when it is no more."""

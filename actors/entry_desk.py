@@ -360,7 +360,7 @@ class EntryDesk(ReportingActor):
         self._gate.ordered(account, position.instrument.base, position.closed_at or now)
         if position.phase is Phase.RELEASED:
             self._wiring.owners.show_foreign(place, ledger.exposure(position) * position.side.sign)
-            self.write(facts=self._gate.release(account, symbol, now))
+            self.write(facts=self._gate.release(account, symbol, self._wiring.owners, now))
         elif position.reported is not None and position.reported.quantity:
             # A human turned it over: ours is closed, what is there now is a stranger's.
             left = position.reported.quantity * position.side.sign

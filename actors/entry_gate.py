@@ -80,6 +80,7 @@ class EntryGate:
                 self.ordered(name, base, at)
         self._paused = {**(paused or {}), **self._paused}
         self._released = {**(released or {}), **self._released}
+        self._tell_of_released(owners)
         for position in owners.all():  # the newest may not have reached the database yet
             if not position.adopted:
                 self.ordered(position.account, position.instrument.base, position.opened_at)
@@ -135,9 +136,10 @@ class EntryGate:
 
     # Positions handed back to a human.
 
-    def release(self, account: str, symbol: str, now: datetime) -> dict[str, object]:
+    def release(self, account: str, symbol: str, owners: Owners, now: datetime) -> dict[str, object]:
         """A human has the position now: it is not adopted again before it is flat; returns the facts to keep."""
         self._released[f"{account} {symbol}"] = now.isoformat()
+        self._tell_of_released(owners)
         return {RELEASED_FACT: dict(self._released)}
 
     def is_released(self, account: str, symbol: str) -> bool:
@@ -156,4 +158,11 @@ class EntryGate:
         ]
         for key in over:
             del self._released[key]
-        return {RELEASED_FACT: dict(self._released)} if over else None
+        if not over:
+            return None
+        self._tell_of_released(owners)
+        return {RELEASED_FACT: dict(self._released)}
+
+    def _tell_of_released(self, owners: Owners) -> None:
+        pairs = (key.partition(" ") for key in self._released)
+        owners.leave_to_humans(frozenset((account, symbol) for account, _, symbol in pairs))

@@ -41,6 +41,7 @@ class Owners:
         self._tickets: dict[PositionId, Ticket] = {}
         self._foreign: dict[Place, Decimal] = {}
         self.rule_changes = RuleChanges()
+        self._left: frozenset[tuple[str, str]] = frozenset()
 
     def place(self, account: str, symbol: str, side: PositionSide | None) -> Place:
         """Where a position of this side belongs."""
@@ -121,6 +122,14 @@ class Owners:
         """Whether a position that nobody of us owns was last seen on a symbol, on either side."""
         with self._lock:
             return any(place[:2] == (account, symbol) for place in self._foreign)
+
+    def leave_to_humans(self, symbols: frozenset[tuple[str, str]]) -> None:
+        """Accounts and symbols whose positions were handed back to a human and are open still: said by the desk."""
+        self._left = symbols
+
+    def left_to_humans(self, account: str, symbol: str) -> bool:
+        """Whether a human has taken over what is open on a symbol: that nobody here owns it is as it should be."""
+        return (account, symbol) in self._left
 
     def _release(self, place: Place, position_id: PositionId) -> None:
         if self._places.get(place) == position_id:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def ground(server: EmbeddedPostgres) -> Iterator[Ground]:
 @pytest.fixture(scope="module")
 def service(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """A service in a quiet market, on that database."""
-    settings = {"entries": {"max_exposure_usd": 20_000}, "reconciler": {"interval_s": 2}}
+    settings = {"entries": {"max_exposure_usd": 20_000}, "reconciler": {"interval_s": 2, "alert_unrepaired_s": 1}}
     environ = {"HOLDFAST_DATABASE__URL": ground.url}
     with running(tmp_path_factory.mktemp("operator"), settings, environ) as service:
         yield service
@@ -161,6 +162,27 @@ def test_release_leaves_stop_and_position_to_the_human(service: ServiceProcess) 
     assert service.control("state")["open_conditionals"] == before + 1
     refused = refusal(service, "position.open", symbol="LTCUSDT", side="long", usd="300")
     assert (refused.code, (refused.data or {})["code"]) == (REFUSED, "untracked_position")
+    _raises_no_alarm(service, "LTCUSDT")
+
+
+def _raises_no_alarm(service: ServiceProcess, symbol: str) -> None:
+    """That it has no owner is told, but is nothing to put right: an alarm that stands for good hides the next one."""
+
+    def believed() -> str | None:
+        found = service.events(type="reconcile_finding", symbol=symbol)
+        return next((event["ts"] for event in found if event["data"]["seen"] == "2/2"), None)
+
+    at = datetime.fromisoformat(service.wait_for(believed, 20, "the finding to be believed"))
+    service.wait_for(
+        lambda: [
+            event
+            for event in service.events(type="reconcile_finished")
+            if datetime.fromisoformat(event["ts"]) > at + timedelta(seconds=2)
+        ],
+        20,
+        "a reading after which it would be one",
+    )
+    assert [e["data"] for e in service.events(type="reconcile_alarm") if symbol in e["data"]["symbols"]] == []
 
 
 def test_actors_events_signals(service: ServiceProcess, opened: dict[str, Any]) -> None:

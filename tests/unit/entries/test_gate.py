@@ -43,7 +43,8 @@ def test_not_yet_comes_before_no() -> None:
 def test_a_release_is_over_when_the_venue_shows_flat() -> None:
     gate, owners = EntryGate(["main"]), Owners()
     owners.show_foreign(Place("main", "BTCUSDT"), Decimal(1))
-    gate.release("main", "BTCUSDT", NOON)
+    gate.release("main", "BTCUSDT", owners, NOON)
+    assert owners.left_to_humans("main", "BTCUSDT")
     later = NOON + timedelta(seconds=6)
     assert gate.forget_flat("main", owners, later) is None
     owners.show_foreign(Place("main", "BTCUSDT"), Decimal(0))
@@ -51,6 +52,7 @@ def test_a_release_is_over_when_the_venue_shows_flat() -> None:
     assert gate.forget_flat("second", owners, later) is None
     assert gate.forget_flat("main", owners, later) == {"released_positions": {}}
     assert not gate.is_released("main", "BTCUSDT")
+    assert not owners.left_to_humans("main", "BTCUSDT")
 
 
 def test_the_newest_order_counts() -> None:
