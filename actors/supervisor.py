@@ -352,6 +352,9 @@ class Supervisor(GuardedActor):
         self._roster.discard(child.name)
         self.directory.unbind(child.name, child.incarnation)
         self.directory.bury(child.name, leftovers, "ended")
+        if child.slow:
+            # A crash loop is over with who fell in it: nobody else would ever say so.
+            self._chronicle.tell(SupervisionKind.ACTOR_STEADY, child)
         self._chronicle.tell(kind, child, error=error, trace=trace)
 
     # Stopping.

@@ -26,6 +26,8 @@ HEARD = frozenset(
         EventType.POSITION_PROTECTED,
         EventType.POSITION_FAILED,
         EventType.POSITION_ROLLED_BACK,
+        EventType.ACTOR_CRASHED,
+        EventType.ACTOR_HUNG,
         EventType.ACTOR_ESCALATED,
         EventType.ACTOR_STEADY,
         EventType.GROUP_ESCALATED,
@@ -105,6 +107,13 @@ class Opening(NamedTuple):
     good: bool
 
 
+class Loop(NamedTuple):
+    """A crash loop, and who would say that it is over."""
+
+    supervisor: str
+    error: str
+
+
 class Evidence:
     """What events have told; used by one thread."""
 
@@ -115,7 +124,7 @@ class Evidence:
         self._ended: set[str] = set()  # of which the end was heard: an earlier life cannot matter
         self._why_refused: dict[tuple[str, str], str] = {}
         self._openings: dict[int, Opening] = {}
-        self._looping: dict[str, str] = {}
+        self._looping: dict[str, Loop] = {}
         self._zombies: dict[str, str] = {}
         self._poor: set[str] = set()
         self._failing_openings = False
@@ -137,17 +146,26 @@ class Evidence:
             case EventType.POSITION_FAILED | EventType.POSITION_ROLLED_BACK:
                 self._opened(event, good=False)
             case EventType.ACTOR_ESCALATED | EventType.GROUP_ESCALATED:
+                loop = Loop(str(event.data.get("supervisor")), str(event.data.get("error") or ""))
                 self._ended.discard(_fallen(event))
-                self._looping[_fallen(event)] = str(event.data.get("error") or "")
+                self._looping[_fallen(event)] = loop
             case EventType.ACTOR_STEADY | EventType.GROUP_STEADY:
-                self._looping.pop(_fallen(event), None)
-                self._ended.add(_fallen(event))
+                self._steady(_fallen(event))
+            case EventType.ACTOR_CRASHED | EventType.ACTOR_HUNG:
+                # The successor of a supervisor counts anew: where the falls go on it says so, and their end.
+                name = str(event.data.get("name"))
+                for who in [who for who, loop in self._looping.items() if loop.supervisor == name]:
+                    self._steady(who)
             case EventType.ZOMBIES_MANY:
                 self._ended.discard(event.account or "")
                 self._zombies[event.account or ""] = str(event.data.get("within_an_hour"))
             case EventType.ZOMBIES_FEW:
                 self._ended.add(event.account or "")
                 self._zombies.pop(event.account or "", None)
+
+    def _steady(self, who: str) -> None:
+        self._looping.pop(who, None)
+        self._ended.add(who)
 
     def _opened(self, event: Event, *, good: bool) -> None:
         if event.position_id is not None:
@@ -184,12 +202,12 @@ class Evidence:
             )
         yield from self._refusals(now)
         yield from self._success(limits, now)
-        for who, error in self._looping.items():
+        for who, loop in self._looping.items():
             yield Condition(
                 topic=Topic.CRASH_LOOP,
                 subject=who,
                 severity=Severity.CRITICAL,
-                text=f"{who}: one fall after another: {error}",
+                text=f"{who}: one fall after another: {loop.error}",
                 told=True,
             )
 

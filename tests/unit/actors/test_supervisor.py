@@ -319,6 +319,21 @@ def test_a_crash_loop_is_told_when_it_begins_and_when_it_is_over(directory: Dire
     tree.stop()
 
 
+def test_a_crash_loop_is_over_with_the_child(directory: Directory, virtual: VirtualClock) -> None:
+    """A position that is closed soon after its owner fell again and again: else its alert would stand for good."""
+    tree = Tree(directory, virtual)
+    tree.start(tree.spec("a", intensity=1, period_s=30.0, max_backoff_s=2.0, reset_after_s=60.0))
+    for _ in range(2):
+        tree.directory.tell("a", boom())
+        crash = tree.wait_for(CRASHED, "a")
+        directory.ask("root", ListChildren(), WAIT_S)  # its handler is over, the timer is set
+        virtual.advance(crash.delay_s or 0.0)
+        tree.wait_for(RESTARTED, "a")
+    directory.ask("root", StopChild(name="a", reason="its life is over"), WAIT_S)
+    assert tree.wait_for(SupervisionKind.ACTOR_STEADY, "a").incarnation == 3
+    tree.stop()
+
+
 # Hanging.
 
 

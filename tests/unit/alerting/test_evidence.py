@@ -219,6 +219,17 @@ def test_a_group_is_steady_whoever_of_it_fell_last(evidence: Evidence) -> None:
     assert condition.subject == "judge"
 
 
+def test_the_loops_under_a_supervisor_are_over_with_it(evidence: Evidence) -> None:
+    """Its successor counts anew, and would never say that they are."""
+    for name, supervisor in (("position/7", "positions/main"), ("positions/main", "root")):
+        evidence.hear(event(EventType.ACTOR_ESCALATED, name=name, supervisor=supervisor, error="boom"))
+        evidence.hear(event(EventType.GROUP_ESCALATED, name=name, supervisor=supervisor, error="boom"))
+    evidence.hear(event(EventType.ACTOR_CRASHED, name="position/7", supervisor="positions/main", error="boom"))
+    assert len(seen(evidence)) == 4
+    evidence.hear(event(EventType.ACTOR_HUNG, name="positions/main", supervisor="root", error="hung"))
+    assert sorted(condition.subject for condition in seen(evidence)) == ["children of root", "positions/main"]
+
+
 def test_zombies_over_their_threshold(evidence: Evidence) -> None:
     evidence.hear(event(EventType.ZOMBIES_MANY, within_an_hour=11, alert_over=10))
     (condition,) = seen(evidence)
