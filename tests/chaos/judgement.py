@@ -53,6 +53,7 @@ def judge_house(house: House) -> Judgement:
     found.strikes = Counter(f"{strike.what}" for strike in strikes)
     _until_none(partial(unanswered, house), ANSWERED_WITHIN_S, found)
     _until_none(partial(left_in_spool, house), AGREES_WITHIN_S, found)
+    found.violations += [f"refused by the database: {name}" for name in refused(house)]
     for name, exchange in house.exchanges.items():
         terms = terms_of(house, name, strikes)
         _until_none(partial(disagreement, house, name, terms), AGREES_WITHIN_S, found)
@@ -130,13 +131,14 @@ def outcomes(house: House) -> Counter[str]:
 
 
 def left_in_spool(house: House) -> list[str]:
-    """Records that never came into the database."""
-    state = house.service.state_dir
-    waiting = [file for file in (state / "spool").glob("*") if file.stat().st_size]
-    refused = list((state / "refused").glob("*"))
-    return [f"left in the spool: {file.name}, {file.stat().st_size} bytes" for file in waiting] + [
-        f"refused by the database: {file.name}" for file in refused
-    ]
+    """Records that have not come into the database yet."""
+    waiting = [file for file in (house.service.state_dir / "spool").glob("*") if file.stat().st_size]
+    return [f"left in the spool: {file.name}, {file.stat().st_size} bytes" for file in waiting]
+
+
+def refused(house: House) -> list[str]:
+    """The files of records that the database will never take."""
+    return sorted(file.name for file in (house.service.state_dir / "refused").glob("*"))
 
 
 def tree_not_well(house: House) -> list[str]:
