@@ -1,4 +1,4 @@
-"""`python main.py check`: settings, state directory, database, every account; all that is wrong in one run.
+"""`python main.py check`: settings, state directory, database, channels, accounts; all that is wrong in one run.
 
 Rules of this file: it changes nothing and starts nothing. In paper mode a paper exchange that runs is asked, one that
 does not is started by `run`, and so is the embedded database: that is no fault. Nothing of a secret is said.
@@ -17,6 +17,7 @@ from pathlib import Path
 from actors.account_access import account_access
 from actors.clock import SystemClock
 from actors.standing import expected_of
+from adapters.channels.factory import open_channel, wrong_with
 from adapters.exchange.access import AccountAccess
 from adapters.exchange.factory import open_trading
 from adapters.exchange.interface import TradingClient, VenueFailure
@@ -74,6 +75,7 @@ def inspect(settings: Settings) -> tuple[Section, ...]:
         Section(title="settings", lines=tuple(_settings(settings))),
         Section(title="state directory", lines=tuple(_state_dir(settings.service.state_dir))),
         Section(title="database", lines=tuple(_database(settings))),
+        Section(title="alerts", lines=tuple(_channels(settings))),
         *asyncio.run(_accounts(settings)),
     )
 
@@ -134,6 +136,24 @@ def _database(settings: Settings) -> Iterator[Line]:
     else:
         schema = f"`run` applies {', '.join(steps)}" if steps else "the schema is up to date"
         yield Line(weight=Weight.FINE, code="database", text=f"{kind}: reachable, {schema}")
+
+
+def _channels(settings: Settings) -> Iterator[Line]:
+    """A service with a wrong address runs all the same: without this its first alert would be the first to say so."""
+    notifier = settings.notifier
+    good = []
+    for name, address in notifier.urls.items():
+        wrong = wrong_with(open_channel(name, address.get_secret_value(), telegram_url=notifier.telegram_url))
+        if wrong is None:
+            good.append(name)
+        else:
+            yield Line(weight=Weight.WRONG, code="channel_address", text=f"notifier.urls.{name}: {wrong}")
+    if good:
+        text = f"{', '.join(good)}: `ctl notify.test` tries them"
+        yield Line(weight=Weight.FINE, code="channels", text=text)
+    elif not notifier.urls:
+        text = "no channel is set (notifier.urls): alerts are in the log, in `ctl alerts` and on the page only"
+        yield Line(weight=Weight.NOTE, code="no_channel", text=text)
 
 
 # Accounts.

@@ -9,6 +9,7 @@ from typing import Any
 from adapters.channels.interface import Message, NotDelivered
 
 CONNECT_S, ANSWER_S = 3, 7
+UNKNOWN = "apprise knows no such address"
 _ADDRESS = re.compile(r"\S+://\S+")
 
 
@@ -23,13 +24,20 @@ class AnyService:
         more = f"cto={CONNECT_S}&rto={ANSWER_S}"
         self._address = f"{address}{'&' if '?' in address else '?'}{more}"
 
+    @property
+    def known(self) -> bool:
+        """Whether apprise knows such an address; slow the first time."""
+        import apprise
+
+        return bool(apprise.Apprise().add(self._address))
+
     def deliver(self, message: Message) -> None:
         """See `Channel`."""
         import apprise
 
         service = apprise.Apprise()
         if not service.add(self._address):
-            raise NotDelivered("apprise knows no such address")
+            raise NotDelivered(UNKNOWN)
         capture: Any = apprise.LogCapture
         with capture(level=logging.WARNING) as said:
             taken: Any = service.notify(body=message.text, title=f"Holdfast {message.severity.name}")

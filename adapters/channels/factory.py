@@ -5,7 +5,7 @@ A kind's library is imported with its first channel: nobody else pays for it, an
 
 from __future__ import annotations
 
-from adapters.channels.any_service import AnyService
+from adapters.channels.any_service import UNKNOWN, AnyService
 from adapters.channels.interface import Channel, Message, NotDelivered, WrongAddress
 
 
@@ -17,11 +17,11 @@ class Broken:
     def __init__(self, name: str, why: str) -> None:
         """`why` holds no secret."""
         self.name = name
-        self._why = why
+        self.why = why
 
     def deliver(self, message: Message) -> None:  # noqa: ARG002 - as every channel's
         """Raises NotDelivered."""
-        raise NotDelivered(f"the address {self._why}")
+        raise NotDelivered(f"the address {self.why}")
 
 
 def open_channel(name: str, address: str, *, telegram_url: str) -> Channel:
@@ -47,3 +47,10 @@ def open_channel(name: str, address: str, *, telegram_url: str) -> Channel:
     except WrongAddress as wrong:
         return Broken(name, str(wrong))
     return AnyService(name, address)
+
+
+def wrong_with(channel: Channel) -> str | None:
+    """Why nothing can ever leave by a channel, as far as its address tells; None: nothing. Sends nothing."""
+    if isinstance(channel, Broken):
+        return channel.why
+    return UNKNOWN if isinstance(channel, AnyService) and not channel.known else None
