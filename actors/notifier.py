@@ -22,7 +22,7 @@ from actors.alerting_messages import Handed, Inherited, ShowTrial, Tried, TryCha
 from actors.dispatch import DEADLINE_S, Dispatch
 from actors.guard import ActorContext
 from actors.messages import AlertsRaised, Show, Tick
-from actors.recording import Recorder
+from actors.recording import Recorder, writable
 from actors.reporting import ReportingActor
 from adapters.channels.factory import open_channel
 from adapters.channels.interface import Channel, Message
@@ -199,6 +199,8 @@ class Notifier(ReportingActor):
     def _take_up(self, alert: AlertChange, done: Iterable[str] = ()) -> None:
         if alert.sent_at is not None or alert.alert_id in self._open or alert.alert_id in self._done:
             return
+        # What no channel could ever take would stand before all that comes after it.
+        alert = replace(alert, text=alert.text and writable(alert.text))
         log_alert(alert)
         wanted = {name for name in channels_for(alert, self._wiring.routes) if name in self._lines} - set(done)
         self._open[alert.alert_id] = Waiting(alert=alert, by=wanted)

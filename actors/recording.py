@@ -113,7 +113,7 @@ def _alert(event: Event, alert_id: str) -> AlertChange:
         at=event.at,
         severity=event.severity,
         type=event.type.value,
-        text=notice(event) or line(event),
+        text=writable(notice(event) or line(event)),
         correlation_id=event.correlation_id,
         position_id=event.position_id,
         symbol=event.symbol,
@@ -180,7 +180,14 @@ def line(event: Event) -> str:
         if value is not None:
             text = _words(value) if isinstance(value, Mapping) else str(value).replace("\n", " ")
             words.append(f'{key}="{text}"' if " " in text else f"{key}={text}")
-    return " ".join(words)
+    return writable(" ".join(words))
+
+
+def writable(text: str) -> str:
+    """Text as every file, terminal and channel can write it: half of a surrogate pair, as a venue's message or a
+    signal may end with, becomes a question mark.
+    """
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _words(value: Mapping[str, object]) -> str:

@@ -6,13 +6,16 @@ import io
 import os
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from loguru import logger
 
+from actors.recording import log, plain_event
 from config.log import set_up
 from config.settings import Log
+from domain.catalogue import EventType
 
 SECRET = "s3cr3t-k3y-of-the-account"
 
@@ -72,3 +75,10 @@ def test_other_errors_are_shown_whole(log_file: Path, terminal: io.StringIO) -> 
         logger.opt(exception=error).error("BROKE")
     assert "Traceback" in terminal.getvalue()
     assert '"exception": {"type": "RuntimeError"' in log_file.read_text()
+
+
+def test_half_of_a_surrogate_pair_loses_no_line(log_file: Path, terminal: io.StringIO) -> None:
+    at = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    log([plain_event(EventType.SIGNAL_MALFORMED, at, {"signal": "s-\ud83d"}, error="cut")])
+    assert "signal=s-?" in log_file.read_text()
+    assert "signal=s-?" in terminal.getvalue()

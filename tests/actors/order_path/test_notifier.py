@@ -127,6 +127,13 @@ def test_delivered_once_and_marked(bench: Bench, phone: Phone, rows: Query) -> N
     assert phone.rang == ["a-1"]
 
 
+def test_text_that_nothing_can_write_holds_up_no_channel(bench: Bench, phone: Phone) -> None:
+    """Half of a surrogate pair: an error text that its venue has cut, the id of a signal."""
+    bench.stage.tell(messages.NOTIFIER, AlertsRaised(alerts=(alert("a-1", text="refused: \ud83d"), alert("a-2"))))
+    until(lambda: len(phone.texts) == 2)
+    assert next(text.encode() for text in phone.texts) == b"refused: ?"
+
+
 def test_a_failing_channel_is_tried_again_and_said_so(bench: Bench, phone: Phone, rows: Query) -> None:
     phone.broken = "429 from the messenger"
     bench.raise_alert("a-1")
