@@ -4,6 +4,7 @@ The book is the sum of executions on the symbol since the opening, each counted 
 venue's own figure comes separately. While the two differ we protect the larger one, and nothing is believed closed;
 when they go on differing the venue is asked again, and its answer is taken once it has been heard often enough
 (LAWS S11: an explicit row newer than our last activity, twice; three times before a position counts as gone).
+An answer that news has overtaken says nothing, and is asked for again soon; the next one after a second.
 What executions and the venue's explicit figure together have shown as gone is over for good (`over_at`): whatever a
 stranger does on the symbol after that time is not this position's.
 """
@@ -33,6 +34,7 @@ from domain.records import Trade
 
 SETTLE_S = 0.5
 ASK_AGAIN_S = 1
+SOON_S = 0.05  # what comes in one moment has come by then
 ANSWER_LIMIT_S = 6
 FILLS_BEFORE_S = 5
 # How much earlier than an execution its row may be dated, and for how long an answer is taken for an old one.
@@ -269,24 +271,31 @@ def _store(turn: Turn, changed: OrderFills, at: datetime) -> None:
     )
 
 
-def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None) -> None:
-    """Take the venue's word on the size. A reading asked before our own last activity is dropped (DESIGN 2)."""
+def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None, *, asked_alone: bool = True) -> None:
+    """Take the venue's word on the size. A reading asked before our own last activity is dropped (DESIGN 2).
+
+    `asked_alone`: the answer to a question of ours; else all owners hear of the same reading.
+    """
     p = turn.position
     pushed = asked_at is None
-    if not pushed:
-        turn.note(verify_at=turn.now + timedelta(seconds=ASK_AGAIN_S))
     turn.note(liquidation_price=_liquidation_price(p, report))
     if p.mark_price is None and report.mark_price is not None:
         turn.note(mark_price=report.mark_price, mark_at=report.at)
-    if asked_at is not None and p.last_activity_at is not None and asked_at <= p.last_activity_at:
-        return
     before = p.reported
-    if before is not None and report.at < before.at:
+    if _overtaken(p, report, asked_at):
+        if not pushed:
+            _ask_again(turn, asked_alone=asked_alone)
         return
+    if not pushed:
+        turn.note(verify_at=turn.now + timedelta(seconds=ASK_AGAIN_S))
     if outdated(report, p.last_fill_at):
         return
     quantity = report.quantity * p.side.sign
-    turn.note(reported=Reported(quantity=quantity, at=report.at), verify_wanted=p.verify_wanted and pushed)
+    turn.note(
+        reported=Reported(quantity=quantity, at=report.at),
+        verify_wanted=p.verify_wanted and pushed,
+        verify_hurried=p.verify_hurried and pushed,
+    )
     if p.over_at is not None:
         return
     if trusted_report(turn.position) is None:
@@ -298,6 +307,23 @@ def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None)
     turn.note(disagreements=(p.disagreements if same else 0) + (2 if pushed and not same else 1))
     if not pushed:
         _adjust(turn, report, quantity)
+
+
+def _overtaken(p: Position, report: PositionReport, asked_at: datetime | None) -> bool:
+    """Whether we have acted, or heard of the size, after this was so."""
+    if asked_at is not None and p.last_activity_at is not None and asked_at <= p.last_activity_at:
+        return True
+    return p.reported is not None and report.at < p.reported.at
+
+
+def _ask_again(turn: Turn, *, asked_alone: bool) -> None:
+    """Soon, if news overtook the answer to our own question: two stops may wait for it. Once only (LAWS L6, S15)."""
+    p = turn.position
+    soon = asked_alone and not p.verify_hurried
+    again = turn.now + timedelta(seconds=SOON_S if soon else ASK_AGAIN_S)
+    if not asked_alone and p.verify_at is not None:
+        again = min(again, p.verify_at)
+    turn.note(verify_at=again, verify_hurried=p.verify_hurried or soon)
 
 
 def _liquidation_price(p: Position, report: PositionReport) -> Decimal | None:
@@ -381,7 +407,7 @@ def settle(turn: Turn) -> None:
     unsettled = has_history(p) and book(p) <= 0 if reported is None else reported.quantity != book(p)
     if not (unsettled or p.verify_wanted):
         if p.disagreed_since is not None or p.verify_at is not None:
-            turn.note(disagreed_since=None, disagreements=0, verify_at=None)
+            turn.note(disagreed_since=None, disagreements=0, verify_at=None, verify_hurried=False)
         return
     since = p.disagreed_since
     if since is None:

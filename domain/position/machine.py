@@ -167,7 +167,7 @@ def _view(turn: Turn, heard: View) -> None:
     p = turn.position
     if heard.report.position_side not in (None, p.side):
         return
-    ledger.hear_position(turn, heard.report, heard.asked_at)
+    ledger.hear_position(turn, heard.report, heard.asked_at, asked_alone=False)
     liquidation.hear(turn)
     if p.last_activity_at is not None and heard.asked_at <= p.last_activity_at:
         return

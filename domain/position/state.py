@@ -314,6 +314,7 @@ class Position:
     disagreements: int = 0
     verify_at: datetime | None = None
     verify_wanted: bool = False
+    verify_hurried: bool = False
     unread_until: datetime | None = None
     last_activity_at: datetime | None = None
     first_fill_at: datetime | None = None
