@@ -4,7 +4,9 @@ Rules of this file (LAWS S15): protection and closing wait only for their own ki
 stop wait for the account's writes, never for a question, the nearest stop first; while they wait, the states of their
 positions are looked at: one that protects by now leaves at once, one that has waited too long goes back to its owner,
 who decides anew. Entries and questions share what is left of the places, the budget (`budget`), and any pause that the
-venue asked for. What protects is charged all the same, so that the others make room for it.
+venue asked for. What protects is charged all the same, so that the others make room for it. A small question goes past
+a big one that the budget holds back: an owner's would wait for a reading of the account, else. Not without end: the
+reading is what finds strangers.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from domain.position.urgency import Standing
 AT_ONCE = 12
 RESERVED_FOR_PROTECTION = 6
 MOVES_AT_ONCE = 10  # the others of the places for protection are kept for first covers and closes
+SMALL = 7  # by weight: what concerns one position or one symbol
+PASSED_AT_MOST = 30  # by weight: so much goes past one that waits, which costs it five seconds
 LOOK_S = 0.2
 MOVE_WAITS_S = 2.0
 WAITING = (Priority.MOVE, Priority.ENTRY, Priority.QUERY)
@@ -44,11 +48,12 @@ _WRITES: dict[Errand | None, tuple[Priority, ...]] = {
 
 @dataclass(slots=True)
 class Job:
-    """One request waiting for its turn."""
+    """One request waiting for its turn. `passed`: the weight of those that came later and left earlier."""
 
     work: Callable[[], Coroutine[Any, Any, None]]
     protective: bool
     cost: Cost
+    passed: int = 0
 
 
 class Move(Protocol):
@@ -150,6 +155,20 @@ class Turns:
             waiting = self._waiting[priority]
             while waiting and self._has_room() and self._may(priority, waiting[0].cost):
                 self._begin(waiting.popleft())
+        self._let_small_ones_pass(self._waiting[Priority.QUERY])
+
+    def _let_small_ones_pass(self, waiting: deque[Job]) -> None:
+        """The first of these waits for a place or for budget; what is small may not have to."""
+        while waiting and waiting[0].cost.weight > SMALL and self._has_room():
+            first = waiting[0]
+            small = next((job for job in waiting if job.cost.weight <= SMALL), None)
+            if small is None or first.passed + small.cost.weight > PASSED_AT_MOST:
+                return
+            if not self._may(Priority.QUERY, small.cost):
+                return
+            first.passed += small.cost.weight
+            waiting.remove(small)
+            self._begin(small)
 
     def _look_at_moves(self) -> None:
         """What has become of those that wait; the rest in the order of who is nearest now."""

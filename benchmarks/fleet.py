@@ -142,7 +142,7 @@ class Fleet:
 
 @contextlib.contextmanager
 def launched(
-    folder: Path, exchange: str, latency_ms: int, count: int, leverage: int = 0, **paper: object
+    folder: Path, exchange: str, latency_ms: int, count: int, leverage: int = 0, read_s: int = 30, **paper: object
 ) -> Iterator[Fleet]:
     """A service on `exchange` with so many markets, ready for entries; leaves no process behind."""
     folder.chmod(0o755)
@@ -155,7 +155,7 @@ def launched(
             "signals": {"url": source.url, "max_age_s": 10_000_000},
             "entries": {"cooldown_s": 0, "max_positions": count},
             "trailing": {"activation_pct": 1, "breakeven_pct": 0, "callback_pct": 1, "min_interval_s": 0},
-            "reconciler": {"interval_s": 30},
+            "reconciler": {"interval_s": read_s},
             "paper": {
                 "latency_ms": latency_ms, "tape": [f"{symbol}={tape}" for symbol in (ASKED_ABOUT, *symbols)],
                 "tape_speed": Decimal("0.25"), "only_tape": True, "balance": 10_000_000, "control": True,

@@ -40,6 +40,7 @@ class Line:
 
     clock: HandClock = field(default_factory=HandClock)
     begun: list[Priority] = field(default_factory=list)
+    weights: list[int] = field(default_factory=list)
     ends: list[asyncio.Event] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     given_back: list[str] = field(default_factory=list)
@@ -55,6 +56,7 @@ class Line:
 
         async def work() -> None:
             self.begun.append(priority)
+            self.weights.append(weight)
             await end.wait()
 
         self.ends.append(end)
