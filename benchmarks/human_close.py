@@ -1,9 +1,11 @@
 """How late a human's close is booked where readings use up the questions: `python -m benchmarks.human_close`.
 
-The real service on the simulated Binance, a reading of the account every five seconds (85 of weight each, of 5.8 a second
-that are asked about) once the burst is used up. A human closes one position after another by hand, with the streams up, and
-then with his executions and the size lost on them. Measured from the exchange's execution to the event of the close,
-by the exchange's timeline and the journal. Exit code 1 if the oracle found a law broken.
+The real service on the simulated Binance, which is asked for a reading of the account every five seconds: 85 of weight
+each, where 5.8 a second are left for questions once the burst is used up. A human closes one position after another by
+hand: with the streams up; in the moment in which they break; and with his execution and the size lost on them, so that
+nothing but a reading tells (and that the venue took the stop away). Measured from the exchange's execution to the event
+of the close, by the exchange's timeline and the journal. The oracle is not asked: where nobody tells of a close, a stop
+may outlive it by more than its 5 s.
 """
 
 from __future__ import annotations
@@ -20,31 +22,31 @@ from pathlib import Path
 from benchmarks.figures import Figure, table
 from benchmarks.fleet import Fleet, launched
 from tests.oracle.reader import FillLine, read_lines
-from tests.oracle.report import breach_text
 
 INTERVAL_S = 5
 USED_UP_S = 45.0
 LOST_MS = 3_000
 BOOKED_WITHIN_S = 90.0
-EACH_S = 14.0  # what a reading waits for
+WAITS_S = 14.0  # so long a reading waits
 LOST = ("ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE")
+KINDS = ("heard", "cut", "lost")
 
 
-def measure(each: int, latency_ms: int) -> tuple[list[Figure], list[str]]:
-    """So many closes of each kind: the figures, and the laws that were broken."""
+def measure(each: int, latency_ms: int) -> list[Figure]:
+    """So many closes of each kind."""
     with (
         tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder,
-        launched(Path(folder), "binanceusdm", latency_ms, 2 * each, read_s=INTERVAL_S) as fleet,
+        launched(Path(folder), "binanceusdm", latency_ms, len(KINDS) * each, read_s=INTERVAL_S) as fleet,
     ):
-        fleet.open_many(fleet.symbols)
-        _use_up(fleet)
-        where = f"Binance, {latency_ms} ms, {2 * each} positions, a reading each {INTERVAL_S} s"
-        heard, unheard = fleet.symbols[:each], fleet.symbols[each:]
-        figures = [
-            Figure(name="a human's close heard, executed to booked, s", where=where, values=_close(fleet, heard, lost=False)),
-            Figure(name="… unheard", where=where, values=_close(fleet, unheard, lost=True)),
-        ]
-        return figures, [breach_text(breach) for breach in fleet.service.verdict().breaches]
+        took = {}
+        for number, kind in enumerate(KINDS):
+            symbols = fleet.symbols[number * each : (number + 1) * each]
+            fleet.open_many(symbols)
+            _use_up(fleet)
+            took[kind] = _close(fleet, symbols, kind)
+    where = f"Binance, {latency_ms} ms, up to {each} positions, a reading each {INTERVAL_S} s"
+    name = "a human's close, executed to booked, s"
+    return [Figure(name=f"{name}: {kind}", where=where, values=values) for kind, values in took.items()]
 
 
 def _use_up(fleet: Fleet) -> None:
@@ -54,20 +56,22 @@ def _use_up(fleet: Fleet) -> None:
         fleet.service.ctl("reconcile", account="main")
 
 
-def _close(fleet: Fleet, symbols: Sequence[str], *, lost: bool) -> list[float]:
-    """How long each took; at any moment between two readings."""
-    draw = random.Random(7)  # noqa: S311 - moments, not secrets
+def _close(fleet: Fleet, symbols: Sequence[str], kind: str) -> list[float]:
+    """How long each took, at any moment between two readings."""
+    draw = random.Random(7)
     took = []
     for symbol in symbols:
-        time.sleep(draw.uniform(0, EACH_S))
+        time.sleep(draw.uniform(0, WAITS_S))
         (position,) = [p for p in fleet.service.positions() if p["symbol"] == symbol]
-        for path in LOST if lost else ():
+        for path in LOST if kind == "lost" else ():
             fleet.service.exchange("POST", "/control/lose", {"method": "*", "path": path, "for_ms": LOST_MS})
+        if kind == "cut":
+            fleet.service.control("cut_streams")
         fleet.service.control("order", symbol=symbol, side="SELL", quantity=position["quantity"], reduceOnly=True)
         booked = fleet.service.wait_event("position_closed", BOOKED_WITHIN_S, position=position["id"])
         executed = max(line.t for line in read_lines(fleet.service.timeline) if _is_fill(line, symbol))
         took.append(datetime.fromisoformat(booked["ts"]).timestamp() - executed / 1000)
-        sys.stderr.write(f"{symbol} lost={lost} {took[-1]:.2f}\n")
+        sys.stderr.write(f"{symbol} {kind} {took[-1]:.2f}\n")
     return took
 
 
@@ -81,10 +85,8 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=12, help="closes of each kind")
     parser.add_argument("--latency", type=int, default=50, help="ms a round trip")
     asked = parser.parse_args()
-    figures, broken = measure(asked.each, asked.latency)
-    sys.stdout.write(table(figures) + "\n")
-    sys.stderr.write("".join(f"{line}\n" for line in broken))
-    return 1 if broken else 0
+    sys.stdout.write(table(measure(asked.each, asked.latency)) + "\n")
+    return 0
 
 
 if __name__ == "__main__":

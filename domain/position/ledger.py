@@ -36,6 +36,7 @@ SETTLE_S = 0.5
 ASK_AGAIN_S = 1
 SOON_S = 0.05  # what comes in one moment has come by then
 ANSWER_LIMIT_S = 6
+READING_S = 1.5  # the account is read whole as well when its stream is back, unless its budget is used up
 FILLS_BEFORE_S = 5
 # How much earlier than an execution its row may be dated, and for how long an answer is taken for an old one.
 DATED_WITHIN = timedelta(milliseconds=500)
@@ -295,6 +296,7 @@ def hear_position(turn: Turn, report: PositionReport, asked_at: datetime | None,
         reported=Reported(quantity=quantity, at=report.at),
         verify_wanted=p.verify_wanted and pushed,
         verify_hurried=p.verify_hurried and pushed,
+        doubt_at=p.doubt_at if pushed else None,
     )
     if p.over_at is not None:
         return
@@ -324,6 +326,8 @@ def _ask_again(turn: Turn, *, asked_alone: bool) -> None:
     if not asked_alone and p.verify_at is not None:
         again = min(again, p.verify_at)
     turn.note(verify_at=again, verify_hurried=p.verify_hurried or soon)
+    if asked_alone and p.doubt_at is not None:
+        turn.note(doubt_at=again)
 
 
 def _liquidation_price(p: Position, report: PositionReport) -> Decimal | None:
@@ -392,6 +396,24 @@ def ask_fills(turn: Turn) -> None:
     turn.want(AskFills(since=turn.position.opened_at - timedelta(seconds=FILLS_BEFORE_S)))
 
 
+def doubt(turn: Turn, seconds: float = READING_S) -> None:
+    """News may have passed by: ask for the size, unless somebody answers for it within so long."""
+    due, before = turn.now + timedelta(seconds=seconds), turn.position.doubt_at
+    turn.note(doubt_at=due if before is None else min(due, before))
+
+
+def _ask_in_doubt(turn: Turn) -> None:
+    """Nothing speaks against the book but that nobody may have told: no order waits for this answer."""
+    due = turn.position.doubt_at
+    if due is None:
+        return
+    if turn.now >= due:
+        turn.want(AskPosition())
+        due = turn.now + timedelta(seconds=ANSWER_LIMIT_S)
+        turn.note(doubt_at=due)
+    turn.wake_at(due)
+
+
 def settle(turn: Turn) -> None:
     """Ask the venue for the size while book and report go on differing, or a flat book lacks its proof."""
     p = turn.position
@@ -401,13 +423,14 @@ def settle(turn: Turn) -> None:
         turn.set(over_at=p.reported.at)
         p = turn.position
     if p.over_at is not None:
-        turn.note(disagreed_since=None, disagreements=0, verify_at=None, verify_wanted=False)
+        turn.note(disagreed_since=None, disagreements=0, verify_at=None, verify_wanted=False, doubt_at=None)
         return
     reported = trusted_report(p)
     unsettled = has_history(p) and book(p) <= 0 if reported is None else reported.quantity != book(p)
     if not (unsettled or p.verify_wanted):
         if p.disagreed_since is not None or p.verify_at is not None:
             turn.note(disagreed_since=None, disagreements=0, verify_at=None, verify_hurried=False)
+        _ask_in_doubt(turn)
         return
     since = p.disagreed_since
     if since is None:

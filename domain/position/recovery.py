@@ -38,7 +38,7 @@ def hear_recovered(turn: Turn, heard: Recovered) -> None:
     read_at = turn.now + timedelta(seconds=READING_S)
     verify_at = read_at if rests and not alone else None
     turn.set(epoch=heard.epoch, verify_at=verify_at, verify_wanted=True, disagreements=0, reported=None)
-    turn.set(verify_hurried=False)
+    turn.set(verify_hurried=False, doubt_at=None)
     for stored in turn.tracked():
         order = _dated(stored, turn.now)
         if stored is attached.coming(turn.position):

@@ -271,6 +271,7 @@ class Position:
 
     `entry`: the newest order of the entry; `entry_got`: what that one had filled when, by the venue's word, the rest
     expired or was cancelled. `earlier`: the first of two. `first_fill_at`, `last_fill_at`: by the venue's time.
+    `doubt_at`: when to ask for a size that news may have passed by; unlike `verify_wanted` it holds nothing up.
     `part_reason`: why a part was last wanted closed. `aging`: how old it may become, None: as old as it likes.
 
     Without slots: a change copies the dictionary of facts, which costs a tenth of calling sixty-odd initialisers, and
@@ -315,6 +316,7 @@ class Position:
     verify_at: datetime | None = None
     verify_wanted: bool = False
     verify_hurried: bool = False
+    doubt_at: datetime | None = None
     unread_until: datetime | None = None
     last_activity_at: datetime | None = None
     first_fill_at: datetime | None = None

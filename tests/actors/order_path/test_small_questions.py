@@ -1,8 +1,8 @@
 """Small questions and a big one in one queue, while the requests of the minute are used up.
 
-How one would notice it broken: a human's close is in the book ten to thirty seconds late, because the question about its
-executions stands behind a reading of the account that waits for 85 of weight; or, the other way round, owners who ask
-without end keep the account from ever being read.
+How one would notice it broken: a human's close is in the book ten to thirty seconds late, because the question about
+its executions stands behind a reading of the account that waits for 85 of weight; or, the other way round, owners who
+ask without end keep the account from ever being read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.turns import PASSED_AT_MOST, SMALL, Turns
+from actors import costs, reconciler
+from actors.turns import PASSED_AT_MOST, SMALL
 from adapters.exchange import binance
 from adapters.exchange.interface import Limit, Usage
 from tests.actors.order_path.test_turns import ENTRY, QUERY, Line, play
@@ -40,7 +41,7 @@ def test_a_small_question_does_not_wait_behind_a_reading_that_has_to() -> None:
 
 
 def test_so_much_goes_past_a_reading_and_no_more() -> None:
-    """However many ask: it leaves five seconds later than it would alone."""
+    """However many ask: it leaves three and a half seconds later than it would alone."""
 
     async def scene(line: Line) -> None:
         used_up(line)
@@ -124,7 +125,7 @@ def test_the_order_of_small_ones_stays() -> None:
 
 
 def test_figures() -> None:
-    """Six questions about one position, five seconds: a reading that waits 14 s is still there within 20."""
-    assert PASSED_AT_MOST // 5 == 6
-    assert (READING + PASSED_AT_MOST) / A_SECOND < 20
-    assert isinstance(Line().turns, Turns)
+    """Four questions about one position; a reading that waits for 14 s is asked for again after 20."""
+    assert PASSED_AT_MOST // costs.QUESTION.weight == 4
+    assert costs.SYMBOL.weight <= SMALL
+    assert (costs.reading(owned=0).weight + PASSED_AT_MOST) / A_SECOND < reconciler.ANSWER_LIMIT_S
