@@ -41,7 +41,7 @@ def test_a_small_question_does_not_wait_behind_a_reading_that_has_to() -> None:
 
 
 def test_so_much_goes_past_a_reading_and_no_more() -> None:
-    """However many ask: it leaves three and a half seconds later than it would alone."""
+    """However many ask: it leaves five seconds later than it would alone."""
 
     async def scene(line: Line) -> None:
         used_up(line)
@@ -125,7 +125,7 @@ def test_the_order_of_small_ones_stays() -> None:
 
 
 def test_figures() -> None:
-    """Four questions about one position; a reading that waits for 14 s is asked for again after 20."""
-    assert PASSED_AT_MOST // costs.QUESTION.weight == 4
+    """Six questions about one position; a reading that waits for 14 s is asked for again after 20."""
+    assert PASSED_AT_MOST // costs.QUESTION.weight == 6
     assert costs.SYMBOL.weight <= SMALL
     assert (costs.reading(owned=0).weight + PASSED_AT_MOST) / A_SECOND < reconciler.ANSWER_LIMIT_S
