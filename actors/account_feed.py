@@ -2,7 +2,7 @@
 
 News goes to the owner named in the client order id, else to the owner of the symbol: a triggered stop's child carries
 an id of the venue's, and what a human does carries none. After every (re)connect the reconciler looks, because nothing
-replays what was missed; where its reading has to wait, the owners ask for themselves, if they are few.
+replays what was missed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 from actors import messages
 from actors.agreement_messages import StrangerSeen
-from actors.costs import FEW_OWNERS
 from actors.guard import ActorContext
 from actors.lease import Lease
 from actors.loop import EventLoop
@@ -30,7 +29,7 @@ from domain.entries.funds import Wallet
 from domain.identity import PositionId, parse_client_id
 from domain.instrument import PositionSide
 from domain.orders import Fill, OrderReport, PositionReport
-from domain.position.inputs import FillHeard, NewsMissed, OrderHeard, PositionHeard
+from domain.position.inputs import FillHeard, OrderHeard, PositionHeard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,6 @@ class AccountFeed(ReportingActor):
                 self._since, self._lost = at, None
                 self._wiring.standing.stream_connected(at)
                 self.report(EventType.STREAM_CONNECTED, {"stream": "account"})
-                self._tell_owners()
                 reconciler = messages.reconciler(self._wiring.account)
                 if self.directory.newest_incarnation(reconciler) is not None:  # one that starts later looks by itself
                     self.tell(reconciler, ReconcileNow(reason="stream connected"))
@@ -104,11 +102,6 @@ class AccountFeed(ReportingActor):
     def perished(self) -> None:
         """A dead feed reads nothing any more."""
         self._loop.close(seconds=0)
-
-    def _tell_owners(self) -> None:
-        owned = self._wiring.owners.all(self._wiring.account)
-        for position in owned if len(owned) <= FEW_OWNERS else ():
-            self.tell(messages.position(position.id), NewsMissed())
 
     def _route(self, client_id: str | None, symbol: str, side: PositionSide | None, heard: object) -> None:
         self._last_at = self.clock.now()

@@ -24,7 +24,6 @@ _FILLS = Cost(weight=5, requests=2)  # executions, and on Bybit the profits of t
 _ROW = Cost()
 _FIND = Cost(requests=2)  # orders that are open, and on Bybit, if it is none of them, those that were
 _READING_WEIGHT = 85
-FEW_OWNERS = _READING_WEIGHT // QUESTION.weight  # a reading costs as much as so many questions about one position
 _PAGE_OF_ORDERS = 50  # the shortest page that a venue gives
 
 

@@ -17,7 +17,6 @@ from typing import Any
 from actors import hunt, messages
 from actors.agreement_messages import Adopt, ReconcileReport, StrangerSeen
 from actors.clock import Cancellable
-from actors.costs import FEW_OWNERS
 from actors.disagreements import Disagreements, Told
 from actors.disagreements import Wiring as Watched
 from actors.guard import ActorContext
@@ -40,6 +39,7 @@ from domain.instrument import PositionSide
 from domain.orders import AccountSnapshot
 
 FIRST_LOOK_S = 1.0
+FEW_OWNERS = 17  # a reading costs the venue's weight of so many questions about one position
 LOOK_AGAIN_S = 1.0
 QUICK_LOOKS = 4
 SLOW_LOOK_S = 6.0

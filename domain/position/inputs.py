@@ -191,11 +191,6 @@ class InstrumentHeard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewsMissed:
-    """The private stream was away: what happened meanwhile nobody will tell."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Wake:
     """A moment that the position asked for has come."""
 
@@ -222,6 +217,5 @@ Input = (
     | RiskHeard
     | Release
     | InstrumentHeard
-    | NewsMissed
     | Wake
 )

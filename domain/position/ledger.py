@@ -36,7 +36,6 @@ SETTLE_S = 0.5
 ASK_AGAIN_S = 1
 SOON_S = 0.05  # what comes in one moment has come by then
 ANSWER_LIMIT_S = 6
-READING_S = 1.5  # the account is read whole as well when its stream is back, unless its budget is used up
 FILLS_BEFORE_S = 5
 # How much earlier than an execution its row may be dated, and for how long an answer is taken for an old one.
 DATED_WITHIN = timedelta(milliseconds=500)
@@ -396,14 +395,13 @@ def ask_fills(turn: Turn) -> None:
     turn.want(AskFills(since=turn.position.opened_at - timedelta(seconds=FILLS_BEFORE_S)))
 
 
-def doubt(turn: Turn, seconds: float = READING_S) -> None:
-    """News may have passed by: ask for the size, unless somebody answers for it within so long."""
-    due, before = turn.now + timedelta(seconds=seconds), turn.position.doubt_at
-    turn.note(doubt_at=due if before is None else min(due, before))
+def doubt(turn: Turn) -> None:
+    """Something happened as if the position were gone: ask for its size, unless the stream says so in a moment."""
+    turn.note(doubt_at=turn.position.doubt_at or turn.now + timedelta(seconds=SETTLE_S))
 
 
 def _ask_in_doubt(turn: Turn) -> None:
-    """Nothing speaks against the book but that nobody may have told: no order waits for this answer."""
+    """Nothing that we heard speaks against the book: no order waits for this answer."""
     due = turn.position.doubt_at
     if due is None:
         return

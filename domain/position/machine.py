@@ -52,7 +52,6 @@ from domain.position.inputs import (
     FillsListed,
     Input,
     InstrumentHeard,
-    NewsMissed,
     OrderHeard,
     OutcomeHeard,
     PositionHeard,
@@ -319,10 +318,6 @@ def _instrument(turn: Turn, heard: InstrumentHeard) -> None:
     )
 
 
-def _news_missed(turn: Turn, _: NewsMissed) -> None:
-    ledger.doubt(turn)
-
-
 def _wake(turn: Turn, _: Wake) -> None:
     p = turn.position
     if p.candles_ask_at is not None and turn.now >= p.candles_ask_at:
@@ -390,6 +385,5 @@ ANSWERS: dict[type, Answer] = {
     RiskHeard: _answer_for(OPEN, risk.hear_risk),
     Release: _answer_for(OPEN, _release),
     InstrumentHeard: _answer_for(ALIVE, _instrument),
-    NewsMissed: _answer_for(ALIVE, _news_missed),
     Wake: _answer_for(ALIVE, _wake),
 }

@@ -271,7 +271,7 @@ class Position:
 
     `entry`: the newest order of the entry; `entry_got`: what that one had filled when, by the venue's word, the rest
     expired or was cancelled. `earlier`: the first of two. `first_fill_at`, `last_fill_at`: by the venue's time.
-    `doubt_at`: when to ask for a size that news may have passed by; unlike `verify_wanted` it holds nothing up.
+    `doubt_at`: when to ask for a size that may be another; unlike `verify_wanted` it holds nothing up.
     `part_reason`: why a part was last wanted closed. `aging`: how old it may become, None: as old as it likes.
 
     Without slots: a change copies the dictionary of facts, which costs a tenth of calling sixty-odd initialisers, and

@@ -410,4 +410,4 @@ def gone(turn: Turn, stop: StopOrder, status: OrderStatus, why: str) -> None:
         severity = Severity.INFO if ledger.exposure(p) <= 0 else None
         data: dict[str, object] = {"stop_price": stop.trigger, "status": status, "error": why}
         turn.say(EventType.STOP_LOSS_LOST, data, severity, order_id=stop.client_id)
-        ledger.doubt(turn, ledger.SETTLE_S)  # a venue takes it away with the position
+        ledger.doubt(turn)  # a venue takes it away with the position

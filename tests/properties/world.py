@@ -32,7 +32,6 @@ from domain.position.inputs import (
     Begin,
     FillHeard,
     Input,
-    NewsMissed,
     OrderHeard,
     OutcomeHeard,
     PositionHeard,
@@ -50,7 +49,6 @@ from tests.properties.wire import Life, Wire
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 EFFECTS_A_MINUTE = 240
-TOLD_OF_A_GAP = 0.5  # what was lost with a stream that came back, or within one that stood
 WAKES_IN_TEN_SECONDS = 150
 
 
@@ -282,9 +280,6 @@ class World:
                 self.after(delay, lambda: self.hear(heard) if life is self.life else None)
             else:
                 self.judge.blind = True
-                if self._shadow.random() < TOLD_OF_A_GAP:
-                    back = self._shadow.uniform(0.1, 3)
-                    self.after(back, lambda: self.hear(NewsMissed()) if life is self.life else None)
 
     # What happens in the world.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from actors import account_feed, costs, messages
+from actors import messages
 from actors.account_feed import AccountFeed
 from actors.account_feed import Wiring as AccountWiring
 from actors.market_feed import MarketFeed
@@ -25,7 +25,7 @@ from domain.entries.funds import Funds
 from domain.identity import Epoch, OrderKind, PositionId, mint_client_id
 from domain.instrument import PositionSide, Side
 from domain.orders import AccountSnapshot, Fill, OrderReport, OrderStatus, PositionReport, Source
-from domain.position.inputs import FillHeard, NewsMissed, OrderHeard, PositionHeard
+from domain.position.inputs import FillHeard, OrderHeard, PositionHeard
 from tests.actors.order_path.leases import held_lease
 from tests.actors.order_path.scripted import flat
 from tests.actors.order_path.stage import Stage, until
@@ -340,30 +340,6 @@ def test_after_every_connection_the_reconciler_looks(bench: Bench) -> None:
     bench.tape.connected()
     bench.reconciler.count(ReconcileNow, 2)
     until(lambda: len(bench.events(EventType.STREAM_LOST)) == 1)
-
-
-def test_after_every_connection_the_owners_know_that_they_may_have_missed_something(bench: Bench) -> None:
-    bench.own(7)
-    bench.account()
-    bench.tape.connected()
-    bench.owners[7].count(NewsMissed, 1)
-    bench.tape.lost("listen key expired")
-    bench.tape.connected()
-    bench.owners[7].count(NewsMissed, 2)
-    assert bench.owners[8].of(NewsMissed) == [], "it owns nothing on this account"
-
-
-def test_where_owners_are_many_a_reading_costs_less_than_their_questions(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert costs.FEW_OWNERS * costs.QUESTION.weight <= costs.reading(owned=0).weight
-    monkeypatch.setattr(account_feed, "FEW_OWNERS", 0)
-    bench.own(7)
-    bench.account()
-    bench.tape.connected()
-    bench.reconciler.wait(ReconcileNow)
-    bench.stage.worked_off(ACCOUNT, messages.position(PositionId(7)))
-    assert bench.owners[7].of(NewsMissed) == []
 
 
 def test_a_broken_account_stream_restarts_the_feed(bench: Bench) -> None:

@@ -54,7 +54,6 @@ DOES: dict[type, str] = {
     inputs.RiskHeard: "keeps the level; once each time one is reached: tightens the stop, closes a part or all",
     inputs.Release: "ends the ownership; nothing is cancelled",
     inputs.InstrumentHeard: "new ticks and steps for what is sent from now on",
-    inputs.NewsMissed: "the private stream was away: the size is asked for, unless a reading comes first",
     inputs.Wake: "whatever has fallen due: questions, retries, time activation",
 }
 

@@ -16,7 +16,7 @@ import pytest
 
 from domain.position import ledger, machine, stops
 from domain.position.effects import Cancel, Effect, Place, Transition
-from domain.position.inputs import Input, InstrumentHeard, NewsMissed, Release
+from domain.position.inputs import Input, InstrumentHeard, Release
 from domain.position.plan import MoveStyle
 from domain.position.state import OrderState, Phase, Position, StopOrder
 from domain.position.turn import Turn
@@ -52,7 +52,6 @@ def inputs() -> dict[type, list[Input]]:
     for answer in lives(LIVES):
         found[type(answer.heard)].append(answer.heard)
     found[InstrumentHeard] = [InstrumentHeard(instrument=BTC)]
-    found[NewsMissed] = [NewsMissed()]
     return {kind: spread(heard, INPUTS) for kind, heard in found.items()}
 
 
