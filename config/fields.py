@@ -12,6 +12,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 HOURS_A_DAY = 24
 CANDLES_MINUTES = (1, 3, 5, 15, 30, 60, 120, 240)
 LEAST_LOG_DAYS = 7
+LONGEST_S = 100_000_000  # three years: far longer than anything waits, and nothing that reckons with times overflows
+LARGEST = 10**15  # likewise for money and factors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,12 @@ def _truth(value: object) -> object:
 
 def truth_or_unset(value: object) -> object:
     return None if value in ("", None) else _truth(value)
+
+
+def _waited(value: float) -> float:
+    if value > LONGEST_S:
+        raise ValueError(f"must be at most {LONGEST_S}: nothing waits longer")
+    return value
 
 
 def _candle_minutes(value: int) -> int:
@@ -95,10 +103,10 @@ def database_url(value: SecretStr) -> SecretStr:
 Exact = Annotated[Decimal, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Percent = Annotated[Exact, Field(gt=0, lt=100)]
 PercentOrOff = Annotated[Exact, Field(ge=0, lt=100)]
-Positive = Annotated[Exact, Field(gt=0)]
-PositiveOrOff = Annotated[Exact, Field(ge=0)]
-Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
-SecondsOrOff = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[Exact, Field(gt=0, le=LARGEST)]
+PositiveOrOff = Annotated[Exact, Field(ge=0, le=LARGEST)]
+Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False), AfterValidator(_waited)]
+SecondsOrOff = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False), AfterValidator(_waited)]
 Whole = Annotated[int, BeforeValidator(_number)]
 Flag = Annotated[bool, BeforeValidator(_truth)]
 SymbolName = Annotated[str, Field(pattern=r"^[^\s,=\p{C}]{2,40}$")]  # venues list names in other alphabets too

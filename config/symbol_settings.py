@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field, ValidationError
 
-from config.fields import Exact, Flag, SecondsOrOff, Section, Whole
+from config.fields import Flag, PositiveOrOff, SecondsOrOff, Section, Whole
 from config.settings import Protection, Settings, Trailing
 
 SECTIONS = ("protection", "trailing")
@@ -39,7 +39,7 @@ class SymbolSettings(Section):
     buy_alert_enabled: Flag | None = None
     sell_alert_enabled: Flag | None = None
     trade_enabled: Flag | None = None
-    min_trade_usd: Annotated[Exact, Field(ge=0)] | None = None
+    min_trade_usd: PositiveOrOff | None = None
     cooldown_seconds: SecondsOrOff | None = None
     leverage: Annotated[Whole, Field(ge=0, le=125)] | None = None
     protection: dict[str, Any] = Field(default_factory=dict)

@@ -63,6 +63,9 @@ def test_numbers_are_exact(folder: Path) -> None:
         ("[entries]\nsessions = [[22, 4]]", "[22, 4] must end after it starts"),
         ("[entries]\nsessions = [[0, 25]]", "must be less than or equal to 24"),
         ("[trailing]\nmin_interval_s = inf", "trailing.min_interval_s = Infinity: must be a finite number"),
+        ("[entries]\ncooldown_s = 1e15", "entries.cooldown_s = 1E+15: must be at most 100000000"),
+        ("[reconciler]\ninterval_s = 1e15", "reconciler.interval_s = 1E+15: must be at most 100000000"),
+        ("[sizing]\natr_multiple = 1e16", "must be less than or equal to 1000000000000000"),
         (
             "[protection]\ntake_profits = [{pct = 1, fraction = 0.7}, {pct = 2, fraction = 0.7}]",
             "the fractions add up to 1.4",

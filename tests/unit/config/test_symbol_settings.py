@@ -83,6 +83,8 @@ def test_entries_are_decided_by_it() -> None:
         ("min_trade_usd", "-1", "greater than or equal to 0"),
         ("min_trade_usd", "lots", "decimal"),
         ("cooldown_seconds", "-1", "greater than or equal to 0"),
+        ("cooldown_seconds", "1e15", "must be at most 100000000"),  # the desk fell over it, again and again
+        ("min_trade_usd", "1e16", "less than or equal to 1000000000000000"),
         ("leverage", "126", "less than or equal to 125"),
         ("leverage", "1.5", "integer"),
         ("trade_enabled", "perhaps", "true or false"),
