@@ -1,7 +1,8 @@
 """What the database sets for single symbols, as last read: shared by all who decide, replaced whole.
 
 Rules of this file: a decision on an entry asks for a fresh reading; while the database is away the last one stands, and
-says so; a row that breaks a rule is left out and told of once, it never keeps another from being read.
+says so; a value that breaks a rule (of a section's overrides all) is left out and told of once, it never keeps another
+from being read: a symbol that is switched off stays off.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from actors.symbol_lists import Spellings
 from adapters.exchange.symbols import UnknownSymbol
 from config.in_force import SettingsInForce
 from config.settings import Settings
-from config.symbol_settings import NOTHING, SymbolSettings, WrongSymbolSetting, from_row, over, resolved
+from config.symbol_settings import NOTHING, SymbolSettings, WrongSymbolSetting, over, resolved, sound_part
 from domain.entries.terms import Terms
 from persistence.database import DatabaseAway
 from persistence.reader import Reader
@@ -31,9 +32,13 @@ FRESH_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One reading: what is set, by canonical symbol, and what could not be understood, by the name in the table."""
+    """One reading: what is set, by canonical symbol, and what could not be understood, by the name in the table.
+
+    `names`: how the table spells the symbols that it has.
+    """
 
     own: Mapping[str, SymbolSettings]
+    names: Mapping[str, str]
     wrong: Mapping[str, str]
     read_at: datetime | None
 
@@ -58,7 +63,7 @@ class SymbolBook:
         self._newest = 0
         self._asked_at: float | None = None
         self._said: dict[str, tuple[object, str]] = {}
-        self.page = Page(own={}, wrong={}, read_at=None)
+        self.page = Page(own={}, names={}, wrong={}, read_at=None)
         self.told = self.page
         """What was told of, to humans and owners. Written by the keeper alone, after it has told; its successors go on
         from there, whoever has read the table meanwhile.
@@ -87,19 +92,24 @@ class SymbolBook:
 
     def _page(self, rows: Sequence[Mapping[str, Any]]) -> Page:
         own: dict[str, SymbolSettings] = {}
+        spelled: dict[str, str] = {}
         wrong: dict[str, str] = {}
         names, settings = self._spellings.anywhere(), self._in_force.now
         for row in rows:
             name = str(row["symbol"])
             try:
                 symbol = names.canonical(name)
-                if symbol in own:
-                    wrong[name] = f"{symbol} stands there twice, in two spellings: only the first counts"
-                else:
-                    own[symbol] = from_row(row, settings)
-            except (UnknownSymbol, WrongSymbolSetting) as fault:
+            except UnknownSymbol as fault:
                 wrong[name] = str(fault)
-        return Page(own=own, wrong=wrong, read_at=self._clock.now())
+                continue
+            if symbol in own:
+                wrong[name] = f"{symbol} stands there twice, in two spellings: only the first counts"
+                continue
+            spelled[symbol] = name
+            own[symbol], faults = sound_part(row, settings)
+            if faults:
+                wrong[name] = "; ".join(str(fault) for fault in faults)
+        return Page(own=own, names=spelled, wrong=wrong, read_at=self._clock.now())
 
     def known(self, symbol: str) -> SymbolSettings:
         """What was last read of a symbol; asks nobody."""

@@ -103,13 +103,16 @@ class SymbolKeeper(ReportingActor):
     def _set(self, wanted: SetSymbol) -> SymbolSettings:
         """Raises WrongSymbolSetting, DatabaseAway: then nothing has changed."""
         book = self._wiring.book
-        self._compare(book.refresh())
+        page = book.refresh()
+        self._compare(page)
         old = book.known(wanted.symbol)
         new = changed(old, wanted.values, self._wiring.in_force.now)
         now = self.clock.now()
         data = {"by": f"uid {wanted.uid}", "uid": wanted.uid, **_said(old, new)}
         event = plain_event(EventType.SYMBOL_SETTINGS_CHANGED, now, data, symbol=wanted.symbol)
-        change = SymbolChange(symbol=wanted.symbol, row=to_row(wanted.symbol, new))
+        # Under the name that the table has: another row of the same symbol would not count.
+        name = page.names.get(wanted.symbol, wanted.symbol)
+        change = SymbolChange(symbol=name, row=to_row(name, new))
         commit(self._wiring.conninfo, self.recorder.record(now, events=[event], symbols=(change,)), patience)
         log([event])
         self._tell_owners(wanted.symbol, old, new)

@@ -70,6 +70,18 @@ def from_row(row: Mapping[str, Any], settings: Settings) -> SymbolSettings:
     return _checked(values, settings)
 
 
+def sound_part(row: Mapping[str, Any], settings: Settings) -> tuple[SymbolSettings, tuple[WrongSymbolSetting, ...]]:
+    """What of a row holds by the settings in force, and what does not: one wrong value switches no other off."""
+    left, faults = dict(row), list[WrongSymbolSetting]()
+    while True:
+        try:
+            return from_row(left, settings), tuple(faults)
+        except WrongSymbolSetting as wrong:
+            name = wrong.key.partition(".")[0]
+            left[f"{name}_overrides" if name in SECTIONS else name] = None
+            faults.append(wrong)
+
+
 def to_row(symbol: str, own: SymbolSettings) -> dict[str, Any]:
     """The row of the table."""
     row: dict[str, Any] = {"symbol": symbol} | {name: getattr(own, name) for name in _PLAIN}

@@ -125,6 +125,35 @@ def test_open_positions_hear_of_it_whoever_changed_it(keeping: Keeping) -> None:
     assert event.data["by"] == "database"
 
 
+def test_an_operators_change_counts_where_the_table_spells_the_symbol_in_its_own_way(keeping: Keeping) -> None:
+    """It wrote a second row, which did not count; the answer to the operator was the first one."""
+    keeping.sql("INSERT INTO monitoring.symbol_settings (symbol, leverage) VALUES ('BTC/USDT', 5)")
+    keeping.set(trade_enabled=False)
+    own = keeping.book.known("BTCUSDT")
+    assert (own.trade_enabled, own.leverage) == (False, 5)
+    assert keeping.sql("SELECT symbol, trade_enabled, leverage FROM monitoring.symbol_settings") == [
+        ("BTC/USDT", False, 5)
+    ]
+
+
+def test_a_symbol_that_is_switched_off_stays_off_though_another_value_of_it_is_wrong(keeping: Keeping) -> None:
+    """A reload brought the emergency stop nearer than the symbol's own stop: all that was set for it was left out."""
+    emergency = {"protection": {"stop_pct": 2, "emergency_stop_pct": 20}}
+    keeping.in_force.replace(Settings.model_validate(SETTINGS.model_dump() | emergency))
+    keeping.set(trade_enabled=False, cooldown_seconds=900, protection__stop_pct="15")
+    keeping.in_force.replace(SETTINGS)
+    keeping.book.refresh()
+    own = keeping.book.known("BTCUSDT")
+    assert (own.trade_enabled, own.cooldown_seconds, own.protection) == (False, 900, {})
+    keeping.sql("UPDATE monitoring.symbol_settings SET leverage = -3")
+    keeping.look()
+    keeping.set("PEPEUSDT", trade_enabled=False)  # behind the look
+    assert keeping.book.known("BTCUSDT").trade_enabled is False
+    said = keeping.events(EventType.SYMBOL_SETTINGS_REFUSED)[-1].data["error"]
+    assert "leverage = -3" in said
+    assert "stop_pct" in said
+
+
 def test_a_change_by_sql_counts_for_the_next_decision(keeping: Keeping, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.symbol_book.FRESH_S", 0)
     assert FRESH_S <= 1
