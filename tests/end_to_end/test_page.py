@@ -239,11 +239,21 @@ def test_everything_has_a_name(page: Page) -> None:
     assert page.evaluate("document.documentElement.lang") == "en"
 
 
+LINES_OF = """([id, text]) => {
+    const figure = document.getElementById(id), range = document.createRange();
+    figure.textContent = text;
+    range.selectNodeContents(figure);
+    return range.getClientRects().length;
+}"""
+
+
 def test_it_fits_a_phone(browser: Browser, page: Page, opened: dict[str, Any]) -> None:
     phone = browser.new_page(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     phone.goto(page.url)
     expect(phone.locator(".card .chart path.mark")).to_have_count(1)
     assert phone.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    for figure, text in (("equity", "100,007.58"), ("covered", "99.9665 %")):
+        assert phone.evaluate(LINES_OF, [figure, text]) == 1, f"{text} is broken in the middle"
     phone.locator(".card").tap()
     expect(phone.locator("#detail-events")).to_contain_text("stop_loss_placed")
     assert phone.evaluate("document.querySelector('#detail').getBoundingClientRect().right <= innerWidth")
