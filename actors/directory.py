@@ -12,7 +12,7 @@ import contextlib
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,9 @@ import pykka
 from loguru import logger
 
 from actors.inbox import Backlog, traits_of
+
+Heir = Callable[[Sequence[object]], Sequence[object]]
+"""Gets what waits for somebody who will never be there again; gives back what it does not take. Must not raise."""
 
 BACKLOG_LIMIT = 1000
 """Commands kept for one name while its actor is away."""
@@ -88,6 +91,7 @@ class Directory:
         self._dead_logged_at: float | None = None
         self._dead_unlogged = 0
         self._abandoned: list[Abandoned] = []
+        self._heirs: dict[str, Heir] = {}
 
     def tell(self, name: str, message: object) -> bool:
         """Send without waiting. True: it is in the mailbox, or kept for the successor. False: it is a dead letter."""
@@ -163,7 +167,10 @@ class Directory:
             self._seats[name] = new
 
     def unbind(self, name: str, incarnation: int) -> bool:
-        """Free the name for good; what waits becomes dead letters. False if a newer incarnation has it."""
+        """Free the name for good; what waits becomes dead letters, but for what an heir takes.
+
+        False if a newer incarnation has it.
+        """
         with self._lock:
             seat = self._seats.get(name)
             if seat is None:
@@ -171,8 +178,13 @@ class Directory:
             if seat.incarnation > incarnation:
                 return False
             del self._seats[name]
-            self.bury(name, seat.backlog.take(), "unbound")
-            return True
+            left, heir = seat.backlog.take(), self._heirs.get(name)
+        self.bury(name, left if heir is None or not left else heir(left), "unbound")
+        return True
+
+    def leave_to(self, name: str, heir: Heir) -> None:
+        """Who gets what waits when the name is freed for good and nobody will read it: see `Heir`."""
+        self._heirs[name] = heir
 
     def hold(self, name: str, incarnation: int, leftovers: Iterable[object] = ()) -> None:
         """Empty the seat of an incarnation that has died, and keep its leftovers in front of what came since.

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from loguru import logger
+
 from actors import messages
 from actors.alerting_messages import ALARMS, Happened
 from actors.guard import ActorContext, GuardedActor, patience
@@ -76,6 +78,7 @@ class Journal(GuardedActor):
         self._nowhere = False
         # An earlier incarnation may have said that the database is away: the first commit takes that back.
         self._doubted = context.incarnation > 1
+        context.directory.leave_to(context.name, lambda left: _kept_for_the_next_start(wiring.spool, left))
 
     def started(self) -> None:
         """Replay what an earlier life left in the spool, before anything newer."""
@@ -298,3 +301,19 @@ class Journal(GuardedActor):
             log([event])
             if not any(own.type is EventType.RECORD_POISONED for own in each.record.events):  # or it would never end
                 self._group.append(Write(record=self._wiring.recorder.record(self.clock.now(), events=[event])))
+
+
+def _kept_for_the_next_start(spool: Spool, left: Sequence[object]) -> Sequence[object]:
+    """The house stops while the journal hangs, or lies after a fall: what nobody has read yet goes to the spool.
+
+    Called on the thread of whoever stops it.
+    """
+    records = [message.record for message in left if isinstance(message, Write)]
+    try:
+        spool.append(records)
+    except (SpoolFull, OSError, ValueError, TypeError) as error:
+        text = f"{type(error).__name__}: {error}"
+        logger.critical("JOURNAL_UNREAD records={} lost=True error={!r}", len(records), text)
+        return left
+    logger.warning("JOURNAL_UNREAD records={} lost=False: they wait in the spool", len(records))
+    return [message for message in left if not isinstance(message, Write)]

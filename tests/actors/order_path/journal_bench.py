@@ -24,7 +24,9 @@ LIMIT_S = 10.0
 class Bench:
     """A journal with ears for everybody it tells something."""
 
-    def __init__(self, stage: Stage, conninfo: str, directory: Path, lock_timeout_ms: int = 500) -> None:
+    def __init__(
+        self, stage: Stage, conninfo: str, directory: Path, lock_timeout_ms: int = 500, **options: Any
+    ) -> None:
         self.stage = stage
         self.directory = directory
         self.spool = Spool(directory / "spool")
@@ -40,7 +42,8 @@ class Bench:
             away_because=lambda: None,
             durable=lambda position: None,
         )
-        stage.add(messages.JOURNAL, lambda context: Journal.start(context, self._wiring), hang_after_s=30)
+        options = {"hang_after_s": 30, **options}
+        stage.add(messages.JOURNAL, lambda context: Journal.start(context, self._wiring), **options)
 
     def write(self, told: Record, then: tuple[str, object] | None = None) -> Ticket:
         ticket = Ticket(told)

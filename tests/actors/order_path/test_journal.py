@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from actors import messages
 from actors.guard import abandon
 from actors.messages import AlertsRaised, DatabaseIs, Show, SignalsStored, Write
-from actors.supervision import Ping
+from actors.supervision import Crash, Ping
 from actors.ticket import Ticket
 from domain.catalogue import EventType
 from persistence.spool import Spool
@@ -96,6 +96,28 @@ def test_a_ticket_is_settled_after_the_commit(bench: Bench, rows: Query) -> None
     bench.stage.tell(messages.JOURNAL, Write(record=told, ticket=ticket))
     assert settled(ticket)
     assert until(lambda: seen) == [[1]]
+
+
+@pytest.mark.parametrize("how", ["hang", "exception"])
+def test_what_no_journal_read_before_the_stop_waits_in_the_spool(
+    database: str, tmp_path: Path, rows: Query, how: Literal["hang", "exception"]
+) -> None:
+    """One that hangs is left behind, one that fell waits for its restart: nobody reads what it was told."""
+    bench = Bench(Stage(), database, tmp_path, max_backoff_s=600.0, intensity=1, shutdown_s=0.1)
+    bench.stage.start()
+    assert settled(bench.write(numbered(0)))
+    if how == "exception":
+        bench.stage.kill(messages.JOURNAL)  # the first restart comes at once, the second after minutes
+    bench.stage.tell(messages.JOURNAL, Crash(how=how, hang_s=3))
+    if how == "exception":
+        until(lambda: bench.stage.directory.ref(messages.JOURNAL) is None, what="it to lie")
+    for number in (1, 2):
+        bench.write(numbered(number))
+    bench.stop()
+    assert numbers(rows) == [0]
+    spool = Spool(tmp_path / "spool")
+    assert [record.record_id for record in spool.pending()] == ["n-00001", "n-00002"]
+    spool.close()
 
 
 def test_a_crash_with_half_a_group_loses_nothing(bench: Bench, rows: Query, database: str) -> None:

@@ -100,6 +100,17 @@ def test_backlog_is_bounded(lab: Lab) -> None:
     assert directory.dead_letter_counts() == {"Note": BACKLOG_LIMIT + 2}
 
 
+def test_what_waits_for_who_never_comes_back_goes_to_the_heir(lab: Lab) -> None:
+    directory, ref = lab.directory, lab.start("a")
+    directory.bind("a", ref, 1, keep=True)
+    directory.leave_to("a", lambda left: left[1:])
+    assert stop_and_wait(ref, WAIT_S)
+    for text in ("first", "second"):
+        assert directory.tell("a", Note(text=text))
+    assert directory.unbind("a", 1)
+    assert directory.dead_letter_counts() == {"Note": 1}
+
+
 def test_older_incarnation_never_unseats_the_newer(lab: Lab) -> None:
     directory, old, new = lab.directory, lab.start("a"), lab.start("a")
     directory.bind("a", new, 2, keep=True)
