@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import psycopg
 from loguru import logger
@@ -132,8 +133,16 @@ def outcomes(house: House) -> Counter[str]:
 
 def left_in_spool(house: House) -> list[str]:
     """Records that have not come into the database yet."""
-    waiting = [file for file in (house.service.state_dir / "spool").glob("*") if file.stat().st_size]
-    return [f"left in the spool: {file.name}, {file.stat().st_size} bytes" for file in waiting]
+    files = (house.service.state_dir / "spool").glob("*")
+    return [f"left in the spool: {file.name}, {size} bytes" for file in files if (size := _size(file))]
+
+
+def _size(file: Path) -> int:
+    """Nothing if it is gone: what was written up is removed meanwhile."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def refused(house: House) -> list[str]:

@@ -73,13 +73,14 @@ class Executioner:
         """Kill these at the same time; each has a successor of the next epoch, and its death is told."""
         names = [self._name(kind) for kind in kinds]
         before = {name: self._actors()[name] for name in names}
-        begun = datetime.now().astimezone()
+        begun: dict[str, datetime] = {}
         if how == "hang":
             self._excuse(kinds)
         for name in names:
+            begun[name] = datetime.now().astimezone()
             self._ctl("actors.kill", name=name, how=how)
         for kind, name in zip(kinds, names, strict=True):
-            self._await(kind, name, how, before[name]["epoch"] + 1, begun)
+            self._await(kind, name, how, before[name]["epoch"] + 1, begun[name])
 
     def _excuse(self, kinds: Sequence[str]) -> None:
         """What was decided waits in the mailbox of one that hangs until it is replaced (L4: 5 s), and no timeline shows

@@ -48,21 +48,26 @@ def test_the_database_fails_in_every_way_while_everything_goes_on(tmp_path: Path
 def fail_the_database(base: Path, exchange: str) -> None:
     """Killed twice, away for long, hung for a while; in the end nothing is lost, doubled or out of order."""
     with busy(base, exchange) as (service, watch, market):
-        for _ in range(2):
+        service.open(TRAILED)  # whatever becomes of the others: one to be moved while the database is away
+        service.move_mark(TRAILED, "1.5")
+        service.wait_for(partial(moved_beyond, watch, Decimal(0)), 20, "its first stop")
+        for number in (1, 2):
             service.kill_database()
             time.sleep(BETWEEN_S)
+            service.wait_for(partial(restored, service, number), 40, f"the database for the {number}. time")
         with away(service):
             service.wait_for(lambda: "database" in closed(service), 20, "entries to be closed")
-            moved = watch.triggers()
+            before = trigger(watch, TRAILED)
+            service.move_mark(TRAILED, "1")
+            service.wait_for(partial(moved_beyond, watch, before), AWAY_S, "a move while the database is away")
             time.sleep(AWAY_S)
-            assert watch.triggers() > moved, "no stop moved while the database was away"
         service.wait_for(lambda: not closed(service), 20, "entries again")
         with service.database_hung():
             time.sleep(HUNG_S)
         service.wait_for(lambda: not closed(service), 20, "entries again")
         time.sleep(BETWEEN_S)
         market.stop()
-        settled(service, watch, SYMBOLS, market.sent)
+        settled(service, watch, (TRAILED, *SYMBOLS), market.sent)
         service.wait_for(lambda: spooled(service) == [], 20, f"an empty spool, still: {spooled(service)}")
         judged(service, market.sent)
         assert out_of_order(service) == []
@@ -110,7 +115,8 @@ def test_a_full_disk_does_not_end_protection(tmp_path: Path) -> None:
             service.ctl("position.close", id=closed_by_hand["id"])
             service.wait_for(lambda: not any(watch.resting(("SOLUSDT", "BOTH"))), 20, "the end of the other position")
             time.sleep(FULL_S)
-            assert "RECORD_POISONED" in service.output.read_text(errors="replace"), "nobody shouted"
+            said = partial(service.output.read_text, errors="replace")
+            service.wait_for(lambda: "RECORD_POISONED" in said(), 20, "somebody to shout")
             filler.unlink()
             service.wait_for(lambda: not closed(service), 30, "entries again")
             service.wait_for(lambda: spooled(service) == [], 20, "an empty spool")
@@ -189,6 +195,11 @@ def closed(service: ServiceProcess) -> str:
     """Why there are no entries; empty when there are."""
     entries = service.ctl("status")["entries"]
     return "" if entries["open"] else str(entries["why"])
+
+
+def restored(service: ServiceProcess, times: int) -> bool:
+    """Whether the database has come back so often."""
+    return len(service.events(type="database_restored")) >= times
 
 
 def spooled(service: ServiceProcess) -> list[str]:

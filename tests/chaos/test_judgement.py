@@ -10,6 +10,7 @@ from tests.chaos import judgement
 from tests.chaos.__main__ import VENUES
 from tests.chaos.house import House
 from tests.chaos.judgement import judge_house
+from tests.chaos.monkey import FIRST_LIMIT_S
 from tests.chaos.whole import held
 from tests.end_to_end.signal_source import signal_row
 
@@ -23,7 +24,7 @@ def test_what_is_wrong_with_a_house_is_found(tmp_path: Path, monkeypatch: pytest
     for limit in ("ANSWERED_WITHIN_S", "CALM_S"):
         monkeypatch.setattr(judgement, limit, 6.0)  # no longer for an answer that will not come
     with House(tmp_path, 2, VENUES, None) as house:
-        house.service.wait_for(lambda: all(held(each) for each in house.exchanges.values()), 30, "positions")
+        house.service.wait_for(lambda: all(held(each) for each in house.exchanges.values()), FIRST_LIMIT_S, "positions")
         house.service.ctl("actors.kill", name=HANG, how="hang")  # and the house is not told
         house.service.wait_event("actor_hung")
         house.service.wait_event("actor_restarted")

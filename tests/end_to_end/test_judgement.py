@@ -88,9 +88,14 @@ def test_what_is_set_for_each_level_is_done_once(venue: Venue) -> None:
         opened["id"], lambda p: Decimal(p["quantity"]) < Decimal(opened["quantity"]), 20, "a part closed"
     )
     assert half["state"] == "ACTIVE"
-    told = [(each["risk_level"], each["action"]) for each in events(service, opened["id"], "position_risk_changed")]
-    assert told == [("medium", "tighten"), ("high", "reduce")]
-    assert [each[:2] for each in rows(service, opened["id"])] == told
+
+    def told() -> list[tuple[str, str]]:
+        changed = events(service, opened["id"], "position_risk_changed")
+        return [(each["risk_level"], each["action"]) for each in changed]
+
+    service.wait_for(lambda: len(told()) >= 2 and len(rows(service, opened["id"])) >= 2, 20, "both to be written")
+    assert told() == [("medium", "tighten"), ("high", "reduce")]
+    assert [each[:2] for each in rows(service, opened["id"])] == told()
     short = service.open("SOLUSDT", "short")
     service.move_mark("SOLUSDT", "1.75")
     assert service.wait_state(short["id"], "CLOSED")["close_reason"] == "risk"

@@ -67,9 +67,9 @@ def test_each_is_taken_in_turn(service: ServiceProcess, symbol: str, side: str, 
     assert live_orders(service, symbol) == []
     types = [e["type"] for e in service.events(position=opened["id"])]
     assert types.count("take_profit_placed") == types.count("take_profit_filled") == 2
-    placed = service.events(position=opened["id"], type="take_profit_placed")[0]["data"]
-    assert placed["tp_order_id"] == near["order_id"]
-    assert placed["sl_order_id"]
+    placed = [each["data"] for each in service.events(position=opened["id"], type="take_profit_placed")]
+    assert {each["tp_order_id"] for each in placed} == {near["order_id"], far["order_id"]}
+    assert all(each["sl_order_id"] for each in placed)
     judge(service)
 
 
