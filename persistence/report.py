@@ -41,13 +41,17 @@ GROUP BY outcome ORDER BY count(*) DESC, outcome
 
 
 def report(pool: ReadPool, begin: datetime, end: datetime, account: str | None = None) -> dict[str, Any]:
-    """The span from `begin` up to, not including, `end`. Raises DatabaseAway."""
+    """The span from `begin` up to, not including, `end`. Raises DatabaseAway.
+
+    Of the positions that ended `MOST_POSITIONS` are listed; `closed_cut`: there are more, which only the sums have.
+    """
     span = counted.Span(begin=begin, end=end, account=account)
-    asked: dict[str, object] = {**span.asked, "moves": list(MOVES), "most": MOST_POSITIONS}
+    asked: dict[str, object] = {**span.asked, "moves": list(MOVES), "most": MOST_POSITIONS + 1}
     ended, begun = counted.endings(pool, span), counted.beginnings(pool, span)
     moves = pool.row(_MOVES, asked) or {}
     known = pool.row("SELECT min(created_at) AS oldest FROM monitoring.events")
     oldest = None if known is None else known["oldest"]
+    listed = pool.rows(_POSITIONS, asked)
     whole = (oldest is not None and oldest <= begin) or not _archived(pool)
     return {
         "from": begin,
@@ -73,7 +77,8 @@ def report(pool: ReadPool, begin: datetime, end: datetime, account: str | None =
         "longest_unprotected_s": begun.longest_unprotected_s,
         "stop_moves": moves["moves"] if whole else None,
         **_signals(pool.rows(_SIGNALS, asked)),
-        "closed": pool.rows(_POSITIONS, asked),
+        "closed_cut": len(listed) > MOST_POSITIONS,
+        "closed": listed[:MOST_POSITIONS],
     }
 
 

@@ -56,8 +56,11 @@ def main(argv: Sequence[str], find_socket: FindSocket) -> int:
             if method == FOLLOWED:
                 _follow(client, params, as_json=given.json)
                 return _complain(f"the service at {path} ended it", NO_SERVICE)
-            _print(method, client.call(method, params), as_json=given.json, as_csv=given.csv)
+            result = client.call(method, params)
+            _print(method, result, as_json=given.json, as_csv=given.csv)
             sys.stdout.flush()
+            if given.csv and result.get("closed_cut"):
+                return _complain(f"only the first {len(result['closed'])} are listed: ask for shorter spans", REFUSED)
     except AdminError as error:
         return _failed(error, as_json=given.json)
     except NoService as error:

@@ -82,3 +82,15 @@ def test_moves_in_months_that_were_archived_are_not_counted_as_none(reader: Read
     earlier = DAY - timedelta(days=60)
     assert report(reader.pool, earlier, earlier + timedelta(days=1))["stop_moves"] is None
     assert report(reader.pool, samples.NOON, NEXT)["stop_moves"] == 2
+
+
+@pytest.mark.usefixtures("book")
+def test_a_list_that_is_cut_says_so(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = report(reader.pool, DAY, NEXT, "main")
+    monkeypatch.setattr("persistence.report.MOST_POSITIONS", len(whole["closed"]))
+    assert report(reader.pool, DAY, NEXT, "main") == whole
+    monkeypatch.setattr("persistence.report.MOST_POSITIONS", 1)
+    cut = report(reader.pool, DAY, NEXT, "main")
+    assert (whole["closed_cut"], cut["closed_cut"]) == (False, True)
+    assert cut["closed"] == whole["closed"][:1]
+    assert cut["net_pnl"] == whole["net_pnl"]

@@ -51,7 +51,7 @@ def answer(method: str, params: dict[str, object], caller: Caller) -> object:
             return iter(_followed(params))
         case "report":
             rows = [] if params["day"] == "empty" else [{"id": 7, "symbol": 'A,"B"', "net_pnl": "-0.10"}]
-            return {"closed": rows}
+            return {"closed": rows, "closed_cut": params["day"] == "cut"}
         case "refuse":
             raise AdminError(-32002, "spread \x1b[31mtoo wide", {"spread_pct": "0.3"})
         case "bad":
@@ -190,6 +190,10 @@ def test_a_report_as_csv(run: Ctl, capsys: pytest.CaptureFixture[str]) -> None:
     assert rows == [{"id": "7", "symbol": 'A,"B"', "net_pnl": "-0.10"}]
     assert run("report", "empty", "--csv") == 0
     assert capsys.readouterr().out == ""
+    assert run("report", "cut", "--csv") == 1
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 2
+    assert "only the first 1 are listed" in said.err
 
 
 def shown(method: str, result: object, monkeypatch: pytest.MonkeyPatch, columns: int | None = None) -> str:
