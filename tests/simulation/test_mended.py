@@ -306,9 +306,9 @@ def test_a_desk_that_hangs_with_a_place_claimed_gives_it_back(monkeypatch: pytes
         owners = process.tree.owners
         claim = owners.claim
 
-        def claim_and_hang(place: Place, position: Position) -> bool:
+        def claim_and_hang(place: Place, position: Position, rules_known: int = 0) -> bool:
             monkeypatch.setattr(owners, "claim", claim)
-            claimed = claim(place, position)
+            claimed = claim(place, position, rules_known)
             world.scheduler.sleep(hang_s)
             return claimed
 
