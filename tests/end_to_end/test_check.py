@@ -17,6 +17,12 @@ from tests.end_to_end.command import run_main
 from tests.end_to_end.service import Sections, ServiceProcess, running, settings_text
 
 KEYS = {"HOLDFAST_ACCOUNTS__MAIN__API_KEY": "paper", "HOLDFAST_ACCOUNTS__MAIN__SECRET": "paper"}
+PASSWORD = "a-planted-password"
+CHANNELS = {
+    "HOLDFAST_NOTIFIER__URLS__LETTERS": f"smtp://robot:{PASSWORD}@127.0.0.1?from=robot@here",
+    "HOLDFAST_NOTIFIER__URLS__ODD": f"nobody-knows://{PASSWORD}",
+    "HOLDFAST_NOTIFIER__URLS__PAGER": "https://127.0.0.1:1/hook",
+}
 LINE_OF = {"WRONG": "WRONG    {}: ", "warning": "warning  {}: "}
 
 
@@ -49,7 +55,7 @@ def check(
 
 
 def test_everything_that_is_wrong_is_said_in_one_run(tmp_path: Path, exchange: Exchange) -> None:
-    """Five wrong things and three doubtful ones at once: database, key, modes, clock, symbols."""
+    """Seven wrong things and three doubtful ones at once: database, channels, key, modes, clock, symbols."""
     exchange.control("rights", withdraw=True, trade=False)
     exchange.control("mode", hedge=True)
     exchange.control("skew", ms=2_600)
@@ -57,6 +63,7 @@ def test_everything_that_is_wrong_is_said_in_one_run(tmp_path: Path, exchange: E
         code, said = check(
             tmp_path,
             exchange,
+            KEYS | CHANNELS,
             database={"url": "postgresql://holdfast@127.0.0.1:1/holdfast"},
             accounts__main={"margin_mode": "isolated", "leverage": 125, "exclude": ["BTCUSDTT"]},
             entries={"allow_list": ["BTCUSDT", "ETHUSDT", "FOOUSDT"]},
@@ -66,7 +73,7 @@ def test_everything_that_is_wrong_is_said_in_one_run(tmp_path: Path, exchange: E
         exchange.control("mode", hedge=False)
         exchange.control("skew", ms=0)
     assert code == 1
-    for wrong in ("database_away", "may_not_trade", "position_mode", "margin_mode", "clock_skew"):
+    for wrong in ("database_away", "channel_address", "may_not_trade", "position_mode", "margin_mode", "clock_skew"):
         assert LINE_OF["WRONG"].format(wrong) in said, wrong
     for doubtful in ("may_withdraw", "unknown_symbol"):
         assert LINE_OF["warning"].format(doubtful) in said, doubtful
@@ -76,12 +83,16 @@ def test_everything_that_is_wrong_is_said_in_one_run(tmp_path: Path, exchange: E
         "take that permission from it",
         "FOOUSDT",
         "BTCUSDTT",
+        "notifier.urls.letters: must be smtp://",
+        "notifier.urls.odd: apprise knows no such address",
+        "pager: `ctl notify.test` tries them",
     ):
         assert words in said, words
+    assert PASSWORD not in said
     skew = re.search(r"clock is (\d+) ms behind", said)
     assert skew is not None
     assert abs(int(skew[1]) - 2_600) < 1_000, "half of what the question took may be wrong in it"
-    assert "5 wrong" in said
+    assert "7 wrong" in said
     assert not (tmp_path / "state").exists(), "a check changes nothing"
 
 
