@@ -30,8 +30,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from loguru import logger
-
 from actors import account_feed as private_feed
 from actors import (
     admin,
@@ -72,6 +70,7 @@ from actors.restarts import Roster
 from actors.root import RootWatch, start_root, stop_root, supervisor_alive
 from actors.ruling import Ruling
 from actors.standing import expected_of
+from actors.superseded import Superseded
 from actors.supervision import ChildSpec, Down
 from actors.supervisor import Supervisor
 from actors.switch_memory import recall_all
@@ -129,6 +128,7 @@ class Tree:
         self._switches_written: dict[str, int] = {}
         self._reports = FallReports(self.recorder, self.directory, ground.clock, self.owners)
         self._rosters = {account.name: Roster() for account in ground.accounts}
+        self._superseded = Superseded(ground, self.owners, self.recorder)
         self._owners_wiring = {account.name: self._owner_wiring(account) for account in ground.accounts}
 
     def start(self, unless: Callable[[], bool] | None = None) -> None:
@@ -151,6 +151,7 @@ class Tree:
         except StartFailedError:
             self._given_up = unless is not None and unless()
             raise
+        self._superseded.write(self.directory)
 
     @property
     def sound(self) -> bool:
@@ -193,12 +194,11 @@ class Tree:
             # The newest first: of two on one place the older one's life was over, and its last record got lost.
             found = self._open_positions(account.name)
             for position in sorted(found, key=lambda p: p.id, reverse=True):
-                if not self.owners.claim(self.owners.place_of(position), position):
-                    logger.critical("TWO_OWNERS account={} symbol={} position={}", account.name, position.symbol,
-                                    position.id)  # fmt: skip
-                    continue
-                self._rosters[account.name].add(owner.position_spec(self._owners_wiring[account.name], position.id))
-
+                wiring = self._owners_wiring[account.name]
+                if self.owners.claim(self.owners.place_of(position), position):
+                    self._rosters[account.name].add(owner.position_spec(wiring, position.id))
+                else:
+                    self._superseded.found(position, wiring.epoch(0))
         self._ground.book.hold(self.owners.all())
 
     def _open_positions(self, account: str) -> list[Position]:

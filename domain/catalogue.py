@@ -239,6 +239,8 @@ class EventType(StrEnum):
     """A position that was not ours is owned from now on."""
     POSITION_RELEASED = "position_released", WARNING, "symbol stop_price"
     """A position was handed back to a human; its stop stays."""
+    POSITION_SUPERSEDED = "position_superseded", WARNING, "side quantity owner reason"
+    """Of two stored on one place this is the older one: it was over, its last record was lost, and it is closed so."""
     POSITION_ERROR = "position_error", INFO, _FELL
     """The owner of a position fell or hung (beside the actor's own event, which alerts); its successor goes on."""
     STOP_OVERRIDDEN = "stop_overridden", INFO, "old_stop new_stop"

@@ -103,6 +103,7 @@ class CloseReason(StrEnum):
     AGED = "aged"
     RISK = "risk"
     RELEASED = "released"
+    SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from actors.owners import Place
 from actors.supervision import Crash
 from adapters.paper_exchange.orders import Side
 from domain.identity import PositionId
-from domain.position.state import Phase, Position
+from domain.position.state import CloseReason, Phase, Position
 from tests.simulation import liveness
 from tests.simulation.faults import Fault, Nth, Step
 from tests.simulation.market import Walk
@@ -70,6 +70,25 @@ def test_a_book_is_read_after_the_spool_is_written() -> None:
         assert not any(p.adopted for p in world.owners())
 
     assert broken(live(script)) == set()
+
+
+def test_of_two_stored_owners_of_one_place_the_older_is_closed_in_the_book() -> None:
+    """Its last record was lost: it stayed open there, and was called at every start."""
+
+    def script(world: World, workload: Workload) -> None:
+        workload.wish(Wish.OPEN, SYMBOL)
+        world.pass_time(2.0)
+        stored = world.database.positions
+        (newer,) = (p for p in stored.values() if not p.phase.final)
+        world.kill_process()
+        older = PositionId(newer.id - 4096)
+        stored[older] = newer.changed(id=older, opened_at=newer.opened_at - timedelta(seconds=1))
+        world.pass_time(12.0)
+        assert (stored[older].phase, stored[older].close_reason) == (Phase.RELEASED, CloseReason.SUPERSEDED)
+        assert [p.id for p in world.owners()] == [newer.id]
+        liveness.every_position_has_its_stop(world, strangers=True)
+
+    live(script)
 
 
 def test_no_entry_beside_what_a_human_left_after_turning_our_position_over() -> None:
