@@ -14,6 +14,7 @@ from adapters.exchange.interface import TradingClient
 from domain import accounts
 from domain.accounts import AccountFacts, Expected, Finding
 from domain.catalogue import EventType, Severity
+from domain.decimals import plain
 from domain.identity import PositionId
 from domain.orders import RejectReason
 
@@ -103,8 +104,8 @@ def _summary(facts: AccountFacts, findings: tuple[Finding, ...], refusal: str | 
     return {
         "findings": len(findings),
         "entries": "open" if refusal is None else "closed",
-        "total": None if facts.total is None else str(facts.total),
-        "free": None if facts.free is None else str(facts.free),
+        "total": None if facts.total is None else plain(facts.total),
+        "free": None if facts.free is None else plain(facts.free),
         "currency": facts.currency,
         "conditional_orders": used,
         "conditional_limit": facts.conditional_limit,

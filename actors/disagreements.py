@@ -20,6 +20,7 @@ from domain.agreement.findings import Finding, Kind
 from domain.agreement.reconcile import Comparison
 from domain.agreement.sightings import Look, Sightings
 from domain.catalogue import EventType, Happening, Severity
+from domain.decimals import plain
 from domain.instrument import Instrument
 from domain.position.state import Position
 
@@ -99,7 +100,7 @@ class Disagreements:
         """All that a reading shows, owned and not."""
         listed = list(found.differences)
         for each in found.untracked:
-            symbol, quantity = each.report.symbol, str(each.report.quantity)
+            symbol, quantity = each.report.symbol, plain(each.report.quantity)
             listed.append(
                 Finding(
                     kind=Kind.UNTRACKED,

@@ -12,6 +12,7 @@ from actors.openings import Openings
 from actors.reporting import ReportingActor
 from adapters.exchange.symbols import UnknownSymbol
 from domain.catalogue import EventType
+from domain.decimals import plain
 from domain.entries.opening import wrong_stop, wrong_targets
 from domain.entries.situation import Grant, Refusal, Wish
 from domain.entries.sizing import Asked
@@ -59,7 +60,7 @@ class HandEntries:
             return plan
         if self._wiring.dry_run:
             decided = {"method": "position.open", "uid": order.uid, "outcome": "dry_run", "side": order.side.value}
-            figures = {"quantity": str(plan.quantity)}
+            figures = {"quantity": plain(plan.quantity)}
             data = {**decided, **figures}
             self._desk.report(EventType.OPERATOR_COMMAND, data, symbol=wish.symbol, account=order.account)
             return EntriesRefused(code="dry_run", figures=figures)

@@ -11,6 +11,7 @@ from typing import Any
 
 from actors.zombie_messages import ScanReport
 from domain.agreement.zombies import Zombie
+from domain.decimals import plain
 from persistence.database import DatabaseAway
 
 LISTED, WAITS = "listed", "waits"
@@ -175,6 +176,6 @@ def shown(zombie: Zombie) -> dict[str, object]:
         "client_id": ref.client_id,
         "side": None if order is None else order.side.value,
         "position_side": None if ref.position_side is None else ref.position_side.value,
-        "quantity": None if order is None else str(order.quantity),
-        "trigger_price": None if zombie.trigger is None else str(zombie.trigger),
+        "quantity": None if order is None else plain(order.quantity),
+        "trigger_price": None if zombie.trigger is None else plain(zombie.trigger),
     }

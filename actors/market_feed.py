@@ -24,6 +24,7 @@ from actors.recording import Recorder
 from actors.reporting import ReportingActor
 from adapters.exchange.interface import Connected, Lost, MarkPrice, PriceStream
 from domain.catalogue import EventType
+from domain.decimals import plain
 from domain.identity import PositionId
 from domain.market.bands import BandIndex
 
@@ -117,7 +118,7 @@ class MarketFeed(ReportingActor):
             self.tell(messages.position(position_id), Prices(range=prices))
         if price.symbol in self._stale:
             self._stale.discard(price.symbol)
-            self.report(EventType.PRICE_FRESH, {"mark_price": str(price.price)}, symbol=price.symbol)
+            self.report(EventType.PRICE_FRESH, {"mark_price": plain(price.price)}, symbol=price.symbol)
 
     def _watch(self, watch: Watch) -> None:
         self._symbols[watch.position_id] = watch.symbol

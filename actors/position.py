@@ -39,6 +39,7 @@ from actors.rule_changes import RulesNew
 from actors.supervision import ChildSpec, Restart
 from actors.ticket import Ticket
 from domain.catalogue import EventType, Happening
+from domain.decimals import plain, text_of
 from domain.identity import Epoch, PositionId
 from domain.instrument import distance_pct
 from domain.orders import Fence
@@ -266,11 +267,11 @@ class PositionActor(GuardedActor):
         happening = Happening(
             EventType.PRICE_RANGE,
             {
-                "last": str(prices.last),
-                "low": str(prices.low),
-                "high": str(prices.high),
+                "last": plain(prices.last),
+                "low": plain(prices.low),
+                "high": plain(prices.high),
                 "count": self._passed_count,
-                "extreme_price": str(p.trail.extreme) if p.trail.extreme is not None else None,
+                "extreme_price": plain(p.trail.extreme) if p.trail.extreme is not None else None,
             },
         )
         self._passed, self._passed_count = None, 0
@@ -313,17 +314,18 @@ class PositionActor(GuardedActor):
         price = p.instrument.stop_price(p.side, wanted.price)
         if p.mark_price is not None and not p.side.better(p.mark_price, price):
             raise RefusedByPosition(
-                f"price={price}: a {p.side.value}'s stop must be on the losing side of the mark price {p.mark_price}"
+                f"price={plain(price)}: a {p.side.value}'s stop must be on the losing side of the mark price "
+                f"{plain(p.mark_price)}"
             )
         distance = None if p.mark_price is None else distance_pct(price, p.mark_price)
         if distance is not None and distance > places.FARTHEST_PCT:
             raise RefusedByPosition(
-                f"price={price}: {distance:.2f} % away from the mark price {p.mark_price}, "
+                f"price={plain(price)}: {distance:.2f} % away from the mark price {text_of(p.mark_price)}, "
                 f"at most {places.FARTHEST_PCT} % are allowed"
             )
         beyond = p.liquidation_price
         if beyond is not None and beyond > 0 and not p.side.better(price, beyond):
-            raise RefusedByPosition(f"price={price}: must come before the liquidation price {beyond}")
+            raise RefusedByPosition(f"price={plain(price)}: must come before the liquidation price {plain(beyond)}")
 
     def _check_part(self, wanted: CloseWanted) -> None:
         """A part below the venue's minimum would leave nothing to send, and the operator would wait for it."""

@@ -14,6 +14,7 @@ from decimal import Decimal
 from actors import messages
 from actors.messages import AskMarkCandles, MarkCandles
 from actors.reporting import ReportingActor
+from domain.decimals import plain, text_of
 from domain.entries.situation import Refusal, Wish
 from domain.instrument import MONEY, percent_of
 from domain.market.atr import AtrRules, average_true_range, closed_candles
@@ -54,8 +55,9 @@ class Volatility:
         most = None if price is None else percent_of(price, LARGEST_PCT)
         if distance >= wish.instrument.tick and (most is None or distance <= most):
             return answer
-        figures = {"symbol": wish.symbol, "atr": str(answer), "multiple": str(multiple), "distance": str(distance)}
-        return Refusal(code="no_atr", figures={**figures, "tick": str(wish.instrument.tick), "most": str(most)})
+        figures = {"symbol": wish.symbol, "atr": plain(answer), "multiple": plain(multiple)}
+        limits = {"distance": plain(distance), "tick": plain(wish.instrument.tick), "most": text_of(most)}
+        return Refusal(code="no_atr", figures={**figures, **limits})
 
     def _average(self, wish: Wish, rules: AtrRules) -> Decimal | Refusal | None:
         key, now = (wish.account, wish.symbol), self._desk.clock.monotonic()

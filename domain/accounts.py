@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Literal, TypeVar
 
 from domain.catalogue import Severity
+from domain.decimals import text_of
 from domain.entries.margin import Bracket
 from domain.orders import RejectReason
 
@@ -296,7 +297,7 @@ def balance(facts: AccountFacts, expected: Expected) -> Iterator[Finding]:
     if facts.free is None or facts.total is None or facts.free > 0:
         return
     text = f"no free margin: {facts.total} {facts.currency} in all, {facts.free} free: entries will be refused"
-    figures = {"total": str(facts.total), "free": str(facts.free), "currency": facts.currency}
+    figures = {"total": text_of(facts.total), "free": text_of(facts.free), "currency": facts.currency}
     yield Finding(code="no_free_margin", severity=Severity.WARNING, text=text, figures=figures)
 
 

@@ -19,6 +19,11 @@ def plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def text_of(value: object) -> str:
+    """A figure in words: a decimal as such, all else as it writes itself."""
+    return plain(value) if isinstance(value, Decimal) else str(value)
+
+
 def plainly(value: object) -> object:
     """`value` with each decimal in it, however deep, as text; all else as it is."""
     match value:

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.agreement.findings import Finding, Kind
+from domain.decimals import plain, text_of
 from domain.identity import PositionId, parse_client_id
 from domain.instrument import PositionSide
 from domain.orders import AccountSnapshot, OrderReport, OrderStatus, PositionReport
@@ -37,7 +38,7 @@ class Untracked:
     @property
     def key(self) -> str:
         """What makes two sightings the same."""
-        return f"untracked {self.report.symbol} {self.side.value} {self.report.quantity}"
+        return f"untracked {self.report.symbol} {self.side.value} {plain(self.report.quantity)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +122,8 @@ def _differences(
             kind=kind,
             key=f"{kind.value} {p.symbol} {p.side.value}",
             symbol=p.symbol,
-            shown=str(shown),
-            figures={name: str(value) for name, value in figures.items()},
+            shown=text_of(shown),
+            figures={name: text_of(value) for name, value in figures.items()},
             position_id=p.id,
             early=early,
             lasting=lasting,
@@ -143,7 +144,7 @@ def _differences(
     stops = [report for report in orders if _closes(report, p.side, row.mark_price)]
     cover = sum((_cover(report, shown) for report in stops), Decimal(0))
     if cover < shown:
-        yield finding(Kind.COVER, f"{cover} of {shown}", exchange=shown, cover=cover)
+        yield finding(Kind.COVER, f"{plain(cover)} of {plain(shown)}", exchange=shown, cover=cover)
     yield from _stops_differ(p, row, stops, finding)
 
 

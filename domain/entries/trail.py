@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
-from domain.decimals import plain
+from domain.decimals import text_of
 from domain.entries.situation import Grant, Quote, Refusal, Rules, Situation, Wish
 
 Figures = dict[str, object]
@@ -58,8 +57,4 @@ def _looked_at(name: str, wish: Wish, rules: Rules, now: Situation) -> Figures:
 
 def _ready(figures: Figures) -> Figures:
     """Numbers and words as they are, anything else as text."""
-    return {key: v if v is None or isinstance(v, int | str) else _text(v) for key, v in figures.items()}
-
-
-def _text(value: object) -> str:
-    return plain(value) if isinstance(value, Decimal) else str(value)
+    return {key: v if v is None or isinstance(v, int | str) else text_of(v) for key, v in figures.items()}

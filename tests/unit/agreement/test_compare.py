@@ -331,3 +331,12 @@ def test_whether_what_nobody_owns_is_covered(orders: list[OrderReport], attached
     shown = replace(row(), attached_stop=None if attached is None else D(attached))
     (found,) = read([], [shown], orders).untracked
     assert found.covered is covered
+
+
+@pytest.mark.parametrize("digits", ["2.50", "2.5", "25E-1"])
+def test_one_size_is_one_finding_however_it_is_written(digits: str) -> None:
+    """Else two readings in other spellings were two findings, each seen once, and scripts saw two sizes."""
+    (difference, *_) = read([owned()], [row(quantity=digits)], [order()]).differences
+    assert (difference.shown, difference.figures["exchange"]) == ("2.5", "2.5")
+    (untracked,) = read([], [row(quantity=digits)], []).untracked
+    assert untracked.key == "untracked BTCUSDT long 2.5"
