@@ -47,7 +47,7 @@ class Adopt:
     """From the reconciler to the entry desk: a position that was read at `seen_at` without an owner is to have one.
 
     `bare_since`: when it was first seen, if no stop covered it: from then on its unprotected seconds count. `orders`:
-    what rests on its side.
+    what rests on its side. `mark_at`: the venue's time of the row that told the mark price.
     """
 
     account: str
@@ -60,3 +60,4 @@ class Adopt:
     seen_at: datetime
     bare_since: datetime | None = None
     orders: tuple[OrderReport, ...] = ()
+    mark_at: datetime | None = None

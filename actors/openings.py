@@ -133,6 +133,7 @@ class Openings:
             correlation_id=f"adopted-{position_id}",
             bare_since=adopt.bare_since,
             orders=adopt.orders,
+            mark_at=adopt.mark_at,
         )
         happening = Happening(
             EventType.POSITION_ADOPTED,

@@ -3,6 +3,8 @@
 A cycle costs a fixed number of requests. A doubtful finding is looked at again a second later, as often as it takes to
 be believed, before anything is done about it; what is done and did not help is done again in the next cycle. Where
 doubt does not end (humans who act all the time) the looks come more slowly: each costs a share of what may be asked.
+A reading that somebody wanted tells what no stream will tell any more: one that fails, or stays without an answer, is
+followed by the next within seconds.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from domain.catalogue import EventType
 from domain.instrument import PositionSide
 from domain.orders import AccountSnapshot
 
+INTERVAL = "interval"
 FIRST_LOOK_S = 1.0
 FEW_OWNERS = 17  # a reading costs the venue's weight of so many questions about one position
 LOOK_AGAIN_S = 1.0
@@ -78,6 +81,9 @@ class Reconciler(ReportingActor):
         self._cycle = 0
         self._under_way = False
         self._wanted: str | None = None
+        self._owed: str | None = None
+        self._unanswered = 0
+        self._failures = 0
         self._give_up_at = 0.0
         self._quick_looks = 0
         self._quick_at = -SLOW_LOOK_S
@@ -112,11 +118,11 @@ class Reconciler(ReportingActor):
                 self._stranger(symbol)
             case GatewayStarted():
                 self._hunt.restarted()
-                self._under_way = False
+                self._under_way, self._unanswered = False, 0
                 self._look("gateway started")
             case Tick():
                 self._under_way = False
-                self._look(self._wanted or ("interval" if self._cycle else "start"))
+                self._look(self._wanted or self._owed or (INTERVAL if self._cycle else "start"))
             case Show():
                 return self._last
             case ScanZombies():
@@ -143,8 +149,11 @@ class Reconciler(ReportingActor):
             self._wanted = reason
             self._again_after(max(self._give_up_at - now, 0.0))
             return
-        self._give_up_at = now + (ANSWER_LIMIT_S if self._wanted is not None else PATIENCE_S)
+        patience_s = ANSWER_LIMIT_S if self._unanswered else PATIENCE_S
+        self._unanswered += 1
+        self._give_up_at = now + patience_s
         self._under_way, self._wanted = True, None
+        self._owed = self._owed if reason == INTERVAL else reason
         self._cycle += 1
         self.report(
             EventType.RECONCILE_STARTED,
@@ -157,7 +166,7 @@ class Reconciler(ReportingActor):
             },
         )
         self.tell(messages.gateway(self._wiring.account), AskSnapshot(reply_to=self.name))
-        self._again_after(max(ANSWER_LIMIT_S, self._wiring.interval_s()))
+        self._again_after(patience_s if self._owed is not None else max(ANSWER_LIMIT_S, self._wiring.interval_s()))
 
     def _stranger(self, symbol: str) -> None:
         """What is to be protected is looked at now, not a cycle later; at most as often as doubt is."""
@@ -185,20 +194,21 @@ class Reconciler(ReportingActor):
         self._timer = self.remind_after(seconds, Tick())
 
     def _failed(self, text: str) -> None:
-        self._under_way = False
+        self._under_way, self._unanswered, self._failures = False, 0, self._failures + 1
         self._hunt.unread(self._cycle, text)
         self.report(EventType.RECONCILE_FAILED, {"cycle": self._cycle, "error": text})
         self._last = replace(
             self._last, cycle=self._cycle, asked_at=None, positions=0, findings=(), error=text, doubtful=True
         )
-        # A wish outlives the reading that failed beside it: it is for what happened since that one began.
-        self._again_after(min(LOOK_AGAIN_S if self._wanted is not None else FAILED_AGAIN_S, self._wiring.interval_s()))
+        # A wish outlives the reading that failed, for it or beside it: it is for what no other source tells.
+        owed = self._wanted is not None or (self._owed is not None and self._failures <= QUICK_LOOKS)
+        self._again_after(min(LOOK_AGAIN_S if owed else FAILED_AGAIN_S, self._wiring.interval_s()))
 
     def _compare(self, snapshot: AccountSnapshot) -> None:
         if self._newest is not None and timedelta(0) < self._newest - snapshot.asked_at < OVERTAKEN:
             return  # overtaken by a reading that was asked for later; much later means that the clock was set back
         self._newest = snapshot.asked_at
-        self._under_way = False
+        self._under_way, self._owed, self._unanswered, self._failures = False, None, 0, 0
         wiring = self._wiring
         owned = wiring.owners.all(wiring.account)
         found = compare(snapshot, owned, self._wiring.exclude(), wiring.leverage, self._over)
@@ -261,6 +271,7 @@ class Reconciler(ReportingActor):
             seen_at=self._newest or self.clock.now(),
             bare_since=self._bare_since.get(finding.key),
             orders=finding.orders,
+            mark_at=finding.report.at,
         )
         self.tell(messages.ENTRY_DESK, adopt)
 

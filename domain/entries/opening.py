@@ -68,11 +68,12 @@ def adopted_position(
     correlation_id: str,
     bare_since: datetime | None = None,
     orders: Iterable[OrderReport] = (),
+    mark_at: datetime | None = None,
 ) -> Position:
     """A position that somebody else opened and that we protect from now on.
 
     `bare_since`: when it was first seen without a stop; those seconds count as unprotected. `orders`: what rested
-    beside it: a stop that covers it whole stays its stop.
+    beside it: a stop that covers it whole stays its stop. `mark_at`: of when its mark price is.
     """
     stops = foreign.stops_of(orders, side, quantity, mark_price, now, every=plan.adopt_stops)
     return Position(
@@ -91,6 +92,7 @@ def adopted_position(
         adopted_quantity=quantity,
         adopted_price=entry_price or mark_price,
         mark_price=mark_price,
+        mark_at=mark_at,
         unprotected_since=bare_since,
         stops=stops,
         protected_once=bool(stops) and not plan.adopt_stops,

@@ -24,12 +24,14 @@ from domain.position.turn import Turn
 CANDLES_LIMIT_S = 6
 CANDLES_PAUSE_S = 2
 LONGEST_PAUSE_S = 60  # a halted market has no candle for hours, and may have many owners
+ADOPTED_JUST_NOW = timedelta(seconds=2)
 READING_S = 3  # the account is read whole at a start, which answers for everybody who rests, at the cost of one
 
 
 def hear_recovered(turn: Turn, heard: Recovered) -> None:
     """Everything that was under way is unknown now, and everything that rested is looked at again."""
     p = turn.position
+    new = p.adopted and p.last_activity_at is None and timedelta(0) <= turn.now - p.opened_at <= ADOPTED_JUST_NOW
     rests = p.phase is Phase.ACTIVE and all(
         stored.state is OrderState.LIVE or stored.state.over for stored in turn.tracked()
     )
@@ -68,8 +70,11 @@ def hear_recovered(turn: Turn, heard: Recovered) -> None:
     turn.say(EventType.POSITION_RECOVERED, {"phase": p.phase, "epoch": f"{heard.epoch.term}_{heard.epoch.incarnation}"})
     turn.set(candles_questions=0)
     ask_candles(turn)
-    # The last price may be hours old: nothing is decided on it before a fresh one is heard (SYSTEM B11).
-    turn.set(mark_price=None, beyond_stop_since=None)
+    turn.set(beyond_stop_since=None)
+    if not new:
+        # The last price may be hours old: nothing is decided on it before a fresh one is heard (SYSTEM B11). That of
+        # the row which an adoption goes by is fresh: streams that are dead have only an older one.
+        turn.set(mark_price=None)
 
 
 def _dated(order: TrackedOrder, now: datetime) -> TrackedOrder:

@@ -100,10 +100,7 @@ def _first(turn: Turn, busy: list[StopOrder]) -> None:
         return
     if busy and busy[0].questions == 0:
         return
-    reported = ledger.trusted_report(p)
-    if reported is not None and reported.quantity <= 0:
-        return  # the venue says flat: being settled, a reduce-only stop would be refused
-    if p.close_wanted is not None and not p.emergency_wanted:
+    if _shown_gone(p) or (p.close_wanted is not None and not p.emergency_wanted):
         return
     waits = (p.stop_retry_at, _lost_at_once(p), attached.unseen_until(p))
     later = max((at for at in waits if at is not None and turn.now < at), default=None)
@@ -133,6 +130,12 @@ def _first(turn: Turn, busy: list[StopOrder]) -> None:
     _send(turn, trigger, ledger.exposure(p), purpose)
 
 
+def _shown_gone(p: Position) -> bool:
+    """The venue says flat, or the other way round: being settled; a reduce-only stop would be refused, or add."""
+    reported = ledger.trusted_report(p)
+    return reported is not None and reported.quantity <= 0
+
+
 def _lost_at_once(p: Position) -> datetime | None:
     """Until when to wait with the next stop: several were lost already, the last one as soon as it stood (LAWS L6)."""
     lost = p.stops[-1] if p.stops and p.stops[-1].state.over else None
@@ -144,7 +147,10 @@ def _lost_at_once(p: Position) -> datetime | None:
 def _improve(turn: Turn, keep: StopOrder) -> None:
     """One stop rests: replace it when its size is wrong or its place has become better."""
     p = turn.position
-    if not foreign.may_cancel(p, keep) or p.close_wanted is not None or p.close_fraction is not None:
+    if not foreign.may_cancel(p, keep) or p.close_fraction is not None or _shown_gone(p):
+        return
+    if p.close_wanted is not None:
+        _grow(turn, keep)
         return
     needed, wanted = ledger.exposure(p), places.wanted_trigger(p)
     if wanted is None:
@@ -191,6 +197,19 @@ def _improve(turn: Turn, keep: StopOrder) -> None:
         _cancel(turn, replace(keep, moved_for=purpose))
         return
     _send(turn, target, needed, purpose, keep)
+
+
+def _grow(turn: Turn, keep: StopOrder) -> None:
+    """The close is refused, and the position has grown: all of it is covered, where the stop stands."""
+    p = turn.position
+    needed = ledger.exposure(p)
+    beside = p.plan.venue.move is not MoveStyle.CANCEL_THEN_PLACE
+    if not p.emergency_wanted or closes(p, keep) >= needed or not beside or not places.on_safe_side(p, keep.trigger):
+        return
+    if p.stop_retry_at is not None and turn.now < p.stop_retry_at:
+        turn.wake_at(p.stop_retry_at)
+        return
+    _send(turn, keep.trigger, needed, Purpose.EMERGENCY, keep)
 
 
 def _why(p: Position, keep: StopOrder, *, move: bool, trails: bool) -> Purpose:

@@ -85,6 +85,11 @@ class Account:
         self.asked += 1
         self.gateway.count(AskSnapshot, self.asked)
 
+    def looks_no_more(self) -> None:
+        """No other reading follows within some of the pauses."""
+        time.sleep(0.5)
+        assert len(self.gateway.of(AskSnapshot)) == self.asked
+
     def show(self, rows: list[PositionReport], orders: list[OrderReport] | None = None, *, late_s: float = 0) -> None:
         """The exchange's answer to the look that is under way."""
         now = self.stage.clock.now() - timedelta(seconds=late_s)
@@ -130,9 +135,10 @@ class Account:
 
 @pytest.fixture
 def account(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """With a tenth of the pauses."""
-    assert reconciler.LOOK_AGAIN_S == 1
+    """With a tenth of the pauses, and patience with what a test has not answered yet."""
+    assert (reconciler.LOOK_AGAIN_S, reconciler.PATIENCE_S) == (1, 3)
     monkeypatch.setattr(reconciler, "LOOK_AGAIN_S", 0.1)
+    monkeypatch.setattr(reconciler, "PATIENCE_S", 60.0)
     monkeypatch.setattr(sightings, "APART", sightings.APART / 10)
     return Account(stage)
 
@@ -286,7 +292,6 @@ def test_a_wish_outlives_the_reading_that_failed_beside_it(account: Account) -> 
 
 def test_a_wish_waits_for_no_reading_that_was_lost(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once: with the second one out, it waits like any."""
-    assert reconciler.PATIENCE_S == 3
     monkeypatch.setattr(reconciler, "PATIENCE_S", 0.1)
     account.start()
     account.expect_look()
@@ -297,6 +302,35 @@ def test_a_wish_waits_for_no_reading_that_was_lost(account: Account, monkeypatch
     account.tell(ReconcileNow(reason="stream connected"))
     time.sleep(0.3)
     assert len(account.gateway.of(AskSnapshot)) == 2
+
+
+def test_a_wanted_reading_that_failed_is_asked_for_soon(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the dead stream had missed stood for five seconds more (S6); where all fails, as slowly as ever (S15)."""
+    monkeypatch.setattr(reconciler, "FAILED_AGAIN_S", 60.0)
+    account.start()
+    account.expect_look()
+    account.show([])
+    account.tell(ReconcileNow(reason="stream connected"))
+    account.expect_look()
+    for _ in range(reconciler.QUICK_LOOKS):
+        account.tell(SnapshotFailed(text="502 bad gateway"))
+        account.expect_look()
+    account.tell(SnapshotFailed(text="502 bad gateway"))
+    account.looks_no_more()
+
+
+def test_a_wanted_reading_that_nobody_answers_is_asked_for_once_more(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited 20 s for the answer, and knew nothing of what the dead stream had missed (S2, S6)."""
+    account.start()
+    account.expect_look()
+    account.show([])
+    monkeypatch.setattr(reconciler, "PATIENCE_S", 0.1)
+    account.tell(ReconcileNow(reason="stream connected"))
+    account.expect_look()
+    account.expect_look()
+    account.looks_no_more()
 
 
 @pytest.mark.parametrize("quantity", ["4", "1"])

@@ -16,7 +16,7 @@ from domain.instrument import PositionSide
 from domain.orders import OrderIntent, OrderReport, OrderStatus, Source
 from domain.position import ledger
 from domain.position.effects import AskFills, Cancel, Place
-from domain.position.inputs import PositionHeard, Recovered, View
+from domain.position.inputs import PositionHeard, PriceRange, Recovered, View
 from domain.position.plan import MoveStyle, VenueRules
 from domain.position.state import Phase, Purpose
 from tests.unit.domain.conversation import ENTRY, SIZE, Conversation, protected, resting
@@ -126,8 +126,10 @@ def adopted(
     takes: bool = False,
     bare_for_s: float | None = None,
     venue: VenueRules | None = None,
+    marked: int = 60_000,
+    begins_after_s: float = 0.05,
 ) -> Conversation:
-    """A position of a human's, just adopted, with these stops of his."""
+    """A position of a human's, just adopted, with these stops of his; its row showed the mark price `marked`."""
     talk = Conversation(side, adopted=True)
     plan = replace(talk.position.plan, adopt_stops=takes, venue=venue or VenueRules())
     talk.position = adopted_position(
@@ -139,7 +141,8 @@ def adopted(
         side=side,
         quantity=SIZE,
         entry_price=ENTRY,
-        mark_price=ENTRY,
+        mark_price=talk.at(marked),
+        mark_at=talk.now,
         plan=plan,
         epoch=Epoch(1, 1),
         now=talk.now,
@@ -147,7 +150,7 @@ def adopted(
         bare_since=None if bare_for_s is None else talk.now - timedelta(seconds=bare_for_s),
         orders=[stranger(talk, **each) for each in stops],
     )
-    talk.hear(Recovered(epoch=Epoch(1, 1)))
+    talk.hear(Recovered(epoch=Epoch(1, 1)), begins_after_s)
     return talk
 
 
@@ -155,6 +158,24 @@ def sized(talk: Conversation) -> None:
     """The answer to the new owner's question about the size."""
     talk.now += timedelta(seconds=0.1)
     talk.size(SIZE, asked=True)
+
+
+@BOTH
+@pytest.mark.parametrize(("begins_after_s", "believed"), [(1, True), (3, False)])
+def test_the_stop_of_what_was_just_adopted_goes_by_the_mark_of_its_row(
+    side: PositionSide, begins_after_s: float, believed: bool
+) -> None:
+    """The mark had passed the stop's place, and streams were dead: it was sent there all the same (S13)."""
+    talk = adopted(side, marked=58_000, begins_after_s=begins_after_s)
+    stop = talk.placed(OrderKind.STOP).trigger_price
+    assert stop is not None
+    assert side.better(talk.at(58_000), stop) is believed
+
+
+def test_an_older_price_than_that_of_its_row_changes_nothing() -> None:
+    talk = adopted(marked=58_000)
+    talk.hear(PriceRange(last=ENTRY, low=ENTRY, high=ENTRY, at=talk.now - timedelta(seconds=30)))
+    assert talk.position.mark_price == D(58_000)
 
 
 @BOTH

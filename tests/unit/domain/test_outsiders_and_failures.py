@@ -242,6 +242,32 @@ def test_a_lost_stop_of_a_closing_position_whose_exit_is_refused_is_put_back_at_
     assert talk.placed(OrderKind.STOP).trigger_price == stop.trigger_price
 
 
+def test_what_grows_while_its_close_is_refused_is_covered_where_the_emergency_stop_stands() -> None:
+    """A human went on buying: for as long as the venue refused the close only the first part of it had a stop (S1)."""
+    talk = unclosable()
+    emergency = next(s for s in talk.position.stops if s.purpose is Purpose.EMERGENCY)
+    talk.accept(stop_like(talk, emergency.client_id))
+    for order in [x for x in talk.position.exits if x.state is OrderState.SENDING]:
+        talk.refuse(replace(exit_like(talk), client_id=order.client_id))
+    talk.fill("77", talk.side.opening, SIZE, ENTRY)
+    whole = talk.placed(OrderKind.STOP)
+    assert (whole.quantity, whole.trigger_price) == (2 * SIZE, emergency.trigger)
+    talk.accept(whole)
+    assert [cancel.client_id for cancel in talk.wants(Cancel)] == [emergency.client_id]
+
+
+@BOTH
+@pytest.mark.parametrize("shown", ["0", "-0.005"])
+def test_no_stop_is_moved_while_the_venue_shows_nothing_to_protect(side: PositionSide, shown: str) -> None:
+    """What a human had turned over got a better stop in the turn that heard of it: on the side that adds (S2)."""
+    talk, _ = protected(side)
+    talk.size(D(shown))
+    talk.mark(talk.at(61_000))
+    assert talk.wants(Place) == []
+    talk.size(SIZE)
+    assert talk.placed(OrderKind.STOP).quantity == SIZE
+
+
 def test_answers_that_come_in_a_swarm_do_not_multiply_the_questions() -> None:
     talk, _ = protected()
     talk.now += timedelta(seconds=5)
