@@ -21,8 +21,8 @@ class SignalServer:
         self._listeners: list[tuple[Host, Callable[[News], object]]] = []
 
     def send(self, signal: dict[str, object], *, remembered: bool = True) -> None:
-        """Send one signal to whoever listens."""
-        if remembered:
+        """Send one signal to whoever listens. One that is delivered twice was sent once, and is remembered once."""
+        if remembered and signal not in self.sent:
             self.sent.append(signal)
         self._tell(Signals(raw=(signal,)))
 

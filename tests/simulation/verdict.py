@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
-from adapters.paper_exchange.orders import OrderStatus, Origin
+from adapters.paper_exchange.orders import OrderStatus, Origin, Side
 from domain.catalogue import EventType
 from domain.position.state import Purpose
 from tests.oracle.court import GRACE_MS, Breach
@@ -266,10 +266,18 @@ def _turned_back(world: World, breach: Breach) -> bool:
     return by_humans and closing and there[-1].side == before[-1].side
 
 
-def _size_changed(world: World, breach: Breach) -> bool:
-    """An outsider changed the size while a move of ours was on the wire: the stop that covers all is kept."""
+def _outgrown(world: World, breach: Breach) -> bool:
+    """An outsider made the position larger than the better of two stops, and a third is not allowed (S5).
+
+    The one that covers all is kept (S4), for as long as it takes to place a better one of the new size.
+    """
+    stop = next((line for line in breach.lines if isinstance(line, AlgoLine)), None)
+    fills = [f for f in world.exchange.engine.book.fills if f.symbol == breach.symbol and f.time <= breach.at]
+    held = abs(sum((f.quantity if f.side == Side.BUY else -f.quantity for f in fills), Decimal(0)))
+    if stop is None or stop.close_position or stop.quantity >= held:
+        return False
     return any(
-        symbol == breach.symbol and 0 <= breach.at - at <= 3 * CROSSING_MS and why.startswith(_OUTSIDE[0])
+        symbol == breach.symbol and 0 <= breach.at - at <= GRACE_MS and why.startswith(_OUTSIDE[0])
         for at, symbol, why in world.exchange.judge.court._disturbances
     )
 
@@ -324,7 +332,7 @@ _EXCUSES: tuple[tuple[tuple[str, ...], str, Callable[[World, Breach], bool], str
     (("S4",), "we cancelled", _other_taken_away, _CROSSED),
     (("S1",), "we uncovered", _other_taken_away, _CROSSED),
     (("S3",), "stop in force", _operator_wanted, "an operator asked for this very price, and had to wait"),
-    (("S3",), "", _size_changed, "an outsider changed the size while a move was on the wire: whole cover is kept"),
+    (("S3",), "", _outgrown, "an outsider made it larger than the better of two stops: whole cover is kept"),
     (("S3",), "", _taken_away, "the venue had just taken the better stop away"),
     (("S3",), "", _emergency, "an emergency stop, when neither a close nor the better price could be had"),
     (("S15",), "", _started_often, "the process or its actors were started again and again within the minute"),
