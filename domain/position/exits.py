@@ -37,7 +37,7 @@ def decide(turn: Turn) -> None:
     if not wants:
         _take_profit(turn)
         return
-    if _entry_goes_on(turn):
+    if _entry_goes_on(turn) or _only_shown(p):
         return
     _emergency(turn)
     p = turn.position
@@ -65,6 +65,14 @@ def _entry_goes_on(turn: Turn) -> bool:
         return False
     turn.wake_at(until)
     return True
+
+
+def _only_shown(p: Position) -> bool:
+    """All that we know of is closed, and a reading shows a size: it may be a human's who opened after us (S9).
+
+    The list of executions is asked for, and tells; or the readings go on saying so, and are believed.
+    """
+    return ledger.has_history(p) and ledger.book(p) <= 0
 
 
 def _take_profit(turn: Turn) -> None:

@@ -179,7 +179,7 @@ def hear_report(turn: Turn, report: OrderReport) -> None:
     p = turn.position
     if report.conditional or report.filled <= 0 or report.position_side not in (None, p.side):
         return
-    if not _concerns(p, report.client_id, report.exchange_id, report.at):
+    if not concerns(p, report.client_id, report.exchange_id, report.at):
         return
     known = _fills(p, report.exchange_id) or OrderFills(
         exchange_id=report.exchange_id, side=report.side, client_id=report.client_id
@@ -195,7 +195,7 @@ def hear_report(turn: Turn, report: OrderReport) -> None:
 def hear_fill(turn: Turn, fill: Fill) -> None:
     """Count one execution, once."""
     p = turn.position
-    if fill.position_side not in (None, p.side) or not _concerns(p, fill.client_id, fill.exchange_id, fill.at):
+    if fill.position_side not in (None, p.side) or not concerns(p, fill.client_id, fill.exchange_id, fill.at):
         return
     known = _fills(p, fill.exchange_id) or OrderFills(
         exchange_id=fill.exchange_id, side=fill.side, client_id=fill.client_id
@@ -237,7 +237,7 @@ def hear_fill(turn: Turn, fill: Fill) -> None:
         turn.set(fills=_replaced(turn.position.fills, changed))
 
 
-def _concerns(p: Position, client_id: str | None, exchange_id: str, at: datetime) -> bool:
+def concerns(p: Position, client_id: str | None, exchange_id: str, at: datetime) -> bool:
     """Whether an order acts on this position: ours, our stop's child, or a stranger's since the opening."""
     ours = parse_client_id(client_id)
     if ours is not None:

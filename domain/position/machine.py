@@ -32,6 +32,7 @@ from domain.position import (
     ladder,
     ledger,
     liquidation,
+    listing,
     recovery,
     risk,
     stops,
@@ -197,6 +198,9 @@ def _price(turn: Turn, heard: PriceRange) -> None:
 
 
 def _fills_listed(turn: Turn, heard: FillsListed) -> None:
+    over_at = listing.over_at(turn.position, heard.fills)
+    if over_at is not None:
+        turn.set(over_at=over_at)
     p = turn.position
     known = {f.exchange_id for f in p.fills} | {s.child_id for s in p.stops}
     for fill in heard.fills:
