@@ -6,7 +6,8 @@ against itself only: how far it is below its own beginning of the day (UTC), and
 passed when both sources pass it, each in at least two readings in a row that are some seconds apart, the last of each
 fresh. So no glitch of one source fires anything, be it a wild mark price, a stale answer, an execution that never was
 or money that somebody took out of the account; it is told as a doubt when it lasts. A beginning or a peak is the middle
-of three readings, so that one wrong reading sets none.
+of three readings, so that one wrong reading sets none. A clock that is set back makes no reading an old one for long:
+what was lost counts on, and is seen anew.
 """
 
 from __future__ import annotations
@@ -120,7 +121,9 @@ def hear(watch: Watch, reading: Reading, limits: Limits) -> tuple[Watch, Verdict
     """One reading; an older one than the last of its source says nothing."""
     known = watch.curves.get(reading.source)
     if known is not None and reading.at <= known.at:
-        return watch, None
+        if known.at - reading.at <= GOOD:
+            return watch, None
+        known = _set_back(known, reading.at.date())
     curve = _begun(reading) if known is None else _continued(known, reading)
     curves = {**watch.curves, reading.source: curve}
     past = {}
@@ -152,6 +155,11 @@ def begun_late(before: Watch, after: Watch, reading: Reading) -> bool:
 def _begun(reading: Reading) -> Curve:
     value = reading.value
     return Curve(day=reading.at.date(), day_start=value, peak=value, recent=(value,), at=reading.at)
+
+
+def _set_back(curve: Curve, day: date) -> Curve:
+    """No reading comes so late: the clock was ahead. A day that it began too soon began all the same."""
+    return replace(curve, day=min(curve.day, day), past={})
 
 
 def _continued(curve: Curve, reading: Reading) -> Curve:
@@ -200,7 +208,7 @@ def _judged(watch: Watch, now: datetime, limits: Limits) -> tuple[Watch, Verdict
 
 def _sure(curve: Curve | None, cause: Cause, now: datetime) -> bool:
     past = None if curve is None else curve.past.get(cause)
-    if curve is None or past is None or now - curve.at > GOOD:
+    if curve is None or past is None or abs(now - curve.at) > GOOD:  # of the future: the clock was set back since
         return False
     return past.times >= TIMES and curve.at - past.since >= APART
 

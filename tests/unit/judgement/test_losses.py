@@ -127,3 +127,37 @@ def test_off_is_off() -> None:
     watch, found = run(*both(range(0, 10, 2), START), *both(range(10, 20, 2), D(1)), limits=Limits())
     assert (found, watch.suspicious) == ([], False)
     assert Limits().off
+
+
+def test_a_clock_that_is_set_back_blinds_nobody() -> None:
+    """It was two hours ahead: for two hours nothing was heard, and no loss fired anything."""
+    ahead = 7200
+    watch, _ = run(*both(range(ahead, ahead + 10, 2), START))
+    watch, found = run(*both(range(10, 20, 2), D(850)), watch=watch)
+    assert [v.cause for v in found if not v.doubt][:1] == [Cause.DAILY_LOSS]
+    kept = from_row(json.loads(json.dumps(to_row(run(*both(range(ahead, ahead + 10, 2), START))[0]))))
+    _, found = run(*both(range(10, 20, 2), D(850)), watch=kept)
+    assert [v.cause for v in found if not v.doubt][:1] == [Cause.DAILY_LOSS]
+
+
+def test_what_was_heard_by_a_clock_that_is_set_back_confirms_nothing() -> None:
+    ahead = 7200
+    watch, _ = run(*both(range(ahead, ahead + 10, 2), START))
+    watch, _ = run((Source.ACCOUNT, ahead + 10, D(800)), (Source.ACCOUNT, ahead + 15, D(800)), watch=watch)
+    watch, found = run(*((Source.BOOK, second, D(-200)) for second in range(10, 30, 2)), watch=watch)
+    assert [v for v in found if not v.doubt] == []
+    _, found = run(*((Source.ACCOUNT, second, D(800)) for second in range(28, 36, 2)), watch=watch)
+    assert [v.cause for v in found if not v.doubt], "and afterwards both count again"
+
+
+def test_a_clock_that_is_set_back_over_midnight_forgives_nothing() -> None:
+    """It had begun a day that was not there yet; the loss of the true day counts on from where that one began."""
+    midnight = int((datetime(2026, 11, 22, tzinfo=NOON.tzinfo) - NOON).total_seconds())
+    limits = Limits(daily_loss_usd=D(100))
+    watch, _ = run(*both(range(midnight, midnight + 10, 2), START), limits=limits)
+    watch, found = run(*both(range(midnight - 7200, midnight - 7190, 2), D(880)), watch=watch, limits=limits)
+    assert [v.cause for v in found if not v.doubt][:1] == [Cause.DAILY_LOSS]
+    calm, _ = run(*both(range(midnight, midnight + 10, 2), START), limits=limits)
+    calm, found = run(*both(range(midnight - 200, midnight, 2), D(940)), watch=calm, limits=limits)
+    true, found = run(*both(range(midnight, midnight + 20, 2), D(880)), watch=calm, limits=limits)
+    assert (true.curves[Source.ACCOUNT].day_start, found) == (D(940), [])
