@@ -20,15 +20,16 @@ from tests.chaos.crash_tour import Census, Visit, spread, table, tour
 
 # How many kills of what, in which parts of the path (none named: all of them).
 KILLS = (
-    (When.LIFE, 19, ()),
+    (When.LIFE, 18, ()),
     (When.LIFE, 1, ("owner's start",)),  # two functions among so many: an even choice may pass them by
     (When.LIFE, 1, ("news",)),  # few as well, and one that is not reached must not leave the part without a kill
+    (When.LIFE, 1, ("transaction",)),
     (When.START, 2, ()),
     (When.START, 1, ("start",)),
     (When.AWAY, 3, ("spool", "journal")),
 )
 LEAST_POINTS = 50
-MISSES_ALLOWED = 2  # what is reached only when two threads meet; a hook that is gone would miss a whole part
+SPARE = 4  # for what is reached only when two threads meet, or when the machine is as slow as in the census
 
 
 class Choice:
@@ -49,7 +50,9 @@ class Choice:
                     points = spread(census[when], number, offset, phases, taken)
                     self._taken |= {point.number for point, _ in points}
                     found = [*((when, point, nth) for point, nth in points), *found]
-            return found
+                spare = spread(census[When.LIFE], SPARE, offset, (), self._taken)
+                self._taken |= {point.number for point, _ in spare}
+            return [*found, *((When.LIFE, point, nth) for point, nth in spare)]
 
         return choose
 
@@ -62,7 +65,7 @@ def test_killed_at_every_part_of_the_order_path(tmp_path: Path) -> None:
     choice = Choice()
     with ThreadPoolExecutor(2) as pool:
         running = [
-            pool.submit(tour, tmp_path, exchange, choice.of(offset), lambda text: None)
+            pool.submit(tour, tmp_path, exchange, choice.of(offset), lambda text: None, SPARE)
             for exchange, offset in (("binanceusdm", 0), ("bybit", 2))
         ]
         tours = [each.result() for each in running]
@@ -70,10 +73,10 @@ def test_killed_at_every_part_of_the_order_path(tmp_path: Path) -> None:
     failures = [text for each in tours for text in each.failures]
     assert not failures, "\n\n".join(failures)
     missed = [text for each in tours for text in each.missed]
-    assert len(missed) <= MISSES_ALLOWED, "\n".join(missed)
     crashes = [crash for each in tours for crash in each.crashes]
-    assert len({crash.point.number for crash in crashes}) >= LEAST_POINTS
-    assert {crash.point.phase for crash in crashes} == {point.phase for point in all_points()}
+    assert len({crash.point.number for crash in crashes}) >= LEAST_POINTS, "\n".join(missed)
+    # A hook that is gone would miss a whole part.
+    assert {crash.point.phase for crash in crashes} == {point.phase for point in all_points()}, "\n".join(missed)
 
 
 def test_a_hook_stands_between_all_statements_and_changes_nothing_else() -> None:
