@@ -12,6 +12,7 @@ waits for nobody: the owner that it starts sends the entry itself. Rules of this
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from loguru import logger
@@ -339,6 +340,8 @@ class EntryDesk(ReportingActor):
             logger.info("ADOPTION_PASSED_OVER symbol={} seen={} now={}", place.symbol, adopt.quantity, shown)
             return  # not what is there now, or nobody knows: the next readings find it again
         position_id = self._openings.adopt(adopt).id
+        # Nobody's no more: else an entry after its end would be refused for it, until the next reading says it is gone.
+        self._wiring.owners.show_foreign(place, Decimal(0))
         if adopt.close:
             self._closings.want(position_id, CloseReason.OPERATOR if ordered else CloseReason.OUTSIDE)
             self._turn()

@@ -23,7 +23,7 @@ from actors.owners import Place
 from actors.supervision import StartChild
 from domain.instrument import PositionSide
 from domain.position.inputs import CloseWanted
-from domain.position.state import CloseReason, Phase
+from domain.position.state import CloseReason, Phase, Position
 from tests.actors.desk.scene import PRICES, Scene, instrument
 from tests.actors.order_path.stage import Ear, Heard
 from tests.persistence.conftest import Query
@@ -236,6 +236,19 @@ def test_a_released_position_is_not_adopted_until_it_is_flat(scene: Scene) -> No
     refused = scene.by_hand()
     assert (refused.code, refused.figures["quantity"]) == ("untracked_position", "-0.01")
     assert scene.owned() == ()
+
+
+def test_what_was_adopted_is_no_strangers_position_after_its_end(scene: Scene) -> None:
+    """No reading comes between its end and the next entry, which was refused for what we had closed ourselves."""
+    scene.desk(rules={"cooldown_s": 0})
+    place = scene.stage.owners.place("main", "BTCUSDT", PositionSide.SHORT)
+    scene.stage.owners.show_foreign(place, D("-0.01"))
+    assert scene.by_hand().code == "untracked_position"
+    scene.stage.tell(messages.ENTRY_DESK, adopt())
+    scene.wait(scene.owned, "the adoption")
+    ended(scene)
+    opened = scene.by_hand()
+    assert isinstance(opened, Position), opened
 
 
 def test_what_was_seen_long_ago_is_not_adopted(scene: Scene) -> None:
