@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from domain.catalogue import EventType
-from domain.position import attached, tracking, trailing
+from domain.position import attached, cancels, tracking, trailing
 from domain.position.effects import AskCandles
 from domain.position.inputs import CandlesHeard, Recovered
 from domain.position.state import OrderState, Phase, StopOrder, TargetOrder, TrackedOrder, TrailState
@@ -49,7 +49,8 @@ def hear_recovered(turn: Turn, heard: Recovered) -> None:
             proof = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)  # from now on older epochs are refused
             turn.put(replace(order, state=OrderState.UNKNOWN, absence_proof_at=proof, ask_at=turn.now, questions=0))
         elif isinstance(order, StopOrder | TargetOrder) and order.state is OrderState.CANCELLING:
-            turn.put(replace(order, state=OrderState.LIVE, cancel_at=None, ask_at=turn.now))
+            until = cancels.may_act_until(turn.now)
+            turn.put(replace(order, state=OrderState.LIVE, cancel_at=None, cancel_until=until, ask_at=turn.now))
         elif order.state is OrderState.UNKNOWN:
             latest = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)
             turn.put(replace(order, absence_proof_at=min(order.absence_proof_at or latest, latest), ask_at=turn.now))
@@ -81,6 +82,8 @@ def _dated(order: TrackedOrder, now: datetime) -> TrackedOrder:
     """An order as dated by our clock: our predecessor's may have been hours ahead, and waits by it as much too long."""
     names = ("sent_at", "accepted_at", "triggered_at", "cancel_at")
     late: dict[str, Any] = {name: now for name in names if (getattr(order, name, None) or now) > now}
+    if (getattr(order, "cancel_until", None) or now) > cancels.may_act_until(now):
+        late["cancel_until"] = cancels.may_act_until(now)
     return replace(order, **late) if late else order
 
 

@@ -122,7 +122,8 @@ class TrackedOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopOrder(TrackedOrder):
-    """A stop of ours. `child_id` is the order its trigger made; `cancel_at`: when a refused cancel is tried again.
+    """A stop of ours. `child_id` is the order its trigger made; `cancel_at`: when a refused cancel is tried again;
+    `cancel_until`: how long one whose fate nobody knows may still act (`cancels`).
 
     `whole`: it closes whatever the position holds at its trigger. `attached`: it stands on the position itself;
     `with_entry`: it came (or did not come) with the entry order. `replaces`: the stop that this one is an in-place
@@ -136,6 +137,7 @@ class StopOrder(TrackedOrder):
     accepted_at: datetime | None = None
     triggered_at: datetime | None = None
     cancel_at: datetime | None = None
+    cancel_until: datetime | None = None
     cancels: int = 0
     whole: bool = False
     attached: bool = False
@@ -155,7 +157,7 @@ class StopOrder(TrackedOrder):
 class TargetOrder(TrackedOrder):
     """A take-profit of ours, for rung `rung` of the ladder. `child_id` is the order that its trigger made.
 
-    `cancel_at`: when a refused cancel is tried again. `gives_way`: it is cancelled so that a stop finds a free slot.
+    `cancel_at`, `cancel_until`: as those of a stop. `gives_way`: it is cancelled so that a stop finds a free slot.
     """
 
     trigger: Decimal
@@ -163,6 +165,7 @@ class TargetOrder(TrackedOrder):
     child_id: str | None = None
     triggered_at: datetime | None = None
     cancel_at: datetime | None = None
+    cancel_until: datetime | None = None
     cancels: int = 0
     gives_way: bool = False
 

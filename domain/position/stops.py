@@ -14,7 +14,7 @@ from decimal import Decimal
 from domain.catalogue import EventType, Severity
 from domain.identity import OrderKind
 from domain.orders import OrderIntent, OrderStatus, Rejected, RejectReason
-from domain.position import attached, fired, foreign, guarding, ledger, places, targets, trailing
+from domain.position import attached, cancels, fired, foreign, guarding, ledger, places, targets, trailing
 from domain.position.cover import closes
 from domain.position.effects import Cancel
 from domain.position.plan import MoveStyle
@@ -306,7 +306,7 @@ def _cancel(turn: Turn, stop: StopOrder) -> None:
         turn.wake_at(stop.cancel_at)
         return
     limit = turn.now + timedelta(seconds=8)
-    sent = replace(stop, state=OrderState.CANCELLING, cancels=stop.cancels + 1, cancel_at=None)
+    sent = replace(stop, state=OrderState.CANCELLING, cancels=stop.cancels + 1, cancel_at=None, cancel_until=None)
     turn.put(replace(sent, ask_at=limit, questions=0))
     turn.say(EventType.STOP_LOSS_CANCEL_SENT, {"stop_price": stop.trigger}, order_id=stop.client_id)
     turn.want(Cancel(ref=turn.ref(stop), client_id=stop.client_id))
@@ -415,7 +415,7 @@ def refused(turn: Turn, stop: StopOrder, outcome: Rejected, data: dict[str, obje
 def gone(turn: Turn, stop: StopOrder, status: OrderStatus, why: str) -> None:
     """A stop no longer rests and did not trigger."""
     p = turn.position
-    ours = stop.state is OrderState.CANCELLING
+    ours = cancels.by_us(stop)
     turn.order_changed(stop.client_id, status, exchange_id=stop.exchange_id, reason=why or None)
     turn.put(replace(stop, state=OrderState.DONE, ask_at=None))
     turn.set(last_activity_at=turn.now)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from domain.catalogue import EventType, Severity
 from domain.identity import ClientOrderId, OrderKind
 from domain.orders import OrderIntent, OrderReport, OrderStatus, Rejected, RejectReason, Source
-from domain.position import ladder, ledger, trailing
+from domain.position import cancels, ladder, ledger, trailing
 from domain.position.cover import closes
 from domain.position.effects import Cancel
 from domain.position.state import ZERO, OrderState, Position, Rung, TargetOrder
@@ -231,7 +231,7 @@ def _cancel(turn: Turn, target: TargetOrder) -> None:
         turn.wake_at(target.cancel_at)
         return
     limit = turn.now + timedelta(seconds=CANCEL_LIMIT_S)
-    sent = replace(target, state=OrderState.CANCELLING, cancels=target.cancels + 1, cancel_at=None)
+    sent = replace(target, state=OrderState.CANCELLING, cancels=target.cancels + 1, cancel_at=None, cancel_until=None)
     turn.put(replace(sent, ask_at=limit, questions=0))
     turn.say(EventType.TAKE_PROFIT_CANCEL_SENT, {"target_price": target.trigger}, order_id=target.client_id)
     turn.want(Cancel(ref=turn.ref(target), client_id=target.client_id))
@@ -318,7 +318,7 @@ def absent(turn: Turn, target: TargetOrder) -> None:
 def gone(turn: Turn, target: TargetOrder, status: OrderStatus, why: str) -> None:
     """A take-profit no longer rests and did not trigger."""
     p = turn.position
-    ours = target.state is OrderState.CANCELLING
+    ours = cancels.by_us(target)
     turn.order_changed(target.client_id, status, exchange_id=target.exchange_id, reason=why or None)
     turn.put(replace(target, state=OrderState.DONE, ask_at=None))
     turn.set(last_activity_at=turn.now)

@@ -27,7 +27,7 @@ from domain.orders import (
     Source,
     Unknown,
 )
-from domain.position import attached, exits, fired, ledger, stops, targets, trailing
+from domain.position import attached, cancels, exits, fired, ledger, stops, targets, trailing
 from domain.position.cover import covered
 from domain.position.state import (
     ExitOrder,
@@ -153,6 +153,7 @@ def hear_cancel(turn: Turn, outcome: CancelOutcome) -> None:
                     order,
                     state=OrderState.LIVE,
                     cancel_at=turn.now + pause(order.cancels),
+                    cancel_until=cancels.may_act_until(turn.now) if outcome.result is CancelResult.UNKNOWN else None,
                     ask_at=turn.now,
                 )
             )
@@ -175,6 +176,7 @@ def hear_answer(turn: Turn, answer: Answer) -> None:
                 turn.put(replace(order, ask_at=None if conditional else turn.now + pause(2)))
             hear_order(turn, answer.report, answer.asked_at)
             _still_there(turn, answer.report)
+            cancels.hear_resting(turn, answer)
             _was_it_changed(turn, answer)
         case NotFound():
             if order is not None and not order.state.over:
