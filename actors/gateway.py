@@ -52,7 +52,7 @@ from actors.turns import WAITING, Turns
 from actors.upkeep import Upkeep
 from actors.zombie_messages import AskSymbol, CancelZombie
 from actors.zombie_requests import ZombieRequests
-from adapters.exchange.interface import VenueFailure
+from adapters.exchange.interface import Holding, VenueFailure
 from domain.catalogue import EventType
 from domain.entries.funds import Funds
 from domain.identity import ClientOrderId
@@ -325,8 +325,7 @@ class RequestDesk:
 
     async def _snapshot(self, reply_to: str) -> None:
         try:
-            held = [(p.symbol, p.side) for p in self._wiring.owners.all(self._wiring.account)]
-            snapshot = await self._client.snapshot(held)
+            snapshot = await self._client.snapshot(self._held())
         except VenueFailure as failure:
             self._note_failure(failure.reason, failure.retry_after_s, failure.code)
             self._actor.tell(reply_to, SnapshotFailed(text=str(failure)))
@@ -341,6 +340,15 @@ class RequestDesk:
         owned = [position.id for position in self._wiring.owners.all(self._wiring.account)]
         self._wiring.standing.seen(snapshot, owned)
         self._actor.tell(reply_to, SnapshotTaken(snapshot=snapshot))
+
+    def _held(self) -> list[Holding]:
+        """What a reading has to show even where it is flat: what we own, and what a stranger was last seen to hold.
+
+        Where only open positions are listed a stranger's that is gone would be in the way of entries for ever.
+        """
+        owners, account, known = self._wiring.owners, self._wiring.account, self._wiring.instruments
+        strangers = (p for p in owners.strangers(account) if p.symbol in known and known[p.symbol].trading)
+        return [*((p.symbol, p.side) for p in owners.all(account)), *((p.symbol, p.side) for p in strangers)]
 
     async def _read_funds(self) -> None:
         """Beside a reading of the account, which must not wait for it; after a failure what was known grows old."""

@@ -131,6 +131,11 @@ class Owners:
         """Whether a human has taken over what is open on a symbol: that nobody here owns it is as it should be."""
         return (account, symbol) in self._left
 
+    def strangers(self, account: str) -> tuple[Place, ...]:
+        """Where positions that nobody of us owns were last seen."""
+        with self._lock:
+            return tuple(place for place in self._foreign if place.account == account)
+
     def _release(self, place: Place, position_id: PositionId) -> None:
         if self._places.get(place) == position_id:
             del self._places[place]

@@ -141,7 +141,7 @@ class Lost:
     reason: str
 
 
-Holding = tuple[str, PositionSide]
+Holding = tuple[str, PositionSide | None]
 AccountNews = OrderReport | Fill | PositionReport | WalletReport | Connected | Lost
 PriceNews = MarkPrice | Connected | Lost
 

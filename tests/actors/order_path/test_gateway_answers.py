@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from actors.messages import (
     SnapshotFailed,
     SnapshotTaken,
 )
+from actors.owners import Place as Where
 from actors.refs import guarded
 from actors.zombie_messages import AskSymbol, CancelZombie, SymbolRead, ZombieAnswered
 from adapters.exchange.interface import VenueFailure
@@ -169,6 +171,21 @@ def test_a_reading_asks_for_what_we_hold_and_a_position_for_its_own_side(bench: 
     bench.perform(AskPosition())
     bench.position.wait(PositionHeard)
     assert bench.client.sides == [PositionSide.LONG]
+
+
+def test_a_reading_asks_for_a_strangers_position_too_until_it_is_shown_to_be_gone(bench: Bench) -> None:
+    """One that ended while the stream was broken was in the way of entries until the next start."""
+    owners, ours = bench.stage.owners, (BTC.symbol, PositionSide.LONG)
+    for symbol, trading in (("ETHUSDT", True), ("OLDUSDT", False)):
+        bench.wiring.instruments[symbol] = replace(BTC, symbol=symbol, trading=trading)
+    for account, symbol in (("main", "ETHUSDT"), ("main", "OLDUSDT"), ("main", "GONEUSDT"), ("second", "ETHUSDT")):
+        owners.show_foreign(Where(account, symbol), Decimal(1))
+    bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))
+    assert bench.client.wait("snapshot") == [(ours, ("ETHUSDT", None))]
+    bench.reconciler.wait(SnapshotTaken)
+    owners.show_foreign(Where("main", "ETHUSDT"), Decimal(0))
+    bench.stage.tell(NAME, AskSnapshot(reply_to=messages.reconciler("main")))
+    assert bench.client.wait("snapshot", 2)[-1] == (ours,)
 
 
 def test_a_zombie_is_cancelled_and_its_end_told(bench: Bench) -> None:
