@@ -222,8 +222,8 @@ class EntryDesk(ReportingActor):
     def _load(self) -> bool:
         """Read, once, what outlives the desk; False if the database is away."""
         try:
-            if not self._gate.loaded:
-                self._gate.load(self._wiring.reader, self._wiring.accounts, self._wiring.owners)
+            if not self._gate.whole:
+                self._gate.load(self._wiring.reader, self._wiring.accounts, self._wiring.owners, self.clock.now())
         except DatabaseAway as away:
             self._unreadable(away)
         return self._gate.loaded
@@ -259,6 +259,7 @@ class EntryDesk(ReportingActor):
         facts = self._gate.forget_flat(account, self._wiring.owners, self.clock.now())
         if facts is not None:
             self.write(facts=facts)
+        self._load()
         if self._gate.account_read(account):
             self._look_at = self.clock.monotonic()
             self._waves.soon()

@@ -16,6 +16,7 @@ from persistence.reader import Reader
 PAUSES_FACT = "entries_paused"
 RELEASED_FACT = "released_positions"
 RELEASE_SETTLES_S = 5.0
+ENDS_COUNT = timedelta(days=7)  # an end from before it is no reason to wait for an entry
 EVERY_ACCOUNT = "*"
 
 
@@ -28,6 +29,7 @@ class EntryGate:
         self.readable = True
         self.loaded = False
         self._unread = set(accounts)
+        self._unordered = set(self._unread)
         self._locks_lost: dict[str, str] | None = None
         self._paused: dict[str, str] = {}
         self._released: dict[str, str] = {}
@@ -50,6 +52,8 @@ class EntryGate:
         """What will be known of the account in a moment, after a start."""
         if account in self._unread:
             return "the account has not been read yet"
+        if account in self._unordered:
+            return "what was ordered on the account has not been read yet"
         if self._locks_lost is None:
             return "the warden has not said yet whether the account's lock is held"
         return None
@@ -71,20 +75,36 @@ class EntryGate:
 
     # What it learns.
 
-    def load(self, reader: Reader, accounts: Mapping[str, AccountDesk], owners: Owners) -> None:
-        """Read, once, what outlives a desk; what was ordered meanwhile stays in force. Raises DatabaseAway."""
-        paused, released = reader.fact(PAUSES_FACT), reader.fact(RELEASED_FACT)
-        for name, account in accounts.items():
-            bases = sorted({instrument.base for instrument in account.instruments.values()})
+    def load(self, reader: Reader, accounts: Mapping[str, AccountDesk], owners: Owners, now: datetime) -> None:
+        """Read, once, what outlives a desk; what was ordered meanwhile stays in force. Raises DatabaseAway.
+
+        What was ordered on an account is read when its instruments are known: without an exchange at a start, later.
+        """
+        facts = None if self.loaded else (reader.fact(PAUSES_FACT), reader.fact(RELEASED_FACT))
+        for name in [name for name in self._unordered if accounts[name].instruments]:
+            instruments = dict(accounts[name].instruments)
+            bases = sorted({instrument.base for instrument in instruments.values()})
             for base, at in reader.last_order_at(name, bases).items():
                 self.ordered(name, base, at)
-        self._paused = {**(paused or {}), **self._paused}
-        self._released = {**(released or {}), **self._released}
-        self._tell_of_released(owners)
+            # A stop or a take-profit that ended a position was an order too, sent long before.
+            for symbol, at in reader.last_ends(name, now - ENDS_COUNT).items():
+                if symbol in instruments:
+                    self.ordered(name, instruments[symbol].base, at)
+            self._unordered.discard(name)
+        if facts is not None:
+            paused, released = facts
+            self._paused = {**(paused or {}), **self._paused}
+            self._released = {**(released or {}), **self._released}
+            self._tell_of_released(owners)
         for position in owners.all():  # the newest may not have reached the database yet
             if not position.adopted:
                 self.ordered(position.account, position.instrument.base, position.opened_at)
         self.loaded = self.readable = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left to be loaded."""
+        return self.loaded and not self._unordered
 
     def account_read(self, account: str) -> bool:
         """The account was read whole; True the first time."""

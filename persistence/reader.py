@@ -172,6 +172,15 @@ class Reader:
         )
         return {row["base"]: row["at"] for row in found}
 
+    def last_ends(self, account: str, since: datetime) -> dict[str, datetime]:
+        """When a position on each symbol of `account` ended last, since then; absent: none did."""
+        found = self.pool.rows(
+            "SELECT symbol, max(closed_at) AS at FROM monitoring.positions "
+            "WHERE account = %s AND closed_at >= %s GROUP BY symbol",
+            (account, since),
+        )
+        return {row["symbol"]: row["at"] for row in found}
+
     def alerts_pending(self, limit: int = 1000, after: int = 0) -> list[Row]:
         """The outbox: alerts not sent yet, oldest first; `done` lists the channels that need no more of it.
 

@@ -171,6 +171,14 @@ def test_guards_ask_by_key_and_by_base(writer: Writer, reader: Reader) -> None:
     assert reader.last_order_at("second", ["BTC"]) == {}
 
 
+def test_the_last_end_on_each_symbol(writer: Writer, reader: Reader) -> None:
+    ended = (samples.position(7, closed_at=NOON), samples.position(8, closed_at=NOON - timedelta(hours=1)))
+    writer.write([record(position=position) for position in (*ended, samples.position(9))])
+    assert reader.last_ends("main", NOON - timedelta(hours=2)) == {"BTCUSDT": NOON}
+    assert reader.last_ends("main", NOON + timedelta(seconds=1)) == {}
+    assert reader.last_ends("second", NOON - timedelta(hours=2)) == {}
+
+
 def test_the_outbox_holds_what_was_not_sent(writer: Writer, reader: Reader) -> None:
     writer.write([record(alerts=(samples.alert("a-1"), samples.alert("a-2"), samples.alert("a-3")))])
     writer.write(

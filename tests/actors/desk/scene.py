@@ -226,6 +226,10 @@ class Scene:
         """What an earlier life kept."""
         self._write(self.stage.recorder.record(datetime.now(UTC), facts=facts))
 
+    def add_position(self, position: Position) -> None:
+        """One of an earlier life."""
+        self._write(self.stage.recorder.record(datetime.now(UTC), position=position))
+
     def add_trades(self, *trades: Trade) -> None:
         """Executions of a position that is over."""
         over = samples.position(7, phase=Phase.CLOSED)

@@ -26,6 +26,7 @@ from domain.position.inputs import CloseWanted
 from domain.position.state import CloseReason, Phase, Position
 from tests.actors.desk.scene import PRICES, Scene, instrument
 from tests.actors.order_path.stage import Ear, Heard
+from tests.persistence import samples
 from tests.persistence.conftest import Query
 
 D = Decimal
@@ -137,6 +138,35 @@ def test_cooldown_is_by_base_over_its_pairs_and_over_restarts(scene: Scene, line
     assert "INFO GUARD cooldown_passed symbol=PEPEUSDT" in lines
     restarted(scene)
     assert scene.by_hand("1000PEPEUSDT").code == "duplicate_position"
+
+
+@pytest.mark.parametrize(("ago_s", "code"), [(250, "cooldown"), (350, None)])
+def test_cooldown_counts_from_an_end_by_a_stop_in_an_earlier_life_too(
+    scene: Scene, ago_s: int, code: str | None
+) -> None:
+    """The stop was sent hours before: its intent says nothing of when it acted."""
+    now = datetime.now(UTC)
+    ends = {"closed_at": now - timedelta(seconds=ago_s), "opened_at": now - timedelta(hours=3)}
+    scene.add_position(samples.position(7, phase=Phase.CLOSED, **ends))
+    scene.desk()
+    assert getattr(scene.by_hand("BTCBUSD"), "code", None) == code
+    assert scene.by_hand("ETHUSDT").symbol == "ETHUSDT"
+
+
+def test_cooldown_is_known_where_the_exchange_was_away_at_the_start(scene: Scene) -> None:
+    """Without its instruments nobody knows which orders were for which coin."""
+    scene.add_position(samples.position(7, phase=Phase.CLOSED, closed_at=datetime.now(UTC)))
+    scene.desk(read=False, accounts={"main": {}, "second": {}})
+    for desk in scene.wiring.accounts.values():
+        desk.instruments.clear()
+    restarted(scene)
+    scene.prices()
+    said = "what was ordered on the account has not been read yet"
+    assert scene.entries() == {"main": said, "second": said}
+    scene.wiring.accounts["main"].instruments.update({symbol: instrument(symbol) for symbol in PRICES})
+    scene.stage.tell(messages.ENTRY_DESK, Reconciled(account="main"))
+    assert scene.entries() == {"main": None, "second": said}
+    assert scene.by_hand("BTCUSDT").code == "cooldown"
 
 
 def test_cooldown_counts_what_the_journal_has_not_written_yet(scene: Scene) -> None:

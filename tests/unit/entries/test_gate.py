@@ -19,6 +19,8 @@ def test_not_yet_comes_before_no() -> None:
     assert gate.account_read("main")
     assert not gate.account_read("main")
     said.append(gate.closed_because("main"))
+    gate._unordered.clear()
+    said.append(gate.closed_because("main"))
     gate.lock("main", held=True, reason="")  # no answer of the warden yet: it proves nothing
     said.append(gate.undecidable("main"))
     gate.pause("main", "lunch")
@@ -31,6 +33,7 @@ def test_not_yet_comes_before_no() -> None:
     assert said == [
         "the database cannot be reached",
         "the account has not been read yet",
+        "what was ordered on the account has not been read yet",
         "the warden has not said yet whether the account's lock is held",
         "the warden has not said yet whether the account's lock is held",
         "protection_only: gone",
