@@ -24,7 +24,7 @@ from config.settings import Settings
 from domain.identity import PositionId
 from domain.judgement.aging import AgingRules
 from domain.judgement.health import Health, HealthRules, Heard, examine
-from domain.judgement.levels import RiskLevel
+from domain.judgement.levels import Risk, RiskLevel
 from domain.market.minutes import Minutes
 from domain.position import ledger
 from domain.position.inputs import AgingChanged, RiskHeard
@@ -147,10 +147,10 @@ class Judge(GuardedActor):
             level=health.level,
             score=health.score,
             dangers=tuple(health.dangers._asdict().items()),
-            action=rules.action(health.level),
+            action=rules.action(health.level, known or Risk(), self.clock.now()),
             tighten_pct=chosen.tighten_pct,
             fraction=chosen.reduce_fraction,
-            cooldown_s=int(chosen.cooldown_s),
+            cooldown_s=rules.cooldown_s,
             stale=stale,
         )
         self.tell(messages.position(p.id), heard)

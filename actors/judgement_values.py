@@ -38,6 +38,7 @@ def health_rules_of(health: HealthSettings) -> HealthRules | None:
         ),
         hysteresis=health.hysteresis,
         settle_s=int(health.settle_s),
+        cooldown_s=int(health.cooldown_s),
     )
 
 

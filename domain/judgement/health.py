@@ -23,12 +23,13 @@ from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from domain.instrument import MONEY
-from domain.judgement.levels import Risk, RiskAction, RiskLevel
+from domain.judgement.levels import Acted, Risk, RiskAction, RiskLevel
 from domain.position import ledger, places, trailing
 from domain.position.state import Position
 
 NONE, WHOLE = Decimal(0), Decimal(100)
 TENTH = Decimal("0.1")
+GRAVITY = tuple(RiskAction)
 
 
 class Dangers(NamedTuple):
@@ -56,10 +57,21 @@ class HealthRules:
     actions: tuple[RiskAction, RiskAction, RiskAction, RiskAction]
     hysteresis: Decimal
     settle_s: int
+    cooldown_s: int
 
-    def action(self, level: RiskLevel) -> RiskAction:
-        """What is set for a level."""
-        return self.actions[level.rank - 1] if level.rank else RiskAction.NONE
+    def action(self, level: RiskLevel, known: Risk, now: datetime) -> RiskAction:
+        """The gravest of what is set for the levels that are reached on the way to this one: a price jumps over some.
+
+        `known`: where the position was; on the same level an action waits still: that of whatever was not done yet.
+        """
+        waits = level is known.level
+        done = {each.level for each in known.acted if waits or self._rests(each, now)} - {level}
+        above = 0 if waits else known.level.rank
+        reached = [each for each in RiskLevel if above < each.rank <= level.rank and each not in done]
+        return max((self.actions[each.rank - 1] for each in reached), key=GRAVITY.index, default=RiskAction.NONE)
+
+    def _rests(self, acted: Acted, now: datetime) -> bool:
+        return abs((now - acted.at).total_seconds()) < self.cooldown_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

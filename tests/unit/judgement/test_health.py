@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from actors.judgement_values import health_rules_of
 from config.judgement import Health as HealthSettings
 from domain.instrument import PositionSide
 from domain.judgement.health import Dangers, HealthRules, Heard, dangers, examine, level, score
-from domain.judgement.levels import Risk, RiskAction, RiskLevel
+from domain.judgement.levels import Acted, Risk, RiskAction, RiskLevel
 from domain.position.state import Position
 from tests.unit.domain.conversation import ENTRY, protected
 from tests.unit.domain.samples import START, D
@@ -141,5 +142,30 @@ def test_a_score_that_swings_about_a_bound_does_not_flap(totals: list[Decimal]) 
 def test_each_level_has_its_own_action() -> None:
     rules = shipped(on_medium="tighten", on_high="reduce", on_critical="close", on_emergency="none")
     acts = [RiskAction.NONE, RiskAction.TIGHTEN, RiskAction.REDUCE, RiskAction.CLOSE, RiskAction.NONE]
-    assert [rules.action(each) for each in LEVELS] == acts
+    steps = pairwise([RiskLevel.LOW, *LEVELS])
+    assert [rules.action(to, Risk(level=known), START) for known, to in steps] == acts
     assert health_rules_of(HealthSettings(enabled=False)) is None
+
+
+def test_a_price_that_jumps_over_a_level_passes_by_none_of_what_is_set_for_it() -> None:
+    """From low to critical in one look: what was to be closed from high on stayed open, with an alert."""
+    rules = shipped(on_high="close")
+    assert rules.action(RiskLevel.CRITICAL, Risk(), START) is RiskAction.CLOSE
+    assert rules.action(RiskLevel.EMERGENCY, Risk(level=RiskLevel.HIGH), START) is RiskAction.ALERT
+    assert rules.action(RiskLevel.MEDIUM, Risk(level=RiskLevel.EMERGENCY), START) is RiskAction.NONE
+
+
+def test_what_was_done_for_a_level_is_not_done_again_by_jumping_over_it() -> None:
+    rules = shipped(on_high="reduce", cooldown_s=600)
+    acted = (Acted(level=RiskLevel.HIGH, at=START),)
+    for seconds, action in ((599, RiskAction.ALERT), (601, RiskAction.REDUCE)):
+        known, now = Risk(level=RiskLevel.LOW, acted=acted), START + timedelta(seconds=seconds)
+        assert rules.action(RiskLevel.CRITICAL, known, now) is action
+
+
+def test_what_waits_for_a_fresh_price_is_what_was_jumped_over_too() -> None:
+    rules, hour = shipped(on_medium="reduce", on_high="tighten", cooldown_s=600), timedelta(hours=1)
+    waiting = Risk(level=RiskLevel.CRITICAL, withheld=True)
+    assert rules.action(RiskLevel.CRITICAL, waiting, START) is RiskAction.REDUCE
+    done = replace(waiting, acted=(Acted(level=RiskLevel.MEDIUM, at=START),))
+    assert rules.action(RiskLevel.CRITICAL, done, START + hour) is RiskAction.TIGHTEN
