@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from actors.closings import Closings
 from actors.entry_gate import EntryGate
 from actors.entry_judgement import Judgement, Wiring
@@ -28,8 +30,9 @@ class CloseSignals:
         closings: Closings,
         answers: SignalAnswers,
         intake: Intake,
+        heard: Callable[[str, str, Signal], None],
     ) -> None:
-        """`desk` has the clock."""
+        """`desk` has the clock; `heard` is told of each close by account and symbol."""
         self._desk = desk
         self._wiring = wiring
         self._gate = gate
@@ -37,6 +40,7 @@ class CloseSignals:
         self._closings = closings
         self._answers = answers
         self._intake = intake
+        self._heard = heard
 
     def take(self, signal: Signal) -> None:
         """Have the position closed, or refuse; or leave it unanswered for a later look. Raises DatabaseAway."""
@@ -52,6 +56,7 @@ class CloseSignals:
                 self._answers.refuse(signal, refusal, account, None)
             return
         if self._gate.undecidable(account) is None:
+            self._heard(account, symbol, signal)
             self._close(signal, account, symbol)
 
     def push(self) -> None:

@@ -90,11 +90,11 @@ class EntryDesk(ReportingActor):
         self._grants = Grants(self, self._gate, self._judgement, self._openings, self._volatility)
         self._hand = HandEntries(self, wiring, self._gate, self._judgement, self._grants, self._openings)
         self._answers = SignalAnswers(self, self._intake, wiring.told)
-        self._closes = CloseSignals(
-            self, wiring, self._gate, self._judgement, self._closings, self._answers, self._intake
-        )
         self._waves = WaveDesk(
             self, wiring, self._gate, self._judgement, self._grants, self._openings, self._answers, self._intake
+        )
+        self._closes = CloseSignals(
+            self, wiring, self._gate, self._judgement, self._closings, self._answers, self._intake, self._waves.closed
         )
         self._busy = False
         self._look_at = 0.0

@@ -43,6 +43,7 @@ PRICES_KNOWN_AFTER_S = 10.0
 BLIND_FOR_S = 30.0
 # The journal is given up sooner than it could be so far behind.
 LAGGING = timedelta(seconds=60)
+CLOSES_KNOWN = 10_000
 SIDES: Mapping[object, PositionSide] = {Action.BUY: PositionSide.LONG, Action.SELL: PositionSide.SHORT}
 
 Checks = tuple[Mapping[str, object], ...]
@@ -79,6 +80,7 @@ class WaveDesk:
         self._answers = answers
         self._intake = intake
         self._waves = Waves(wiring.waves)
+        self._closes: dict[Market, tuple[int, Signal]] = {}
         self._failed: deque[PositionId] = deque(maxlen=FAILURES_KNOWN)
         self._zero = desk.clock.now() - timedelta(seconds=desk.clock.monotonic())
         self._prices_known_at = desk.clock.monotonic() + PRICES_KNOWN_AFTER_S
@@ -103,6 +105,13 @@ class WaveDesk:
     def soon(self, market: Market | None = None) -> None:
         """What signals wait for may have come: an answer about this market alone, or the account, or the database."""
         self._waves.soon(self._moment(), market)
+
+    def closed(self, account: str, symbol: str, signal: Signal) -> None:
+        """A close was heard: what waits here since before it is not to be opened any more."""
+        self._closes.pop(Market(account, symbol), None)
+        self._closes[Market(account, symbol)] = (self._waves.received, signal)
+        if len(self._closes) > CLOSES_KNOWN:
+            del self._closes[next(iter(self._closes))]
 
     def ended(self, position: Position) -> None:
         """A position's life is over."""
@@ -161,6 +170,10 @@ class WaveDesk:
             return None
         if self._gate.undecidable(account) is not None or self._early(account, symbol):
             return Market(account, symbol)
+        closed = self._closed_since(turn, account, symbol)
+        if closed is not None:
+            self._refuse(turn, closed, account, symbol)
+            return None
         wish = self._wish(signal, account, symbol)
         terms = self._wiring.terms(account, symbol)
         granted = self._grants.consider(wish, terms)
@@ -183,6 +196,13 @@ class WaveDesk:
             return None
         self._open(turn, wish, plan, self._judgement.figures(plan, granted), checks)
         return None
+
+    def _closed_since(self, turn: Turn, account: str, symbol: str) -> Refusal | None:
+        """The source has said close after it said this, and was told of no position while this waited."""
+        received, close = self._closes.get(Market(account, symbol), (0, turn.signal))
+        if turn.order[-1] > received or close.created_at < turn.signal.created_at:
+            return None
+        return Refusal(code="closed_since", figures={"symbol": symbol, "signal": close.id})
 
     def _early(self, account: str, symbol: str) -> bool:
         """Whether what is not heard yet is no reason to refuse: so shortly after the start, or after a stream broke.

@@ -11,6 +11,7 @@ WORDS = {
     "closing": "closed a position",
     "dry_run": "would have been carried out: this is a dry run",
     "not_needed": "better ones of its wave have all the places",
+    "closed_since": "a close of its symbol came while it waited",
     "base_in_wave": "a better one of its wave has the same base currency",
 }
 

@@ -157,6 +157,11 @@ class Waves:
         """How many signals have no answer yet."""
         return len(self._ids)
 
+    @property
+    def received(self) -> int:
+        """How many were added so far: the last number of a turn's `order` is at most this."""
+        return self._received
+
     def holds(self, signal_id: str) -> bool:
         """Whether this signal waits here for its answer."""
         return signal_id in self._ids

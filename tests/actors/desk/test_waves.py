@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from actors import messages
@@ -130,6 +130,23 @@ def test_a_close_waits_for_no_wave(scene: Scene) -> None:
     scene.stage.add(messages.position(position_id), lambda context: Ear.start(context, owner))
     scene.store({**signal_row("close", "BTCUSDT", "CLOSE"), "wave": "w"})
     assert owner.wait(CloseWanted).reason is CloseReason.SIGNAL
+
+
+def test_what_a_close_finds_waiting_in_its_wave_is_not_opened_after_it(scene: Scene) -> None:
+    """The source said buy, then close; the close met no position yet, and the buy entered when its wave was ripe."""
+    on(scene, places=3, window_s=2.0, rules={"cooldown_s": 0})
+    at = {minutes: (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat() for minutes in (1, 2)}
+    scene.store(  # in one record: no wave is over between two of them
+        of_wave("buy", "BTCUSDT", 90, created_at=at[1]),
+        of_wave("other", "ETHUSDT", 80, created_at=at[1]),
+        of_wave("close", "BTC/USDT:USDT", 0, action="CLOSE", created_at=at[1]),
+        of_wave("late", "ETHUSDT", 0, action="CLOSE", created_at=at[2]),
+        of_wave("again", "BTCUSDT", 70, created_at=at[1]),
+    )
+    told = answers(scene, "buy", "other", "close", "late", "again")
+    ends = {"close": "no_position", "late": "no_position"}
+    assert told == {"buy": "closed_since", "other": "opened", "again": "opened", **ends}
+    assert scene.outcome("buy")["outcome_figures"] == {"symbol": "BTCUSDT", "signal": "close"}
 
 
 def test_waves_of_two_accounts_and_two_names_are_apart(scene: Scene) -> None:
