@@ -107,6 +107,8 @@ class Sending:
             return outcome
         if look.refusal is None:
             self._note_failure(outcome.reason, outcome.retry_after_s, outcome.code)
+            if outcome.reason is RejectReason.NO_FUNDS and intent.kind is OrderKind.ENTRY:
+                self._upkeep.short_of_funds(outcome.text)
             if outcome.reason is RejectReason.PRECISION:
                 await self._upkeep.filter_broken()
             return outcome

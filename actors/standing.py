@@ -28,7 +28,7 @@ from domain.orders import AccountSnapshot
 from domain.position.plan import TakeProfit, VenueRules
 from domain.position.state import Position
 
-ACCOUNT, MAINTENANCE = "account", "maintenance"
+ACCOUNT, MAINTENANCE, FUNDS = "account", "maintenance", "funds"
 
 
 class Standing:

@@ -4,6 +4,8 @@ Runs on the gateway's event loop; its requests queue as questions, so nothing he
 - What may have changed is looked at again at once: the key when the venue refuses it, the instruments when an order
   breaks a filter. An order that broke one is answered only when the new filters are known (or a second has passed), so
   that its owner decides anew by them.
+- An entry that the venue refuses for want of margin: what we knew of the money is wrong. Entries are closed a while, and
+  until the balance has been read anew; then the desk's own check goes by it (SYSTEM C2).
 - Maintenance: entries closed, a probe now and then; when the venue answers, entries open and the account is read.
 """
 
@@ -23,7 +25,8 @@ from actors.account_check import AccountCheck, Reporter
 from actors.budget import Cost
 from actors.messages import ReconcileNow
 from actors.owners import Owners
-from actors.standing import MAINTENANCE, Standing
+from actors.standing import FUNDS, MAINTENANCE, Standing
+from actors.switch_messages import AskFunds
 from actors.turns import Turns
 from adapters.exchange.interface import TradingClient, Usage, VenueFailure
 from domain.accounts import AccountFacts, Unread
@@ -39,6 +42,8 @@ FIRST_CHECK_WITHIN_S = 10.0
 INSTRUMENTS_APART_S = 5.0
 FILTERS_KNOWN_WITHIN_S = 1.0
 PROBE_S = (1.0, 15.0)
+FUNDS_PAUSE_S = 15.0
+NO_FUNDS = RejectReason.NO_FUNDS.value
 
 
 class Upkeep:
@@ -71,6 +76,7 @@ class Upkeep:
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshed_at: float | None = None
         self._maintenance = False
+        self._short = False
 
     async def begin(self, *, first: bool) -> None:
         """Check the account, then go on by the clock. Only a gateway that nobody judged it before waits.
@@ -98,6 +104,14 @@ class Upkeep:
             self._maintain()
         elif self._check.doubt(reason):
             self._check_wanted.set()
+
+    def short_of_funds(self, text: str) -> None:
+        """The venue refused an entry for want of margin."""
+        if not self._short:
+            self._short = True
+            self._standing.close(FUNDS, "the exchange has refused an entry for want of margin")
+            self._actor.report(EventType.ACCOUNT_DOUBTFUL, {"code": NO_FUNDS, "reason": text})
+            self._start(self._until_read())
 
     def answered(self) -> None:
         """A request is over: heed what the venue's answer said of our limits."""
@@ -147,6 +161,15 @@ class Upkeep:
         facts = await self._check.read()
         if any(unread.reason is RejectReason.MAINTENANCE for unread in facts.unread):
             self._maintain()
+
+    async def _until_read(self) -> None:
+        read = self._standing.funds_as_read
+        while self._standing.funds_as_read is read:
+            self._actor.tell(messages.gateway(self._account), AskFunds())
+            await asyncio.sleep(FUNDS_PAUSE_S)
+        self._short = False
+        self._standing.close(FUNDS, None)
+        self._actor.report(EventType.ACCOUNT_MENDED, {"code": NO_FUNDS})
 
     # Instruments.
 

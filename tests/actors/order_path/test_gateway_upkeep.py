@@ -85,6 +85,26 @@ def test_entries_open_when_the_account_is_mended_and_it_is_told_once(bench: Benc
     assert isinstance(bench.outcome(bench.place(OrderKind.ENTRY)), Accepted)
 
 
+def test_an_entry_refused_for_want_of_margin_closes_entries_until_the_balance_is_read_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.upkeep.FUNDS_PAUSE_S", 0.05)
+    bench.client.script["balance"] = hang
+    bench.client.script["place"] = lambda intent: rejected(intent, RejectReason.NO_FUNDS, "-2019")
+    bench.outcome(bench.place(OrderKind.STOP))
+    assert bench.standing.closed_because is None, "what protects needs no margin: it says nothing of entries"
+    assert bench.outcome(bench.place(OrderKind.ENTRY)).reason is RejectReason.NO_FUNDS
+    until(lambda: bench.standing.closed_because)
+    again = bench.outcome(bench.place(OrderKind.ENTRY))
+    assert (again.reason, "want of margin" in again.text) == (RejectReason.ENTRIES_CLOSED, True)
+    (told,) = until(lambda: bench.events(EventType.ACCOUNT_DOUBTFUL))
+    assert (told.severity, told.data["code"], told.data["reason"]) == ("warning", "no_funds", "no")
+    bench.client.script.clear()
+    until(lambda: bench.standing.closed_because is None)
+    until(lambda: bench.events(EventType.ACCOUNT_MENDED))
+    assert isinstance(bench.outcome(bench.place(OrderKind.ENTRY)), Accepted)
+
+
 def test_a_key_that_is_refused_has_the_account_read_but_not_each_time(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
