@@ -4,8 +4,8 @@ Runs on the gateway's event loop; its requests queue as questions, so nothing he
 - What may have changed is looked at again at once: the key when the venue refuses it, the instruments when an order
   breaks a filter. An order that broke one is answered only when the new filters are known (or a second has passed), so
   that its owner decides anew by them.
-- An entry that the venue refuses for want of margin: what we knew of the money is wrong. Entries are closed a while, and
-  until the balance has been read anew; then the desk's own check goes by it (SYSTEM C2).
+- An entry that the venue refuses for want of margin: what we knew of the money is wrong. Entries are closed a while,
+  and until the balance has been read anew; then the desk's own check goes by it (SYSTEM C2).
 - Maintenance: entries closed, a probe now and then; when the venue answers, entries open and the account is read.
 """
 
