@@ -292,6 +292,15 @@ class StoreReader:
                 newest[base] = max(change.at, newest.get(base, change.at))
         return newest
 
+    def last_ends(self, account: str, since: datetime) -> dict[str, datetime]:
+        """When a position on each symbol ended last."""
+        self._access.reach(ANSWER_S)
+        newest: dict[str, datetime] = {}
+        for p in self._access.database.positions.values():
+            if p.account == account and p.closed_at is not None and p.closed_at >= since:
+                newest[p.symbol] = max(p.closed_at, newest.get(p.symbol, p.closed_at))
+        return newest
+
     def alerts_pending(self, limit: int = 100, after: int = 0) -> list[dict[str, Any]]:
         """The outbox."""
         self._access.reach(ANSWER_S)
