@@ -85,6 +85,11 @@ class Standing:
         """That the exchange says it is in maintenance; None: it does not."""
         return self._closed.get(MAINTENANCE)
 
+    @property
+    def short_of_funds(self) -> str | None:
+        """That the exchange has refused an entry for want of margin, and the balance was not read since; None: no."""
+        return self._closed.get(FUNDS)
+
     def margin_refusal(self, symbol: str) -> str | None:
         """Why the symbol's margin mode forbids an entry; None: it is as set, or nothing is set or known."""
         wanted = self._margin_mode

@@ -83,6 +83,7 @@ class Upkeep:
 
         A later one has positions to protect, and its account stands as it was last found.
         """
+        self._take_over()
         self._start(self._every(SYNCHRONISE_EVERY_S, self._client.synchronise))
         self._start(self._every(INSTRUMENTS_EVERY_S, lambda: self._refresh("daily")))
         if first:
@@ -95,6 +96,15 @@ class Upkeep:
                 late = Unread(question="the account", reason=RejectReason.TRANSIENT, code="local", text=text)
                 self._check.judge(AccountFacts(unread=(late,)))
         self._start(self._checks())
+
+    def _take_over(self) -> None:
+        """What the gateway before this one waited for: it may be over before a request fails for it again."""
+        if self._standing.maintenance is not None:
+            self._maintenance = True
+            self._start(self._probe())
+        if self._standing.short_of_funds is not None:
+            self._short = True
+            self._start(self._until_read())
 
     # What the gateway tells.
 

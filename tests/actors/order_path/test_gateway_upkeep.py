@@ -284,6 +284,25 @@ def test_maintenance_pauses_probes_and_resumes(bench: Bench, first_seen: str) ->
     until(lambda: bench.standing.closed_because is None)
 
 
+def test_a_gateway_that_is_replaced_leaves_no_entries_closed_for_ever(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the one before it waited for its successor waits for: the venue was back before anything failed again."""
+    monkeypatch.setattr("actors.upkeep.FUNDS_PAUSE_S", 0.05)
+    bench.client.script["balance"] = hang
+    for reason, said in ((RejectReason.NO_FUNDS, "want of margin"), (RejectReason.MAINTENANCE, "in maintenance")):
+        bench.client.script["place"] = lambda intent, reason=reason: rejected(intent, reason, "1")
+        bench.outcome(bench.place(OrderKind.ENTRY if reason is RejectReason.NO_FUNDS else OrderKind.STOP))
+        until(lambda said=said: said in (bench.standing.closed_because or ""))
+    bench.client.script.clear()
+    bench.client.script["balance"] = hang
+    bench.stage.kill(NAME)
+    assert bench.standing.closed_because is not None
+    bench.client.script.clear()
+    until(lambda: bench.standing.closed_because is None)
+    assert isinstance(bench.outcome(bench.place(OrderKind.ENTRY)), Accepted)
+
+
 # Limits.
 
 
