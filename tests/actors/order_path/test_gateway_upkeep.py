@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -290,10 +291,10 @@ def test_a_gateway_that_is_replaced_leaves_no_entries_closed_for_ever(
     """What the one before it waited for its successor waits for: the venue was back before anything failed again."""
     monkeypatch.setattr("actors.upkeep.FUNDS_PAUSE_S", 0.05)
     bench.client.script["balance"] = hang
-    for reason, said in ((RejectReason.NO_FUNDS, "want of margin"), (RejectReason.MAINTENANCE, "in maintenance")):
-        bench.client.script["place"] = lambda intent, reason=reason: rejected(intent, reason, "1")
-        bench.outcome(bench.place(OrderKind.ENTRY if reason is RejectReason.NO_FUNDS else OrderKind.STOP))
-        until(lambda said=said: said in (bench.standing.closed_because or ""))
+    for kind, reason in ((OrderKind.ENTRY, RejectReason.NO_FUNDS), (OrderKind.STOP, RejectReason.MAINTENANCE)):
+        bench.client.script["place"] = partial(rejected, reason=reason, code="1")
+        bench.outcome(bench.place(kind))
+    until(lambda: bench.standing.short_of_funds and bench.standing.maintenance)
     bench.client.script.clear()
     bench.client.script["balance"] = hang
     bench.stage.kill(NAME)
