@@ -6,7 +6,8 @@ when they go on differing the venue is asked again, and its answer is taken once
 (LAWS S11: an explicit row newer than our last activity, twice; three times before a position counts as gone).
 An answer that news has overtaken says nothing, and is asked for again soon; the next one after a second.
 What executions and the venue's explicit figure together have shown as gone is over for good (`over_at`): whatever a
-stranger does on the symbol after that time is not this position's.
+stranger does on the symbol after that time is not this position's, the rest of the order that ended it included: that
+opens one the other way round.
 """
 
 from __future__ import annotations
@@ -192,15 +193,18 @@ def hear_report(turn: Turn, report: OrderReport) -> None:
     _store(turn, changed, report.at)
 
 
-def hear_fill(turn: Turn, fill: Fill) -> None:
-    """Count one execution, once."""
+def hear_fill(turn: Turn, fill: Fill, *, listed: bool = False) -> None:
+    """Count one execution, once. `listed`: from the venue's list of all, which goes by their time."""
     p = turn.position
-    if fill.position_side not in (None, p.side) or not concerns(p, fill.client_id, fill.exchange_id, fill.at):
+    if fill.position_side not in (None, p.side):
         return
     known = _fills(p, fill.exchange_id) or OrderFills(
         exchange_id=fill.exchange_id, side=fill.side, client_id=fill.client_id
     )
     if fill.trade_id in known.trades:
+        return
+    itemises = listed and known.traded + fill.quantity <= known.filled
+    if not (concerns(p, fill.client_id, fill.exchange_id, fill.at) or itemises):
         return
     cost = fill.fee_usdt
     apart = known.fees_apart if cost is not None else (*known.fees_apart, (fill.fee_currency, fill.fee))
@@ -238,15 +242,14 @@ def hear_fill(turn: Turn, fill: Fill) -> None:
 
 
 def concerns(p: Position, client_id: str | None, exchange_id: str, at: datetime) -> bool:
-    """Whether an order acts on this position: ours, our stop's child, or a stranger's since the opening."""
+    """Whether an order acts on this position: ours, our stop's child, or a stranger's between opening and end."""
     ours = parse_client_id(client_id)
     if ours is not None:
         return ours.position_id == p.id
-    if _fills(p, exchange_id) or any(s.child_id == exchange_id for s in p.stops):
+    if any(s.child_id == exchange_id for s in p.stops) or any(t.child_id == exchange_id for t in p.targets):
         return True
-    if any(t.child_id == exchange_id for t in p.targets):
-        return True
-    return at >= p.opened_at and (p.over_at is None or at <= p.over_at)
+    since_opening = at >= p.opened_at or _fills(p, exchange_id) is not None
+    return since_opening and (p.over_at is None or at <= p.over_at)
 
 
 def _fills(p: Position, exchange_id: str) -> OrderFills | None:

@@ -141,8 +141,8 @@ def _fill(turn: Turn, heard: FillHeard) -> None:
     _execution(turn, heard.fill)
 
 
-def _execution(turn: Turn, fill: Fill) -> None:
-    ledger.hear_fill(turn, fill)
+def _execution(turn: Turn, fill: Fill, *, listed: bool = False) -> None:
+    ledger.hear_fill(turn, fill, listed=listed)
     fired.by_execution(turn, fill)
 
 
@@ -207,7 +207,7 @@ def _fills_listed(turn: Turn, heard: FillsListed) -> None:
         late = p.flat_at is not None and fill.at > p.flat_at + timedelta(seconds=1)
         if not (late and fill.exchange_id not in known):
             before = ledger.book(turn.position)
-            _execution(turn, fill)
+            _execution(turn, fill, listed=True)
             _explain(turn, ledger.book(turn.position) - before)
     p = turn.position
     flat, whole = ledger.flat(p), ledger.itemised(p)

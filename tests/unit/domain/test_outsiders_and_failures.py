@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from domain.catalogue import EventType, Severity
 from domain.identity import OrderKind
 from domain.instrument import PositionSide
-from domain.orders import OrderIntent, OrderStatus
+from domain.orders import OrderIntent, OrderReport, OrderStatus
 from domain.position import ledger
 from domain.position.effects import AskPosition, Cancel, Find, Place
+from domain.position.inputs import FillHeard, FillsListed, OrderHeard
 from domain.position.state import CloseReason, OrderState, Phase, Purpose
 from tests.unit.domain.conversation import (
     ENTRY,
@@ -132,6 +133,42 @@ def test_flipped_by_a_human(side: PositionSide) -> None:
     talk.cancelled(talk.wants(Cancel)[0])
     talk.listed()
     assert talk.position.phase is Phase.CLOSED
+
+
+@BOTH
+@pytest.mark.parametrize("told_first", ["execution", "order"])
+def test_what_the_order_of_a_human_goes_on_to_open_the_other_way_round_is_not_ours(
+    side: PositionSide, told_first: str
+) -> None:
+    """It was: what the order that had ended the position went on to execute was booked to it, with its fees."""
+    talk, stop = protected(side)
+    at = talk.now
+    later = at + timedelta(milliseconds=40)
+    ended = talk.execution("900", side.closing, D("0.012"), ENTRY, client_id="web_1", at=at)
+    if told_first == "execution":
+        talk.hear(FillHeard(fill=ended))
+    else:
+        talk.hear(OrderHeard(report=by_hand(talk, stop, "0.012", at)))
+    talk.size(D("-0.002"), at=at)
+    talk.cancelled(talk.wants(Cancel)[0])
+    assert talk.position.over_at == at
+    opened = talk.execution("900", side.closing, D("0.008"), ENTRY, client_id="web_1", at=later)
+    talk.hear(OrderHeard(report=by_hand(talk, stop, "0.020", later)))
+    talk.hear(FillHeard(fill=opened))
+    entry = talk.execution(talk.position.fills[0].exchange_id, side.opening, SIZE, ENTRY)
+    # The venue dates an execution a little later than its own row of the position at times.
+    listed = replace(ended, at=at + timedelta(milliseconds=3)) if told_first == "order" else ended
+    talk.hear(FillsListed(fills=(entry, listed, opened)))
+    assert talk.position.phase is Phase.CLOSED
+    assert talk.position.close_reason is CloseReason.OUTSIDE
+    assert {fills.exchange_id: fills.traded for fills in talk.position.fills}["900"] == D("0.012")
+    assert ledger.fees(talk.position) == D("0.2")
+
+
+def by_hand(talk: Conversation, stop: OrderIntent, filled: str, at: datetime) -> OrderReport:
+    """A human's order to the side of a stop of ours, so far."""
+    report = talk.order(stop, OrderStatus.PART_FILLED, filled=D(filled), price=ENTRY)
+    return replace(report, client_id="web_1", exchange_id="900", conditional=False, at=at)
 
 
 @BOTH
