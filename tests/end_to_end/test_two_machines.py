@@ -13,8 +13,8 @@ from tests.end_to_end.machines import Common, Machine, common_ground
 from tests.end_to_end.service import now_ms
 
 pytestmark = pytest.mark.chaos
-TAKES_OVER_S = 15.0  # lease and receive window are 7 s of it; the rest is the reading of the account
-AFTER_RELEASE_S = 5.0  # less than the lease alone
+TAKES_OVER_S = 10.0
+AFTER_RELEASE_S = 2.0
 STARTING_S = 20.0
 
 

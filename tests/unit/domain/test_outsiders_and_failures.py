@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from domain.catalogue import EventType, Severity
-from domain.identity import OrderKind
+from domain.identity import ClientOrderId, OrderKind
 from domain.instrument import PositionSide
 from domain.orders import OrderIntent, OrderReport, OrderStatus
 from domain.position import ledger
@@ -168,7 +168,7 @@ def test_what_the_order_of_a_human_goes_on_to_open_the_other_way_round_is_not_ou
 def by_hand(talk: Conversation, stop: OrderIntent, filled: str, at: datetime) -> OrderReport:
     """A human's order to the side of a stop of ours, so far."""
     report = talk.order(stop, OrderStatus.PART_FILLED, filled=D(filled), price=ENTRY)
-    return replace(report, client_id="web_1", exchange_id="900", conditional=False, at=at)
+    return replace(report, client_id=ClientOrderId("web_1"), exchange_id="900", conditional=False, at=at)
 
 
 @BOTH
