@@ -100,14 +100,14 @@ class Disagreements:
         """All that a reading shows, owned and not."""
         listed = list(found.differences)
         for each in found.untracked:
-            symbol, quantity = each.report.symbol, plain(each.report.quantity)
+            symbol = each.report.symbol
             listed.append(
                 Finding(
                     kind=Kind.UNTRACKED,
                     key=each.key,
                     symbol=symbol,
-                    shown=quantity,
-                    figures={"exchange": quantity, "covered": "yes" if each.covered else "no"},
+                    shown=each.side.value,
+                    figures={"exchange": plain(each.report.quantity), "covered": "yes" if each.covered else "no"},
                     lasting=self._stays(symbol),
                 )
             )

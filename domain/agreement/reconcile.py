@@ -37,8 +37,8 @@ class Untracked:
 
     @property
     def key(self) -> str:
-        """What makes two sightings the same."""
-        return f"untracked {self.report.symbol} {self.side.value} {plain(self.report.quantity)}"
+        """What makes two sightings the same. Not the size: who builds a position up step by step has one all along."""
+        return f"untracked {self.report.symbol} {self.side.value}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

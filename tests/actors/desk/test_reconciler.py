@@ -168,7 +168,7 @@ def test_untracked_is_seen_twice_a_second_apart(account: Account, policy: Policy
     account.expect_look()
     assert none_of(account.desk, Adopt)
     account.show([row(quantity="-2")])
-    assert account.findings() == [("untracked BTCUSDT short -2", "1/2"), ("untracked BTCUSDT short -2", "2/2")]
+    assert account.findings() == [("untracked BTCUSDT short", "1/2"), ("untracked BTCUSDT short", "2/2")]
     account.quiet()
     if policy == "alert":
         assert none_of(account.desk, Adopt)
@@ -176,6 +176,30 @@ def test_untracked_is_seen_twice_a_second_apart(account: Account, policy: Policy
     else:
         adopt = account.desk.wait(Adopt)
         assert (adopt.close, adopt.quantity, adopt.side.value) == (policy == "close", D(2), "short")
+
+
+def test_what_grows_from_look_to_look_is_untracked_all_the_same(account: Account) -> None:
+    """Somebody who builds a position up, or takes it down, has one that stands bare."""
+    account.start()
+    account.expect_look()
+    account.show([row(quantity="-2")])
+    seen_first = account.stage.clock.now()
+    account.expect_look()
+    account.show([row(quantity="-3")])
+    adopt = account.desk.wait(Adopt)
+    assert (adopt.quantity, adopt.side.value) == (D(3), "short")
+    assert adopt.bare_since is not None
+    assert adopt.bare_since <= seen_first < adopt.seen_at
+
+
+def test_one_that_turned_over_between_two_looks_is_another(account: Account) -> None:
+    account.start()
+    for quantity in ("-2", "2"):
+        account.expect_look()
+        account.show([row(quantity=quantity)])
+    account.expect_look()
+    assert account.findings() == [("untracked BTCUSDT short", "1/2"), ("untracked BTCUSDT long", "1/2")]
+    assert none_of(account.desk, Adopt)
 
 
 def test_two_readings_within_the_same_second_are_one_sighting(
@@ -188,7 +212,7 @@ def test_two_readings_within_the_same_second_are_one_sighting(
     account.show([row(quantity="-2")])
     account.expect_look()
     account.show([row(quantity="-2")])
-    assert account.findings() == [("untracked BTCUSDT short -2", "1/2")]
+    assert account.findings() == [("untracked BTCUSDT short", "1/2")]
     assert none_of(account.desk, Adopt)
     account.expect_look()
 
@@ -352,7 +376,7 @@ def test_doubt_without_end_is_looked_at_slowly(account: Account) -> None:
     account.start()
     for look in range(1, reconciler.QUICK_LOOKS + 2):
         account.expect_look()
-        account.show([row(quantity=f"-{look}")])
+        account.show([row(quantity=str(-look if look % 2 else look))])
     time.sleep(0.5)
     assert len(account.gateway.of(AskSnapshot)) == reconciler.QUICK_LOOKS + 1
 
