@@ -193,6 +193,8 @@ def _swarm(chance: random.Random, most: int | None) -> dict[Fault, float]:
     size = chance.choice((0, 1, 2, 3, 4, 6, 8, 12, len(USUAL) // 2))
     size = size if most is None else min(size, most)
     chosen = chance.sample(list(USUAL), size)
+    if Fault.DENIED in chosen and Fault.TIMEOUT_CODE not in chosen:
+        chosen.append(Fault.TIMEOUT_CODE)  # only what has an unknown fate is asked for by name, and then at once
     strength = chance.choice((0.5, 1.0, 1.0, 2.0))
     return {fault: min(USUAL[fault] * strength, 1.0) for fault in chosen}
 
