@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from domain.identity import PositionId
+from persistence.inspection import running_embedded
+from persistence.positions import load
+from persistence.reader import Reader
+from persistence.writer import Writer
 from tests.end_to_end.conftest import judge
 from tests.end_to_end.service import ServiceProcess, running
 from tests.oracle.facts import By
+from tests.persistence import samples
 
 OWNED_AGAIN_LIMIT_S = 15
 
@@ -68,3 +75,30 @@ def test_killed_in_the_middle_of_moves(service: ServiceProcess) -> None:
         service.wait_state(opened["id"], "ACTIVE", limit_s=OWNED_AGAIN_LIMIT_S)
     judge(service)
     assert [i for i in service.verdict().measures.intervals if i.cause is not By.FILL] == []
+
+
+def test_a_life_whose_last_record_was_lost_is_closed_in_the_book(service: ServiceProcess) -> None:
+    """Its place has a newer owner, which goes on; that is told once, and the start after it finds nothing."""
+    opened = service.open("XRPUSDT")
+    service.kill9()
+    conninfo = running_embedded(service.state_dir / "pg")
+    assert conninfo is not None
+    reader, writer = Reader(conninfo), Writer(conninfo)
+    try:
+        newer = load(reader.pool, PositionId(opened["id"]))
+        assert newer is not None
+        lost = newer.changed(id=PositionId(newer.id - 4096), opened_at=newer.opened_at - timedelta(minutes=1))
+        assert writer.write([samples.record(position=lost)]) == []
+    finally:
+        reader.close()
+        writer.close()
+    service.restart()
+    told = service.wait_event("position_superseded", position=lost.id)
+    assert (told["severity"], told["data"]["owner"]) == ("warning", newer.id)
+    shown = service.wait_position(lost.id, lambda p: p["state"] == "RELEASED", 20, "closed in the book")
+    assert shown["close_reason"] == "superseded"
+    service.wait_state(opened["id"], "ACTIVE", limit_s=OWNED_AGAIN_LIMIT_S)
+    service.kill9()
+    service.restart()
+    service.wait_state(opened["id"], "ACTIVE", limit_s=OWNED_AGAIN_LIMIT_S)
+    assert len(service.events(type="position_superseded")) == 1
