@@ -23,7 +23,6 @@ from actors.signal_answers import NO_STORY, Story
 from actors.supervision import StartChild
 from actors.ticket import Ticket
 from domain.catalogue import EventType, Happening
-from domain.decimals import plain
 from domain.entries.opening import adopted_position, new_position
 from domain.entries.signal import Signal
 from domain.entries.situation import Grant, Wish
@@ -32,6 +31,7 @@ from domain.identity import mint_position_id
 from domain.position import foreign
 from domain.position.plan import Plan
 from domain.position.state import Position
+from domain.position.turn import happening
 from domain.records import SignalOutcome
 
 OWNER_COMES_WITHIN = timedelta(seconds=5)
@@ -92,17 +92,17 @@ class Openings:
             signal_id=signal.id if signal is not None else None,
             signal_key=wish.key if signal is not None else None,
         )
-        happening = Happening(
+        created = happening(
             EventType.POSITION_CREATED,
             {
                 "side": wish.side.value,
-                "quantity": plain(plan.quantity),
-                "stop_pct": plain(plan.protection.stop_pct),
-                "stop_price": None if plan.stop_price is None else plain(plan.stop_price),
+                "quantity": plan.quantity,
+                "stop_pct": plan.protection.stop_pct,
+                "stop_price": plan.stop_price,
                 "by": by,
             },
         )
-        self._start(position, (happening,), signal, figures or {}, story)
+        self._start(position, (created,), signal, figures or {}, story)
         return position
 
     def adopt(self, adopt: Adopt) -> Position:
@@ -135,17 +135,17 @@ class Openings:
             orders=adopt.orders,
             mark_at=adopt.mark_at,
         )
-        happening = Happening(
+        adopted = happening(
             EventType.POSITION_ADOPTED,
             {
                 "side": adopt.side.value,
-                "quantity": plain(adopt.quantity),
-                "entry_price": None if adopt.entry_price is None else plain(adopt.entry_price),
-                "bare_since": None if adopt.bare_since is None else adopt.bare_since.isoformat(),
+                "quantity": adopt.quantity,
+                "entry_price": adopt.entry_price,
+                "bare_since": adopt.bare_since,
             },
         )
         kept = (foreign.kept(position.symbol, stop) for stop in position.stops if position.protected_once)
-        self._start(position, (happening, *kept))
+        self._start(position, (adopted, *kept))
         return position
 
     def mend(self) -> None:

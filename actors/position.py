@@ -38,7 +38,7 @@ from actors.recording import Recorder, log, plain_event, position_event
 from actors.rule_changes import RulesNew
 from actors.supervision import ChildSpec, Restart
 from actors.ticket import Ticket
-from domain.catalogue import EventType, Happening
+from domain.catalogue import EventType
 from domain.decimals import plain, text_of
 from domain.identity import Epoch, PositionId
 from domain.instrument import distance_pct
@@ -57,6 +57,7 @@ from domain.position.inputs import (
     Wake,
 )
 from domain.position.state import Position
+from domain.position.turn import happening
 from domain.records import Record
 
 MINUTE_S = 60.0
@@ -264,19 +265,19 @@ class PositionActor(GuardedActor):
             return
         p, prices = self._position, self._passed
         now = self.clock.now()
-        happening = Happening(
+        passed = happening(
             EventType.PRICE_RANGE,
             {
-                "last": plain(prices.last),
-                "low": plain(prices.low),
-                "high": plain(prices.high),
+                "last": prices.last,
+                "low": prices.low,
+                "high": prices.high,
                 "count": self._passed_count,
-                "extreme_price": plain(p.trail.extreme) if p.trail.extreme is not None else None,
+                "extreme_price": p.trail.extreme,
             },
         )
         self._passed, self._passed_count = None, 0
         self._position = p.changed(version=p.version + 1)
-        event = position_event(happening, self._position, now)
+        event = position_event(passed, self._position, now)
         record = self._wiring.recorder.record(now, events=[event], position=self._position)
         self._hand_over(record, self._position)
 

@@ -18,11 +18,11 @@ from actors.foundation import Ground
 from actors.messages import Write
 from actors.owners import Owners
 from actors.recording import Recorder, log, position_event
-from domain.catalogue import EventType, Happening
-from domain.decimals import plain
+from domain.catalogue import EventType
 from domain.identity import Epoch
 from domain.position import ledger
 from domain.position.state import ZERO, CloseReason, Phase, Position
+from domain.position.turn import happening
 
 
 class Superseded:
@@ -58,13 +58,13 @@ class Superseded:
         """Close them in the book, each with its event in the same record."""
         now = self._ground.clock.now()
         for over, newer in self._found:
-            data: dict[str, str | int | bool | None] = {
+            data = {
                 "side": over.side.value,
-                "quantity": plain(max(ledger.book(over), ZERO)),
+                "quantity": max(ledger.book(over), ZERO),
                 "owner": newer.id,
                 "reason": "a newer position owns its place: its life was over, and its last record was lost",
             }
-            event = position_event(Happening(EventType.POSITION_SUPERSEDED, data), over, now)
+            event = position_event(happening(EventType.POSITION_SUPERSEDED, data), over, now)
             log([event])
             record = self._recorder.record(now, events=[event], position=over)
             directory.tell(messages.JOURNAL, Write(record=record))

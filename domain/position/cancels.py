@@ -14,14 +14,15 @@ from domain.orders import Found, OrderStatus
 from domain.position.state import OrderState, StopOrder, TargetOrder
 from domain.position.turn import Turn
 
-MAY_ACT_S = 3
+RECEIVE_WINDOW_S = 3
+"""For so long after it was sent a request may still be carried out: the venue's two (`domain/lease`) and one more."""
 JUST_AFTER = timedelta(milliseconds=50)
 _RESTING = (OrderStatus.NEW, OrderStatus.ACK)
 
 
 def may_act_until(now: datetime) -> datetime:
     """Until when a cancel that may have been sent this very moment can still act."""
-    return now + timedelta(seconds=MAY_ACT_S)
+    return now + timedelta(seconds=RECEIVE_WINDOW_S)
 
 
 def by_us(order: StopOrder | TargetOrder) -> bool:

@@ -241,12 +241,18 @@ def hear_fill(turn: Turn, fill: Fill, *, listed: bool = False) -> None:
         turn.set(fills=_replaced(turn.position.fills, changed))
 
 
+def triggered(p: Position, exchange_id: str) -> bool:
+    """Whether an order is what the trigger of a stop or take-profit of ours made."""
+    children = (*(stop.child_id for stop in p.stops), *(target.child_id for target in p.targets))
+    return exchange_id in children
+
+
 def concerns(p: Position, client_id: str | None, exchange_id: str, at: datetime) -> bool:
     """Whether an order acts on this position: ours, our stop's child, or a stranger's between opening and end."""
     ours = parse_client_id(client_id)
     if ours is not None:
         return ours.position_id == p.id
-    if any(s.child_id == exchange_id for s in p.stops) or any(t.child_id == exchange_id for t in p.targets):
+    if triggered(p, exchange_id):
         return True
     since_opening = at >= p.opened_at or _fills(p, exchange_id) is not None
     return since_opening and (p.over_at is None or at <= p.over_at)

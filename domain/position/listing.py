@@ -38,5 +38,4 @@ def over_at(p: Position, fills: Iterable[Fill]) -> datetime | None:
 
 def _ours(p: Position, fill: Fill) -> bool:
     ours = parse_client_id(fill.client_id)
-    children = {*(stop.child_id for stop in p.stops), *(target.child_id for target in p.targets)}
-    return fill.exchange_id in children or (ours is not None and ours.position_id == p.id)
+    return ledger.triggered(p, fill.exchange_id) or (ours is not None and ours.position_id == p.id)

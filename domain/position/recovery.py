@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from domain.catalogue import EventType
-from domain.position import attached, cancels, tracking, trailing
+from domain.position import attached, cancels, trailing
 from domain.position.effects import AskCandles
 from domain.position.inputs import CandlesHeard, Recovered
 from domain.position.state import OrderState, Phase, StopOrder, TargetOrder, TrackedOrder, TrailState
@@ -46,13 +46,13 @@ def hear_recovered(turn: Turn, heard: Recovered) -> None:
         if stored is attached.coming(turn.position):
             turn.put(replace(order, state=OrderState.UNKNOWN))  # the entry's fate is its own
         elif order.state is OrderState.SENDING:
-            proof = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)  # from now on older epochs are refused
+            proof = turn.now + timedelta(seconds=cancels.RECEIVE_WINDOW_S)  # from now on older epochs are refused
             turn.put(replace(order, state=OrderState.UNKNOWN, absence_proof_at=proof, ask_at=turn.now, questions=0))
         elif isinstance(order, StopOrder | TargetOrder) and order.state is OrderState.CANCELLING:
             until = cancels.may_act_until(turn.now)
             turn.put(replace(order, state=OrderState.LIVE, cancel_at=None, cancel_until=until, ask_at=turn.now))
         elif order.state is OrderState.UNKNOWN:
-            latest = turn.now + timedelta(seconds=tracking.RECEIVE_WINDOW_S)
+            latest = turn.now + timedelta(seconds=cancels.RECEIVE_WINDOW_S)
             turn.put(replace(order, absence_proof_at=min(order.absence_proof_at or latest, latest), ask_at=turn.now))
         elif not order.state.over:
             by_reading = verify_at is not None and not heard.stale and stored is attached.standing(turn.position)

@@ -46,7 +46,6 @@ ASK_AGAIN_S = 3
 UNANSWERED_FIRST_STOP_S = 1.2
 FIRST_QUESTION_S = 1.0
 CANCEL_RETRY_S = 0.5
-RECEIVE_WINDOW_S = 3
 
 
 def pause(questions: int) -> timedelta:
@@ -207,7 +206,7 @@ def _was_it_changed(turn: Turn, answer: Found) -> None:
         return
     if change.replaces is None and not change.attached:
         return
-    proof_at = change.absence_proof_at or change.sent_at + timedelta(seconds=RECEIVE_WINDOW_S)
+    proof_at = change.absence_proof_at or change.sent_at + timedelta(seconds=cancels.RECEIVE_WINDOW_S)
     if answer.asked_at is not None and answer.asked_at > proof_at:
         attached.not_made(turn, change, "not in effect after the receive window")
         turn.set(stop_retry_at=None)
@@ -219,7 +218,7 @@ def _not_found(turn: Turn, order: TrackedOrder, asked_at: datetime) -> None:
     """'No such order' proves absence only when read after the receive window (LAWS S11, S12)."""
     if isinstance(order, StopOrder) and order.with_entry and not attached.missing(turn, order):
         return
-    proof_at = order.absence_proof_at or order.sent_at + timedelta(seconds=RECEIVE_WINDOW_S)
+    proof_at = order.absence_proof_at or order.sent_at + timedelta(seconds=cancels.RECEIVE_WINDOW_S)
     if asked_at <= proof_at:
         turn.put(replace(order, ask_at=min(proof_at + timedelta(milliseconds=50), turn.now + pause(order.questions))))
         return

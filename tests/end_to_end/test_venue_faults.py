@@ -45,6 +45,7 @@ from tests.end_to_end.fault_stories import (
     tick_changed,
     trigger,
 )
+from tests.end_to_end.performances import tried
 from tests.end_to_end.service import ServiceProcess, now_ms, running
 from tests.oracle.court import Breach
 from tests.oracle.report import breach_text
@@ -277,7 +278,7 @@ def perform(service: ServiceProcess, venue: Venue, rows: list[Row]) -> Performan
     def play(symbol: str, mine: list[tuple[int, Row]]) -> None:
         for number, row in mine:
             began = now_ms()
-            failure = tried(row, Stage(service, watch, venue, symbol, "short" if number % 2 else "long"))
+            failure = tried(row.story, Stage(service, watch, venue, symbol, "short" if number % 2 else "long"))
             played[row.name] = Played(symbol=symbol, began=began, ended=now_ms(), failure=failure)
 
     with ThreadPoolExecutor(len(SYMBOLS)) as threads:
@@ -290,17 +291,6 @@ def perform(service: ServiceProcess, venue: Venue, rows: list[Row]) -> Performan
     except AssertionError as found:
         judgement = str(found)
     return Performance(played=played, breaches=service.verdict().breaches, judgement=judgement)
-
-
-def tried(row: Row, stage: Stage) -> Exception | None:
-    """Play a row to its end; what it failed with is kept for its test."""
-    try:
-        row.story(stage)
-        stage.finish()
-    except Exception as failure:
-        stage.calm()
-        return failure
-    return None
 
 
 def asked_for(session: pytest.Session) -> list[tuple[Venue, Row]]:

@@ -13,9 +13,19 @@ from loguru import logger
 from persistence.embedded import EmbeddedPostgres
 from tests.actors.order_path.house import Exchange, House, living
 from tests.actors.order_path.stage import WAIT_S, Stage
-from tests.persistence.conftest import Query, _database, database, empty_database, rows, server, template
+from tests.persistence.conftest import (
+    Query,
+    _database,
+    database,
+    empty_database,
+    reader,
+    rows,
+    server,
+    template,
+    writer,
+)
 
-__all__ = ["Query", "database", "empty_database", "rows", "server", "template"]
+__all__ = ["Query", "database", "empty_database", "reader", "rows", "server", "template", "writer"]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ How one would notice it broken: a CRITICAL line at each start for ever, or a pos
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -44,20 +43,6 @@ def a_start(stage: Stage, reader: Reader, *, remembered: object = None) -> Super
         if not stage.owners.claim(stage.owners.place_of(position), position):
             superseded.found(position, LIFE)
     return superseded
-
-
-@pytest.fixture
-def writer(database: str) -> Iterator[Writer]:
-    writer = Writer(database)
-    yield writer
-    writer.close()
-
-
-@pytest.fixture
-def reader(database: str) -> Iterator[Reader]:
-    reader = Reader(database)
-    yield reader
-    reader.close()
 
 
 @pytest.fixture
